@@ -1,0 +1,117 @@
+//! Devices by name: which there are, which can be used and why not, and how much they hold.
+//!
+//! | name | device |
+//! |---|---|
+//! | `auto` | the first real GPU, or the CPU where there is none; never a software renderer |
+//! | `cpu` | burn's `flex` on all cores |
+//! | `wgpu`, `wgpu:N` | the best, or the N-th, adapter of Vulkan, Metal, DirectX 12 or WebGPU |
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod memory;
+mod runtime;
+
+pub use memory::memory_budget;
+pub use runtime::{Listed, Status};
+
+use burn::tensor::Device;
+
+/// Why a device cannot be used, and what would mend it.
+#[derive(Debug, thiserror::Error)]
+#[error("device {name}: {reason}")]
+pub struct DeviceError {
+    /// The name asked for.
+    name: String,
+    /// What is wrong.
+    reason: String,
+}
+
+impl DeviceError {
+    fn new(name: &str, reason: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The device called `name`: `auto`, `cpu`, or a runtime with or without an index (`wgpu:1`).
+///
+/// # Errors
+///
+/// When there is no such device, it was not compiled in, or it cannot be opened.
+pub fn device(name: &str) -> Result<Device, DeviceError> {
+    let (runtime, index) = parse(name)?;
+    match runtime {
+        "auto" => Ok(runtime::best().unwrap_or_else(Device::flex)),
+        "cpu" => Ok(Device::flex()),
+        _ => runtime::open(name, runtime, index),
+    }
+}
+
+/// Every device this build knows of, usable or not, in the order `auto` considers them.
+pub fn devices() -> Vec<Listed> {
+    let mut all = runtime::list();
+    all.push(Listed::cpu());
+    all
+}
+
+/// A name for the manifest: the device's name here and, where it has one, the hardware's own.
+pub fn describe(device: &Device) -> String {
+    runtime::describe(device)
+}
+
+/// Splits `wgpu:1` into its runtime and index.
+fn parse(name: &str) -> Result<(&str, Option<usize>), DeviceError> {
+    let (runtime, index) = match name.split_once(':') {
+        Some((runtime, index)) => match index.parse() {
+            Ok(index) => (runtime, Some(index)),
+            Err(_) => {
+                return Err(DeviceError::new(
+                    name,
+                    format!("{index:?} is not a device number; write {runtime}:0"),
+                ));
+            }
+        },
+        None => (name, None),
+    };
+    if !runtime::NAMES.contains(&runtime) {
+        let known = runtime::NAMES.join(", ");
+        return Err(DeviceError::new(
+            name,
+            format!("there is no such device; the devices are {known}"),
+        ));
+    }
+    if index.is_some() && matches!(runtime, "auto" | "cpu") {
+        return Err(DeviceError::new(
+            name,
+            format!("{runtime} takes no number; write {runtime}"),
+        ));
+    }
+    Ok((runtime, index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_mean_no_device_say_so() {
+        let cases = [
+            ("gpu", "device gpu: there is no such device; the devices are auto, cpu, wgpu"),
+            ("wgpu:x", "device wgpu:x: \"x\" is not a device number; write wgpu:0"),
+            ("cpu:1", "device cpu:1: cpu takes no number; write cpu"),
+        ];
+        for (name, expected) in cases {
+            let message = device(name).unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert!(device("cpu").is_ok());
+        let cpu = devices().pop().expect("at least the CPU");
+        assert_eq!((cpu.name.as_str(), cpu.status), ("cpu", Status::Ready));
+    }
+}

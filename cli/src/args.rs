@@ -1,0 +1,122 @@
+//! The command line as it is typed, before anything is checked.
+
+use std::path::PathBuf;
+
+/// Explains what an image classifier looked at: attribution maps of any ONNX model, in pure Rust.
+///
+/// With no command, the built-in picture is explained with the built-in model.
+#[derive(clap::Parser, Debug)]
+#[command(name = "mollify", version)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Make attribution maps of pictures
+    Explain(ExplainArgs),
+    /// Show a model's inputs, outputs and operators, and what of it is not supported
+    Inspect(InspectArgs),
+    /// List what models can run on here
+    Devices,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct InspectArgs {
+    /// The ONNX file
+    pub model: PathBuf,
+}
+
+#[derive(clap::Parser, Debug)]
+pub struct ExplainArgs {
+    /// Pictures, folders of pictures, or .npy files of the model's input shape; the built-in
+    /// picture if none is given
+    pub inputs: Vec<PathBuf>,
+
+    /// The ONNX classifier [default: the built-in EfficientNet-Lite0]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// The classes' names, one per line [default: ImageNet's for the built-in model]
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+
+    /// Methods by name: gradient, smoothgrad, adaptgrad, clipgrad, gi, s-gi, a-gi
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "adaptgrad")]
+    pub method: Vec<String>,
+
+    /// The class to explain: predicted, top:K, an index, or a label
+    #[arg(long, default_value = "predicted")]
+    pub target: String,
+
+    /// Noisy samples per map
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub samples: u32,
+
+    /// AdaptGrad's confidence c, between 0 and 1
+    #[arg(long, value_name = "C", default_value_t = 0.95)]
+    pub confidence: f64,
+
+    /// SmoothGrad's noise width as a share of the domain (PAIR's stdev_spread)
+    #[arg(long, default_value_t = 0.2)]
+    pub alpha: f64,
+
+    /// SmoothGrad's noise width in the model's units, in place of --alpha (captum's stdevs)
+    #[arg(long, conflicts_with = "alpha")]
+    pub sigma: Option<f64>,
+
+    /// The noise's distribution: gaussian, poisson, hyperbolic, sigmoid, rect
+    #[arg(long, default_value = "gaussian")]
+    pub kernel: String,
+
+    /// AdaptGrad's width: paper (Eq. 12) or published-code
+    #[arg(long, default_value = "paper")]
+    pub width_rule: String,
+
+    /// What is differentiated: logit or probability
+    #[arg(long, default_value = "logit")]
+    pub output: String,
+
+    /// The model's output to explain, where it has several
+    #[arg(long, value_name = "NAME")]
+    pub output_name: Option<String>,
+
+    /// The seed of the noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Where to compute: auto, cpu, wgpu or wgpu:N (see `mollify devices`)
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+
+    /// Samples per batch [default: as many as the memory holds]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+
+    /// Memory for a batch, such as 512M or 2G
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+
+    /// How pictures become inputs: imagenet, unit (0 to 1) or signed (-1 to 1)
+    /// [default: imagenet for 3 channels, unit for 1]
+    #[arg(long, value_name = "NAME")]
+    pub preprocess: Option<String>,
+
+    /// The least and greatest value of the input, such as 0,1
+    /// [default: what the preprocessing gives]
+    #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true)]
+    pub domain: Option<String>,
+
+    /// A sample's shape, where the model leaves it free, such as 3,224,224
+    #[arg(long, value_name = "SIZES", value_delimiter = ',')]
+    pub input_shape: Option<Vec<usize>>,
+
+    /// Where the maps go
+    #[arg(long, value_name = "DIR", default_value = "mollify-out")]
+    pub out: PathBuf,
+
+    /// Print the manifests instead of a summary
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,72 @@
+//! The command `mollify`: explains what an image classifier looked at.
+#![forbid(unsafe_code)]
+
+mod args;
+mod assets;
+mod devices;
+mod explain;
+mod files;
+mod inspect;
+mod labels;
+mod manifest;
+mod settings;
+mod source;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+/// What stops the program before anything could be done.
+type Fatal = Box<dyn std::error::Error>;
+
+/// Some inputs failed, the others are written.
+const SOME_FAILED: u8 = 1;
+/// Nothing could be done.
+const NOTHING_DONE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_warnings();
+    quiet_panics();
+    match catch_unwind(AssertUnwindSafe(|| run(args))) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::from(NOTHING_DONE)
+        }
+        Err(_) => {
+            eprintln!("error: an internal failure, which is a bug; run again with RUST_LOG=debug and report what it prints");
+            ExitCode::from(NOTHING_DONE)
+        }
+    }
+}
+
+fn run(args: Args) -> Result<ExitCode, Fatal> {
+    match args.command {
+        None => explain::run(&args::ExplainArgs::parse_from(["explain"])),
+        Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Devices) => devices::run(),
+    }
+}
+
+/// Warnings of ours and errors of others go to stderr; `RUST_LOG` chooses otherwise.
+fn log_warnings() {
+    use std::io::Write;
+    let default = "error,mollify=warn,mollify_onnx=warn,mollify_backends=warn";
+    let environment = env_logger::Env::default().default_filter_or(default);
+    env_logger::Builder::from_env(environment)
+        .format(|out, record| {
+            let level = record.level().as_str().to_lowercase();
+            writeln!(out, "{level}: {}", record.args())
+        })
+        .init();
+}
+
+/// A failure inside a dependency is reported as an error of what was tried, not as a panic.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| log::debug!("{info}")));
+}

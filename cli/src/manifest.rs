@@ -1,0 +1,80 @@
+//! The manifest: what was explained, how, and what it cost.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// The version of the manifest's layout.
+pub const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+pub struct Manifest<'a> {
+    pub schema_version: u32,
+    pub program: Program,
+    pub device: &'a str,
+    pub seed: u64,
+    pub model: &'a File,
+    pub image: Image<'a>,
+    pub domain: Bounds<'a>,
+    pub target: Target,
+    pub methods: Vec<Method>,
+}
+
+#[derive(Serialize)]
+pub struct Program {
+    pub name: &'static str,
+    pub version: &'static str,
+}
+
+pub const PROGRAM: Program = Program {
+    name: "mollify",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+#[derive(Clone, Serialize)]
+pub struct File {
+    pub path: String,
+    pub sha256: String,
+}
+
+impl File {
+    pub fn new(path: String, bytes: &[u8]) -> Self {
+        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { path, sha256 }
+    }
+}
+
+#[derive(Serialize)]
+pub struct Image<'a> {
+    #[serde(flatten)]
+    pub file: &'a File,
+    /// How the picture became an input; none for an array used as it is.
+    pub preprocess: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct Bounds<'a> {
+    pub lower: &'a [f32],
+    pub upper: &'a [f32],
+}
+
+#[derive(Serialize)]
+pub struct Target {
+    pub index: usize,
+    pub label: Option<String>,
+    pub logit: f32,
+    pub probability: f64,
+}
+
+#[derive(Serialize)]
+pub struct Method {
+    pub name: &'static str,
+    pub settings: serde_json::Value,
+    pub files: Vec<String>,
+    pub seconds: f64,
+    pub gradients: u64,
+    pub samples: u64,
+    pub left_out: u64,
+    pub batch: usize,
+    pub relative_standard_error: Option<f64>,
+    pub completeness_gap: Option<f64>,
+}

@@ -1,0 +1,178 @@
+//! What is explained: pictures and arrays, from the command line to a model's input.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use mollify::picture::{Picture, Preprocess};
+use mollify::{Domain, Input, npy};
+
+use crate::assets;
+use crate::manifest::File;
+
+/// Something to explain, not yet read.
+pub struct Source {
+    place: Place,
+    /// The folder of its maps, below the output folder.
+    pub stem: String,
+}
+
+enum Place {
+    BuiltIn,
+    File(PathBuf),
+}
+
+/// A source that was read.
+pub struct Opened {
+    pub file: File,
+    pub input: Input,
+    /// The picture as the model sees it, where it is one.
+    pub crop: Option<Picture>,
+    /// How the picture became an input, where it is one.
+    pub preprocess: Option<String>,
+}
+
+/// The endings of files that are taken from a folder.
+const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "npy"];
+
+/// The sources that `paths` mean: files as they are, folders by the pictures in them, and the
+/// built-in picture for none. No two share a folder for their maps.
+///
+/// # Errors
+///
+/// When a folder cannot be read or has no pictures.
+pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            files.extend(pictures_in(path)?);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    if paths.is_empty() {
+        return Ok(vec![Source {
+            place: Place::BuiltIn,
+            stem: assets::PICTURE_STEM.into(),
+        }]);
+    }
+    let mut taken = HashSet::new();
+    Ok(files
+        .into_iter()
+        .map(|path| Source {
+            stem: free_stem(&path, &mut taken),
+            place: Place::File(path),
+        })
+        .collect())
+}
+
+fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| format!("the folder {} cannot be read: {error}", folder.display()))?;
+    let is_picture = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| ENDINGS.contains(&ending.to_lowercase().as_str())) && path.is_file()
+    };
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(is_picture).collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(format!(
+            "the folder {} has no pictures: no file ends in {}",
+            folder.display(),
+            ENDINGS.join(", ")
+        ));
+    }
+    Ok(files)
+}
+
+/// The file's name without its ending, numbered where another file has taken it.
+fn free_stem(path: &Path, taken: &mut HashSet<String>) -> String {
+    let stem = path.file_stem().map_or("input".into(), |stem| stem.to_string_lossy().into_owned());
+    let numbered = |i: usize| if i == 1 { stem.clone() } else { format!("{stem}-{i}") };
+    (1..)
+        .map(numbered)
+        .find(|name| taken.insert(name.clone()))
+        .unwrap_or(stem.clone())
+}
+
+impl Source {
+    /// How messages and the manifest name it.
+    pub fn name(&self) -> String {
+        match &self.place {
+            Place::BuiltIn => assets::PICTURE_NAME.into(),
+            Place::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Reads the source as an input of `shape` with values in `domain`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is damaged, or does not fit the model.
+    pub fn open(
+        &self,
+        shape: &[usize],
+        preprocess: Result<&Preprocess, &String>,
+        domain: &Domain,
+    ) -> Result<Opened, String> {
+        match &self.place {
+            Place::BuiltIn => {
+                let picture = Picture::from_bytes(assets::PICTURE).map_err(|e| e.to_string())?;
+                self.prepared(&picture, assets::PICTURE, shape, preprocess, domain)
+            }
+            Place::File(path) if path.extension().is_some_and(|ending| ending == "npy") => {
+                self.array(path, shape, domain)
+            }
+            Place::File(path) => {
+                let picture = Picture::open(path).map_err(|error| error.to_string())?;
+                self.prepared(&picture, &self.bytes(path)?, shape, preprocess, domain)
+            }
+        }
+    }
+
+    fn bytes(&self, path: &Path) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    }
+
+    fn prepared(
+        &self,
+        picture: &Picture,
+        bytes: &[u8],
+        shape: &[usize],
+        preprocess: Result<&Preprocess, &String>,
+        domain: &Domain,
+    ) -> Result<Opened, String> {
+        let preprocess = preprocess.map_err(Clone::clone)?;
+        let prepared = preprocess.apply(picture).map_err(|error| error.to_string())?;
+        let input = Input::new(prepared.values, shape, domain.clone()).map_err(|e| e.to_string())?;
+        Ok(Opened {
+            file: File::new(self.name(), bytes),
+            input,
+            crop: Some(prepared.crop),
+            preprocess: Some(preprocess.to_string()),
+        })
+    }
+
+    /// An array of the model's input shape, with or without a batch axis of 1.
+    fn array(&self, path: &Path, shape: &[usize], domain: &Domain) -> Result<Opened, String> {
+        let array = npy::read(path).map_err(|error| error.to_string())?;
+        let sample = match array.shape.split_first() {
+            Some((1, rest)) if rest == shape => rest,
+            _ => &array.shape[..],
+        };
+        if sample != shape {
+            return Err(format!(
+                "{} holds an array of {:?}, but the model takes samples of {shape:?}",
+                path.display(),
+                array.shape
+            ));
+        }
+        let input = Input::new(array.values, shape, domain.clone());
+        Ok(Opened {
+            file: File::new(self.name(), &self.bytes(path)?),
+            input: input.map_err(|error| format!("{}: {error}", path.display()))?,
+            crop: None,
+            preprocess: None,
+        })
+    }
+}

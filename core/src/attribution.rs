@@ -1,0 +1,41 @@
+//! The result: a map, how sure it is, and what it cost.
+
+/// A map of one input for one class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribution {
+    /// The map in row-major order, of the input's shape.
+    pub values: Vec<f32>,
+    /// The Monte-Carlo standard error of each element, `sqrt(variance / samples)`; zero without
+    /// noise, and not a number when only one sample was kept.
+    pub standard_error: Vec<f32>,
+    /// The input's shape, without the batch axis.
+    pub shape: Vec<usize>,
+    /// The class explained.
+    pub class: usize,
+    /// Gradients computed.
+    pub gradients: u64,
+    /// Samples kept in the mean.
+    pub samples: u64,
+    /// Samples left out because their gradient was not finite.
+    pub left_out: u64,
+    /// Samples per batch.
+    pub batch: usize,
+    /// Seconds from the first sample to the finished map.
+    pub seconds: f64,
+}
+
+impl Attribution {
+    /// The L2 norm of the standard error over that of the map: how much of the map is noise.
+    /// `None` when it is not known: with a single sample, or for a map of zeros.
+    pub fn relative_standard_error(&self) -> Option<f64> {
+        let norm = |values: &[f32]| {
+            values
+                .iter()
+                .map(|&value| f64::from(value).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
+        let ratio = norm(&self.standard_error) / norm(&self.values);
+        ratio.is_finite().then_some(ratio)
+    }
+}

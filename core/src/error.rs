@@ -1,0 +1,87 @@
+//! What can go wrong while a map is made.
+
+use crate::model::ModelError;
+
+/// Why a map could not be made. Messages say what was wrong and what would mend it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting of a plan is out of its range.
+    #[error("{setting} is {value}, but it must be {range}")]
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// The value it had.
+        value: String,
+        /// The values it may have.
+        range: &'static str,
+    },
+    /// The input does not have the shape the model takes.
+    #[error("the input's shape is {found:?}, but the model takes {expected:?} (without the batch axis)")]
+    Shape {
+        /// The input's shape.
+        found: Vec<usize>,
+        /// The model's input shape.
+        expected: Vec<usize>,
+    },
+    /// The number of values does not match the shape.
+    #[error("the input has {values} values, but its shape {shape:?} asks for {}", shape.iter().product::<usize>())]
+    Values {
+        /// How many values there are.
+        values: usize,
+        /// The shape that was given.
+        shape: Vec<usize>,
+    },
+    /// The input holds a value that is not a finite number.
+    #[error("the input's value {index} is {value}; every value must be finite")]
+    NotFinite {
+        /// The flat index of the first such value.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The domain does not fit the input.
+    #[error("the domain {reason}")]
+    Domain {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The target class does not exist.
+    #[error("the target {index} does not exist: the model has {classes} classes, 0 to {}", classes - 1)]
+    Target {
+        /// The index asked for.
+        index: usize,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// No sample had a finite gradient.
+    #[error(
+        "none of the {samples} gradients is finite: the model overflows on this input; check the preprocessing and the model's weights"
+    )]
+    NoFiniteGradient {
+        /// How many samples were drawn.
+        samples: u64,
+    },
+    /// The clean prediction is not finite.
+    #[error(
+        "the model's output for this input is not finite (class {class} is {value}); check the preprocessing and the model's weights"
+    )]
+    NoFinitePrediction {
+        /// The first such class.
+        class: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// The output does not depend on the input through differentiable operations.
+    #[error("the model's output does not depend on its input, so it has no gradient")]
+    NoGradient,
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] mollify_backends::DeviceError),
+    /// The device failed while it ran.
+    #[error("the device failed: {0}")]
+    Execution(String),
+}

@@ -1,0 +1,139 @@
+//! What is explained: one sample, its shape, and the domain its values may lie in.
+
+use crate::Error;
+
+/// The values the model's input can take, per channel or one pair for all, in the model's units.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Domain {
+    /// Least values: one, or one per channel.
+    pub lower: Vec<f32>,
+    /// Greatest values: one, or one per channel.
+    pub upper: Vec<f32>,
+}
+
+impl Domain {
+    /// One pair of bounds for every element.
+    pub fn uniform(lower: f32, upper: f32) -> Self {
+        Self {
+            lower: vec![lower],
+            upper: vec![upper],
+        }
+    }
+
+    /// One pair of bounds per channel, the first axis of a sample.
+    pub fn per_channel(lower: Vec<f32>, upper: Vec<f32>) -> Self {
+        Self { lower, upper }
+    }
+}
+
+/// One sample in the model's units.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    values: Vec<f32>,
+    shape: Vec<usize>,
+    domain: Domain,
+}
+
+impl Input {
+    /// A sample of `values` in row-major order, of `shape` without the batch axis.
+    ///
+    /// # Errors
+    ///
+    /// When the number of values does not match the shape, a value is not finite, or the domain
+    /// is empty, unordered or has neither one pair of bounds nor one per channel.
+    pub fn new(values: Vec<f32>, shape: &[usize], domain: Domain) -> Result<Self, Error> {
+        if values.len() != shape.iter().product::<usize>() || values.is_empty() {
+            return Err(Error::Values {
+                values: values.len(),
+                shape: shape.to_vec(),
+            });
+        }
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(Error::NotFinite {
+                index,
+                value: values[index],
+            });
+        }
+        check_domain(&domain, shape)?;
+        Ok(Self {
+            values,
+            shape: shape.to_vec(),
+            domain,
+        })
+    }
+
+    /// The values in row-major order.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The shape without the batch axis.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The domain as the noise kernel takes it.
+    pub(crate) fn kernel_domain(&self) -> mollify_kernels::noise::Domain {
+        mollify_kernels::noise::Domain {
+            lower: self.domain.lower.clone(),
+            upper: self.domain.upper.clone(),
+            inner: self.shape[1..].iter().product::<usize>(),
+        }
+    }
+}
+
+fn check_domain(domain: &Domain, shape: &[usize]) -> Result<(), Error> {
+    let bad = |reason: String| Err(Error::Domain { reason });
+    let pairs = domain.lower.len();
+    if domain.upper.len() != pairs || (pairs != 1 && Some(&pairs) != shape.first()) {
+        return bad(format!(
+            "has {pairs} lower and {} upper bounds; an input of shape {shape:?} takes one pair, or one for each of its {} channels",
+            domain.upper.len(),
+            shape.first().unwrap_or(&0),
+        ));
+    }
+    for (channel, (lower, upper)) in domain.lower.iter().zip(&domain.upper).enumerate() {
+        if !(lower.is_finite() && upper.is_finite() && lower < upper) {
+            return bad(format!(
+                "of channel {channel} is [{lower}, {upper}]; its bounds must be finite and in order"
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_an_input_is_refused() {
+        let unit = || Domain::uniform(0.0, 1.0);
+        let cases = [
+            (
+                Input::new(vec![0.0; 5], &[2, 3], unit()),
+                "the input has 5 values, but its shape [2, 3] asks for 6",
+            ),
+            (
+                Input::new(vec![0.0, f32::NAN], &[2], unit()),
+                "the input's value 1 is NaN; every value must be finite",
+            ),
+            (
+                Input::new(vec![0.0; 2], &[2], Domain::uniform(1.0, 1.0)),
+                "the domain of channel 0 is [1, 1]; its bounds must be finite and in order",
+            ),
+            (
+                Input::new(vec![0.0; 6], &[2, 3], Domain::per_channel(vec![0.0; 3], vec![1.0; 3])),
+                "the domain has 3 lower and 3 upper bounds; an input of shape [2, 3] takes one pair, or one for each of its 2 channels",
+            ),
+        ];
+        for (result, expected) in cases {
+            assert_eq!(result.unwrap_err().to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Attribution for image classifiers: which parts of the input decided.
+//!
+//! Every method is a value of one [`Plan`]: a weighted mean of gradients at sampled points,
+//!
+//! ```text
+//! map(x) = readout( sum_i w_i dF_c(x_i) / dx )
+//! ```
+//!
+//! | part | what it decides | where |
+//! |---|---|---|
+//! | sampler | the noise added to each input | [`Sampler`] |
+//! | readout | what becomes of the mean | [`Readout`] |
+//! | engine | batches, the running mean and its standard error | [`Explainer`] |
+//!
+//! A classifier is anything that implements [`Model`]: an ONNX file loaded by `mollify-onnx`, or a
+//! burn module through [`ModuleModel`].
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+//!
+//! # fn main() -> Result<(), mollify::Error> {
+//! let device = mollify::device("cpu")?;
+//! let model = ModuleModel::<2>::new(&[4], &device, |x: Tensor<2>| x.powi_scalar(2));
+//! let input = Input::new(vec![0.1, 0.2, 0.3, 0.4], &[4], Domain::uniform(0.0, 1.0))?;
+//! let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Index(2))?;
+//! assert!(map.values[2] > 0.0);
+//! # Ok(())
+//! # }
+//! ```
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod attribution;
+mod engine;
+mod error;
+mod input;
+mod method;
+mod model;
+pub mod npy;
+#[cfg(feature = "picture")]
+pub mod picture;
+mod plan;
+mod target;
+
+pub use attribution::Attribution;
+pub use engine::{Explainer, Progress};
+pub use error::Error;
+pub use input::{Domain, Input};
+pub use method::{METHODS, Method, Settings};
+pub use model::{Model, ModelError, ModuleModel};
+pub use mollify_backends::{DeviceError, device, devices};
+pub use mollify_kernels::{Boundary, Mollifier};
+pub use plan::{AdaptiveRule, Output, Plan, Readout, Sampler, WidthRule};
+pub use target::{Prediction, Target};

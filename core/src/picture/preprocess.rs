@@ -1,0 +1,468 @@
+//! From a picture to a model's input, as torchvision's transforms do it with Pillow underneath.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::resample::resize_window;
+use super::{Picture, PictureError};
+
+/// No model takes a larger input, and a mistyped size should not take all memory.
+const LONGEST_SIDE: usize = 16_384;
+
+/// How a picture is brought near the model's size before the crop; always bilinear with antialiasing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resize {
+    /// The shorter side becomes this many pixels and the longer one `floor(shorter * long / short)`.
+    Shorter(usize),
+    /// Height and width become these; the aspect is not kept.
+    Exact {
+        /// Rows.
+        height: usize,
+        /// Pixels in a row.
+        width: usize,
+    },
+}
+
+/// What is done to a picture before a model sees it.
+///
+/// Resize; crop the centre (or pad with black to either side where the picture is smaller than the crop); for one
+/// channel turn to grey first; divide by 255; `(value - mean) / std` per channel.
+///
+/// ```
+/// # use mollify::picture::Preprocess;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let preprocess = Preprocess::imagenet(224, 224)?;
+/// assert_eq!(preprocess.shape(), [3, 224, 224]);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preprocess {
+    resize: Resize,
+    crop: (usize, usize),
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+/// A picture as the model takes it, and as a person sees the same thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// `[channels, height, width]` row-major, in the model's units.
+    pub values: Vec<f32>,
+    /// The 8-bit crop that became `values`; grey where the model has one channel.
+    pub crop: Picture,
+}
+
+impl Preprocess {
+    /// A resize, a centre crop to `crop` (height, width) and a normalisation; as many channels as means, 3 or 1.
+    ///
+    /// # Errors
+    ///
+    /// [`PictureError::Preprocess`] for a side outside 1 to 16384, another number of channels, as many means as
+    /// not standard deviations, or one of these that is not finite or, for a deviation, not above 0.
+    pub fn new(
+        resize: Resize,
+        crop: (usize, usize),
+        mean: Vec<f32>,
+        std: Vec<f32>,
+    ) -> Result<Preprocess, PictureError> {
+        let (height, width) = match resize {
+            Resize::Shorter(side) => (side, side),
+            Resize::Exact { height, width } => (height, width),
+        };
+        for (what, side) in [
+            ("resized height", height),
+            ("resized width", width),
+            ("crop's height", crop.0),
+            ("crop's width", crop.1),
+        ] {
+            if !(1..=LONGEST_SIDE).contains(&side) {
+                return Err(unusable(format!(
+                    "the {what} is {side}, and it must be between 1 and {LONGEST_SIDE}"
+                )));
+            }
+        }
+        check_normalisation(&mean, &std)?;
+        Ok(Preprocess {
+            resize,
+            crop,
+            mean,
+            std,
+        })
+    }
+
+    /// The usual recipe of ImageNet models: shorter side to `256/224` of the crop's shorter side, rounded; centre
+    /// crop; mean `[0.485, 0.456, 0.406]`, standard deviation `[0.229, 0.224, 0.225]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Preprocess::new).
+    pub fn imagenet(height: usize, width: usize) -> Result<Preprocess, PictureError> {
+        let shorter = (256.0 / 224.0 * height.min(width) as f64).round() as usize;
+        let (mean, std) = (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]);
+        Preprocess::new(Resize::Shorter(shorter), (height, width), mean, std)
+    }
+
+    /// The whole picture resized to the model's size, values in [0, 1]: no crop, no normalisation.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Preprocess::new).
+    pub fn unit(channels: usize, height: usize, width: usize) -> Result<Preprocess, PictureError> {
+        check_channels(channels)?;
+        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
+        Preprocess::new(Resize::Exact { height, width }, (height, width), mean, std)
+    }
+
+    /// The shape of what [`apply`](Preprocess::apply) makes: channels, height, width.
+    pub fn shape(&self) -> [usize; 3] {
+        [self.mean.len(), self.crop.0, self.crop.1]
+    }
+
+    /// The least and the greatest value of each channel in the model's units: `(0 - mean)/std`, `(1 - mean)/std`.
+    pub fn domain(&self) -> (Vec<f32>, Vec<f32>) {
+        let all =
+            |value: f32| (0..self.mean.len()).map(move |channel| self.normalised(channel, value));
+        (all(0.0).collect(), all(1.0).collect())
+    }
+
+    /// Resizes, crops and normalises `picture`.
+    ///
+    /// # Errors
+    ///
+    /// [`PictureError::Preprocess`] for a picture without pixels.
+    pub fn apply(&self, picture: &Picture) -> Result<Prepared, PictureError> {
+        if picture.rgb().is_empty() {
+            return Err(unusable("the picture has no pixels".to_owned()));
+        }
+        let crop = match self.mean.len() {
+            1 => self.resized_and_cropped(&picture.grey()),
+            _ => self.resized_and_cropped(picture),
+        };
+        let values = (0..self.mean.len())
+            .flat_map(|channel| self.plane(&crop, channel))
+            .collect();
+        Ok(Prepared { values, crop })
+    }
+
+    fn resized_and_cropped(&self, picture: &Picture) -> Picture {
+        let target = self.resize.target(picture.height(), picture.width());
+        let down = Stretch::centred(target.0, self.crop.0);
+        let across = Stretch::centred(target.1, self.crop.1);
+        let inner = resize_window(picture, target, down.taken.clone(), across.taken.clone());
+        if down.taken.len() == self.crop.0 && across.taken.len() == self.crop.1 {
+            return inner;
+        }
+        padded(&inner, self.crop, (down.before, across.before))
+    }
+
+    /// One channel of the crop, normalised; one of 256 values a pixel.
+    fn plane(&self, crop: &Picture, channel: usize) -> Vec<f32> {
+        let table: [f32; 256] =
+            std::array::from_fn(|byte| self.normalised(channel, byte as f32 / 255.0));
+        crop.pixels()
+            .map(|pixel| table[usize::from(pixel[channel])])
+            .collect()
+    }
+
+    fn normalised(&self, channel: usize, value: f32) -> f32 {
+        (value - self.mean[channel]) / self.std[channel]
+    }
+}
+
+impl fmt::Display for Preprocess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.resize {
+            Resize::Shorter(side) => write!(f, "resize {side}")?,
+            Resize::Exact { height, width } => write!(f, "resize {height}x{width}")?,
+        }
+        let (height, width) = self.crop;
+        write!(
+            f,
+            ", centre crop {height}x{width}, mean {:?}, std {:?}",
+            self.mean, self.std
+        )
+    }
+}
+
+impl Resize {
+    /// Height and width after resizing.
+    fn target(self, height: usize, width: usize) -> (usize, usize) {
+        match self {
+            Resize::Exact { height, width } => (height, width),
+            Resize::Shorter(side) if width <= height => (side * height / width, side),
+            Resize::Shorter(side) => (side, side * width / height),
+        }
+    }
+}
+
+/// One axis of the centre crop.
+struct Stretch {
+    /// Black pixels before the picture.
+    before: usize,
+    /// The pixels of the resized picture that are kept.
+    taken: Range<usize>,
+}
+
+impl Stretch {
+    fn centred(size: usize, crop: usize) -> Stretch {
+        if crop > size {
+            return Stretch {
+                before: (crop - size) / 2,
+                taken: 0..size,
+            };
+        }
+        let first = half_to_even(size - crop);
+        Stretch {
+            before: 0,
+            taken: first..first + crop,
+        }
+    }
+}
+
+/// Half of `n`, a half rounded to the even neighbour, as Python's `round` does.
+fn half_to_even(n: usize) -> usize {
+    n / 2 + usize::from(n % 4 == 3)
+}
+
+/// `inner` on a black ground of `size` (height, width), its corner at `corner` (row, column).
+fn padded(inner: &Picture, size: (usize, usize), corner: (usize, usize)) -> Picture {
+    let (height, width) = size;
+    let mut pixels = vec![[0; 3]; height * width];
+    for (at, pixel) in inner.pixels().enumerate() {
+        let (row, column) = (at / inner.width(), at % inner.width());
+        pixels[(corner.0 + row) * width + corner.1 + column] = pixel;
+    }
+    Picture::from_pixels(height, width, pixels.into_iter())
+}
+
+fn check_channels(channels: usize) -> Result<(), PictureError> {
+    match channels {
+        1 | 3 => Ok(()),
+        other => Err(unusable(format!(
+            "a picture has 3 channels, or 1 in grey, but the model takes {other}; give its input as a .npy file"
+        ))),
+    }
+}
+
+fn check_normalisation(mean: &[f32], std: &[f32]) -> Result<(), PictureError> {
+    check_channels(mean.len())?;
+    if mean.len() != std.len() {
+        return Err(unusable(format!(
+            "there are {} means and {} standard deviations; give one of each per channel",
+            mean.len(),
+            std.len()
+        )));
+    }
+    if let Some(bad) = mean.iter().find(|mean| !mean.is_finite()) {
+        return Err(unusable(format!(
+            "a mean is {bad}, and it must be a finite number"
+        )));
+    }
+    if let Some(bad) = std.iter().find(|std| !(std.is_finite() && **std > 0.0)) {
+        return Err(unusable(format!(
+            "a standard deviation is {bad}, and it must be a finite number above 0"
+        )));
+    }
+    Ok(())
+}
+
+fn unusable(problem: String) -> PictureError {
+    PictureError::Preprocess { problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn even(height: usize, width: usize, pixel: [u8; 3]) -> Picture {
+        Picture::from_pixels(height, width, std::iter::repeat_n(pixel, height * width))
+    }
+
+    #[test]
+    fn sizes_round_as_torchvision_does() {
+        let cases = [
+            // resize, height, width, target
+            (Resize::Shorter(256), 300, 451, (256, 384)),
+            (Resize::Shorter(256), 451, 300, (384, 256)),
+            (Resize::Shorter(256), 427, 640, (256, 383)),
+            (Resize::Shorter(256), 2, 16_384, (256, 2_097_152)),
+            (
+                Resize::Exact {
+                    height: 5,
+                    width: 9,
+                },
+                100,
+                3,
+                (5, 9),
+            ),
+        ];
+        for (resize, height, width, target) in cases {
+            assert_eq!(
+                resize.target(height, width),
+                target,
+                "{resize:?} of {height}x{width}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_crop_rounds_as_torchvision_does() {
+        let cases = [
+            // size, crop, black pixels before, first pixel taken, pixels taken
+            (256, 224, 0, 16, 224),
+            (225, 224, 0, 0, 224),
+            (227, 224, 0, 2, 224),
+            (229, 224, 0, 2, 224),
+            (231, 224, 0, 4, 224),
+            (224, 224, 0, 0, 224),
+            (220, 224, 2, 0, 220),
+            (219, 224, 2, 0, 219),
+        ];
+        for (size, crop, before, first, taken) in cases {
+            let stretch = Stretch::centred(size, crop);
+            assert_eq!(stretch.before, before, "{size} to {crop}");
+            assert_eq!(stretch.taken, first..first + taken, "{size} to {crop}");
+        }
+    }
+
+    #[test]
+    fn a_small_picture_is_padded_with_black() {
+        let preprocess =
+            Preprocess::new(Resize::Shorter(2), (5, 4), vec![0.0; 3], vec![1.0; 3]).unwrap();
+        let crop = preprocess.apply(&even(2, 2, [255, 51, 0])).unwrap().crop;
+        let inside = |row, column| (1..3).contains(&row) && (1..3).contains(&column);
+        for (at, pixel) in crop.pixels().enumerate() {
+            let expected = if inside(at / 4, at % 4) {
+                [255, 51, 0]
+            } else {
+                [0; 3]
+            };
+            assert_eq!(pixel, expected, "pixel {at}");
+        }
+    }
+
+    #[test]
+    fn a_very_long_picture_is_no_trouble() {
+        let prepared = Preprocess::imagenet(224, 224)
+            .unwrap()
+            .apply(&even(2, 16_384, [1, 2, 3]))
+            .unwrap();
+        assert_eq!(prepared.crop, even(224, 224, [1, 2, 3]));
+    }
+
+    #[test]
+    fn channels_are_planes_and_normalised() {
+        let preprocess = Preprocess::imagenet(2, 3).unwrap();
+        let prepared = preprocess.apply(&even(8, 16, [255, 0, 102])).unwrap();
+        let expected = [
+            (1.0 - 0.485) / 0.229,
+            (0.0 - 0.456) / 0.224,
+            (0.4 - 0.406) / 0.225,
+        ];
+        assert_eq!(prepared.values.len(), 18);
+        for (at, value) in prepared.values.iter().enumerate() {
+            assert!(
+                (value - expected[at / 6]).abs() < 1e-6,
+                "value {at} is {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_channel_is_luma() {
+        let preprocess = Preprocess::unit(1, 4, 4).unwrap();
+        let prepared = preprocess.apply(&even(9, 7, [255, 0, 0])).unwrap();
+        assert_eq!(prepared.values, [76.0 / 255.0; 16]);
+        assert_eq!(prepared.crop, even(4, 4, [76; 3]));
+    }
+
+    #[test]
+    fn the_domain_is_what_black_and_white_become() {
+        let preprocess = Preprocess::imagenet(4, 4).unwrap();
+        let (least, greatest) = preprocess.domain();
+        let shown = |byte| preprocess.apply(&even(4, 4, [byte; 3])).unwrap().values;
+        for channel in 0..3 {
+            assert_eq!(shown(0)[channel * 16], least[channel]);
+            assert_eq!(shown(255)[channel * 16], greatest[channel]);
+        }
+        assert_eq!(
+            Preprocess::unit(1, 4, 4).unwrap().domain(),
+            (vec![0.0], vec![1.0])
+        );
+    }
+
+    #[test]
+    fn the_recipe_reads_aloud() {
+        let cases = [
+            (
+                Preprocess::imagenet(224, 224),
+                "resize 256, centre crop 224x224, mean [0.485, 0.456, 0.406], std [0.229, 0.224, 0.225]",
+            ),
+            (
+                Preprocess::imagenet(299, 320),
+                "resize 342, centre crop 299x320, mean [0.485, 0.456, 0.406], std [0.229, 0.224, 0.225]",
+            ),
+            (
+                Preprocess::unit(1, 28, 20),
+                "resize 28x20, centre crop 28x20, mean [0.0], std [1.0]",
+            ),
+        ];
+        for (preprocess, text) in cases {
+            assert_eq!(preprocess.unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let usual = |mean: &[f32], std: &[f32]| {
+            Preprocess::new(Resize::Shorter(4), (4, 4), mean.to_vec(), std.to_vec())
+        };
+        let cases = [
+            (
+                Preprocess::imagenet(224, 0),
+                "the resized height is 0, and it must be between 1 and 16384",
+            ),
+            (
+                Preprocess::unit(3, 4, 16_385),
+                "the resized width is 16385, and it must be between 1 and 16384",
+            ),
+            (
+                Preprocess::new(Resize::Shorter(4), (0, 4), vec![0.0], vec![1.0]),
+                "the crop's height is 0, and it must be between 1 and 16384",
+            ),
+            (
+                Preprocess::unit(4, 8, 8),
+                "a picture has 3 channels, or 1 in grey, but the model takes 4; give its input as a .npy file",
+            ),
+            (
+                usual(&[0.0; 3], &[1.0]),
+                "there are 3 means and 1 standard deviations; give one of each per channel",
+            ),
+            (
+                usual(&[f32::NAN], &[1.0]),
+                "a mean is NaN, and it must be a finite number",
+            ),
+            (
+                usual(&[0.0], &[0.0]),
+                "a standard deviation is 0, and it must be a finite number above 0",
+            ),
+        ];
+        for (preprocess, problem) in cases {
+            let message = preprocess.unwrap_err().to_string();
+            assert_eq!(
+                message,
+                format!("the preprocessing cannot be used: {problem}")
+            );
+        }
+        let empty = Picture::new(0, 4, Vec::new()).unwrap();
+        let message = Preprocess::unit(3, 4, 4)
+            .unwrap()
+            .apply(&empty)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "the preprocessing cannot be used: the picture has no pixels"
+        );
+    }
+}

@@ -1,0 +1,263 @@
+//! The plan: every attribution method as a value.
+
+use mollify_kernels::{Boundary, Mollifier, Noise, Width};
+
+use crate::Error;
+
+/// A method: where gradients are sampled and what becomes of their mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The noise added to the input; none means that the clean input is the one sample.
+    pub sampler: Option<Sampler>,
+    /// What becomes of the mean gradient.
+    pub readout: Readout,
+    /// Which output is differentiated.
+    pub output: Output,
+    /// How many noisy samples are drawn; at least 1. Ignored without a sampler.
+    pub samples: u32,
+    /// The seed of the noise.
+    pub seed: u64,
+}
+
+/// The noise added to each input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampler {
+    /// The distribution.
+    pub mollifier: Mollifier,
+    /// The width at each element.
+    pub width: WidthRule,
+    /// What happens to samples outside the domain.
+    pub boundary: Boundary,
+}
+
+/// How wide the noise is at each element, `sigma_i`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum WidthRule {
+    /// `sigma = alpha (x_max - x_min)`, as SmoothGrad (Smilkov et al. 2017) has it: PAIR's
+    /// `stdev_spread` is this alpha, captum's `stdevs` is not.
+    Relative {
+        /// The share of the domain's extent.
+        alpha: f64,
+    },
+    /// The same `sigma` for every element, in the model's units: captum's `stdevs`.
+    Absolute {
+        /// The width.
+        sigma: f64,
+    },
+    /// AdaptGrad (Zhou et al., arXiv 2410.07711): with
+    /// `reach_i = min(|x_i - x_min|, |x_i - x_max|)`, the width that keeps noise within
+    /// `[-reach_i, reach_i]` with a probability that `rule` takes from the confidence `c`, and 0
+    /// where `x_i` lies on or outside the domain.
+    Adaptive {
+        /// The confidence `c` in `(0, 1)`.
+        confidence: f64,
+        /// Which probability the interval is held with.
+        rule: AdaptiveRule,
+    },
+}
+
+/// Which probability AdaptGrad's width holds the interval `[-reach, reach]` with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AdaptiveRule {
+    /// `(1 + c) / 2`: Eq. 12 of the paper, `sigma = reach / (sqrt(2) erfinv((1 + c)/2))`.
+    #[default]
+    Paper,
+    /// `c`: the authors' published code, `sigma = reach / (sqrt(2) erfinv(c))`.
+    PublishedCode,
+}
+
+impl AdaptiveRule {
+    /// Every rule with its name on the command line.
+    pub const ALL: [(AdaptiveRule, &'static str); 2] = [
+        (AdaptiveRule::Paper, "paper"),
+        (AdaptiveRule::PublishedCode, "published-code"),
+    ];
+
+    /// The probability that noise stays within `[-reach, reach]` at confidence `c`.
+    pub fn probability(self, confidence: f64) -> f64 {
+        match self {
+            AdaptiveRule::Paper => (1.0 + confidence) / 2.0,
+            AdaptiveRule::PublishedCode => confidence,
+        }
+    }
+}
+
+/// What becomes of the mean gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Readout {
+    /// The mean itself.
+    #[default]
+    Gradient,
+    /// The mean times the clean input, element by element.
+    TimesInput,
+}
+
+/// Which output of the model is differentiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Output {
+    /// The target's logit, the score before softmax.
+    #[default]
+    Logit,
+    /// The target's probability, after softmax.
+    Probability,
+}
+
+impl Plan {
+    /// The plain gradient.
+    pub fn gradient() -> Self {
+        Self {
+            sampler: None,
+            readout: Readout::Gradient,
+            output: Output::Logit,
+            samples: 1,
+            seed: 0,
+        }
+    }
+
+    /// AdaptGrad with the paper's settings: Gaussian noise, `c = 0.95`, 50 samples.
+    pub fn adaptgrad() -> Self {
+        Self::smoothed(Sampler {
+            mollifier: Mollifier::Gaussian,
+            width: WidthRule::Adaptive {
+                confidence: 0.95,
+                rule: AdaptiveRule::Paper,
+            },
+            boundary: Boundary::Free,
+        })
+    }
+
+    /// SmoothGrad with the usual settings: Gaussian noise, `alpha = 0.2`, 50 samples.
+    pub fn smoothgrad() -> Self {
+        Self::smoothed(Sampler {
+            mollifier: Mollifier::Gaussian,
+            width: WidthRule::Relative { alpha: 0.2 },
+            boundary: Boundary::Free,
+        })
+    }
+
+    /// The mean of 50 gradients at samples of `sampler`.
+    pub fn smoothed(sampler: Sampler) -> Self {
+        Self {
+            sampler: Some(sampler),
+            samples: 50,
+            ..Self::gradient()
+        }
+    }
+
+    /// The same plan with another number of samples.
+    #[must_use]
+    pub fn samples(mut self, samples: u32) -> Self {
+        self.samples = samples;
+        self
+    }
+
+    /// The same plan with another seed.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How many gradients the plan takes.
+    pub fn gradients(&self) -> u64 {
+        match self.sampler {
+            Some(_) => u64::from(self.samples),
+            None => 1,
+        }
+    }
+
+    /// Checks that every setting is in its range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] with the first that is not.
+    pub fn check(&self) -> Result<(), Error> {
+        let Some(sampler) = &self.sampler else {
+            return Ok(());
+        };
+        if self.samples == 0 {
+            return Err(Error::Setting {
+                setting: "samples",
+                value: "0".into(),
+                range: "at least 1",
+            });
+        }
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let (setting, value, inside, range) = match sampler.width {
+            WidthRule::Relative { alpha } => ("alpha", alpha, positive(alpha), "a positive number"),
+            WidthRule::Absolute { sigma } => ("sigma", sigma, positive(sigma), "a positive number"),
+            WidthRule::Adaptive { confidence, .. } => (
+                "confidence",
+                confidence,
+                confidence > 0.0 && confidence < 1.0,
+                "between 0 and 1, both excluded",
+            ),
+        };
+        if inside {
+            return Ok(());
+        }
+        Err(Error::Setting {
+            setting,
+            value: value.to_string(),
+            range,
+        })
+    }
+}
+
+impl Sampler {
+    /// The noise as the device kernel takes it.
+    pub(crate) fn noise(&self) -> Noise {
+        let width = match self.width {
+            WidthRule::Relative { alpha } => Width::Relative(alpha as f32),
+            WidthRule::Absolute { sigma } => Width::Absolute(sigma as f32),
+            WidthRule::Adaptive { confidence, rule } => {
+                let p = rule.probability(confidence);
+                Width::Adaptive(self.mollifier.width_factor(p) as f32)
+            }
+        };
+        Noise {
+            mollifier: self.mollifier,
+            width,
+            boundary: self.boundary,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let width = |width| {
+            Plan::smoothed(Sampler {
+                mollifier: Mollifier::Gaussian,
+                width,
+                boundary: Boundary::Free,
+            })
+        };
+        let cases = [
+            (Plan::adaptgrad().samples(0), "samples is 0, but it must be at least 1"),
+            (
+                width(WidthRule::Relative { alpha: -0.1 }),
+                "alpha is -0.1, but it must be a positive number",
+            ),
+            (
+                width(WidthRule::Absolute { sigma: f64::NAN }),
+                "sigma is NaN, but it must be a positive number",
+            ),
+            (
+                width(WidthRule::Adaptive {
+                    confidence: 1.0,
+                    rule: AdaptiveRule::Paper,
+                }),
+                "confidence is 1, but it must be between 0 and 1, both excluded",
+            ),
+        ];
+        for (plan, expected) in cases {
+            assert_eq!(plan.check().unwrap_err().to_string(), expected);
+        }
+        assert!(Plan::adaptgrad().check().is_ok());
+        assert!(Plan::gradient().samples(0).check().is_ok());
+    }
+}

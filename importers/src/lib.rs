@@ -1,0 +1,36 @@
+//! ONNX files as differentiable models, loaded at run time.
+//!
+//! [`OnnxModel::load`] parses a file with `onnx-ir`, turns it into a list of operators whose weights
+//! sit on the device, and runs it with burn's tensors of any rank, so that it can be differentiated.
+//! The batch size is free. What cannot be honoured is an error when the model is loaded, never a
+//! silently wrong number.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mollify::{Domain, Explainer, Input, Plan, Target};
+//!
+//! let device = mollify::device("auto")?;
+//! let model = mollify_onnx::OnnxModel::load("classifier.onnx", &device)?;
+//! let input = Input::new(vec![0.5; 3 * 224 * 224], &[3, 224, 224], Domain::uniform(0.0, 1.0))?;
+//! let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Predicted)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Models are computed in float32 whatever their own precision. Dropout does nothing, batch
+//! normalization is in its inference form, and is folded into a convolution in front of it.
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod check;
+mod error;
+mod graph;
+mod hazard;
+mod model;
+mod names;
+mod operators;
+mod value;
+
+pub use check::{Summary, ValueInfo};
+pub use error::{ErrorKind, LoadError};
+pub use model::{Loader, OnnxModel, summary};

@@ -1,0 +1,328 @@
+//! A loaded model.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor};
+use mollify::{Model, ModelError};
+use onnx_ir::{ModelProto, OnnxGraphBuilder};
+
+use crate::check::{Summary, parse, summarize};
+use crate::error::{ErrorKind, LoadError};
+use crate::graph::{Graph, as_input};
+use crate::hazard;
+use crate::names::Names;
+use crate::operators::Context;
+use crate::value::Value;
+
+/// An ONNX model on a device.
+pub struct OnnxModel {
+    graph: Graph,
+    summary: Summary,
+    device: Device,
+    shape: Vec<usize>,
+    /// The batch size that the file fixes.
+    batch: Option<usize>,
+    classes: usize,
+    bytes_per_sample: u64,
+}
+
+/// How a model is loaded.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    device: Device,
+    input_shape: Option<Vec<usize>>,
+    output: Option<String>,
+}
+
+impl OnnxModel {
+    /// The model in the file `path`, on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] when the file cannot be read, is no ONNX model, has an operator that is not
+    /// supported, does not take one float tensor, or cannot be run.
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, LoadError> {
+        Loader::new(device).load(path)
+    }
+
+    /// What the file contains.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+}
+
+impl Loader {
+    /// Loads to `device`.
+    pub fn new(device: &Device) -> Self {
+        Self {
+            device: device.clone().without_autodiff(),
+            input_shape: None,
+            output: None,
+        }
+    }
+
+    /// Fixes the input's axes after the batch axis, where the file leaves them free.
+    #[must_use]
+    pub fn input_shape(mut self, shape: Option<Vec<usize>>) -> Self {
+        self.input_shape = shape;
+        self
+    }
+
+    /// Explains the output of this name instead of the only one.
+    #[must_use]
+    pub fn output(mut self, name: Option<String>) -> Self {
+        self.output = name;
+        self
+    }
+
+    /// The model in the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// See [`OnnxModel::load`].
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<OnnxModel, LoadError> {
+        let path = path.as_ref();
+        read(path)
+            .and_then(|bytes| self.build(&bytes, Some(path)))
+            .map_err(|error| error.of(path))
+    }
+
+    /// The model in `bytes`, whose weights must be inside them.
+    ///
+    /// # Errors
+    ///
+    /// See [`OnnxModel::load`].
+    pub fn load_bytes(&self, bytes: &[u8]) -> Result<OnnxModel, LoadError> {
+        self.build(bytes, None)
+    }
+
+    fn build(&self, bytes: &[u8], path: Option<&Path>) -> Result<OnnxModel, LoadError> {
+        let proto = parse(bytes)?;
+        let summary = summarize(&proto);
+        summary.check()?;
+        external_files(&proto, path)?;
+        let (batch, shape) = self.shape(&summary)?;
+        let output = self.output_index(&summary)?;
+        let parsed = parse_graph(&proto, bytes, path)?;
+        let names = Names::align(&parsed.nodes, &proto.graph.node);
+        let context = Context { opset: summary.opset };
+        let graph = Graph::compile(&parsed, output, &names, &context, &self.device)?;
+        let mut model = OnnxModel {
+            graph,
+            summary,
+            device: self.device.clone(),
+            shape,
+            batch,
+            classes: 0,
+            bytes_per_sample: 0,
+        };
+        model.try_out()?;
+        Ok(model)
+    }
+
+    /// The batch size that the file fixes, and the shape of a sample.
+    fn shape(&self, summary: &Summary) -> Result<(Option<usize>, Vec<usize>), LoadError> {
+        let input = &summary.inputs[0];
+        let wrong = |message: String| Err(LoadError::new(ErrorKind::Input, message));
+        let Some((batch, axes)) = input.shape.split_first() else {
+            return wrong(format!("the input {input} has no batch axis"));
+        };
+        if axes.is_empty() {
+            return wrong(format!("the input {input} has no axis after the batch axis"));
+        }
+        let known: Option<Vec<usize>> = axes.iter().map(|axis| axis.clone().ok()).collect();
+        let fits = |given: &[usize]| {
+            given.len() == axes.len()
+                && given.iter().zip(axes).all(|(g, axis)| axis.as_ref().map_or(true, |a| a == g))
+        };
+        match (&self.input_shape, known) {
+            (Some(given), _) if fits(given) => Ok((batch.clone().ok(), given.clone())),
+            (Some(given), _) => wrong(format!("the input {input} does not take samples of {given:?}")),
+            (None, Some(known)) => Ok((batch.clone().ok(), known)),
+            (None, None) => wrong(format!(
+                "the input {input} leaves its size free; give it with --input-shape, for example 3,224,224"
+            )),
+        }
+    }
+
+    fn output_index(&self, summary: &Summary) -> Result<usize, LoadError> {
+        let listed = || summary.outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let wrong = |message: String| Err(LoadError::new(ErrorKind::Output, message));
+        match (&self.output, summary.outputs.len()) {
+            (None, 1) => Ok(0),
+            (None, count) => wrong(format!(
+                "the model has {count} outputs; name the one to explain with --output-name: {}",
+                listed()
+            )),
+            (Some(name), _) => match summary.outputs.iter().position(|output| output.name == *name) {
+                Some(index) => Ok(index),
+                None => wrong(format!("there is no output {name:?}; there are {}", listed())),
+            },
+        }
+    }
+}
+
+/// What the file `path` contains, whether it can be explained or not.
+///
+/// # Errors
+///
+/// When the file cannot be read or is no ONNX model.
+pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
+    let path = path.as_ref();
+    read(path)
+        .and_then(|bytes| Ok(summarize(&parse(&bytes)?)))
+        .map_err(|error| error.of(path))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path)
+        .map_err(|error| LoadError::new(ErrorKind::Io, format!("the file cannot be read: {error}")))
+}
+
+/// Files that hold weights beside the model must be there, below the model's own folder.
+fn external_files(proto: &ModelProto, path: Option<&Path>) -> Result<(), LoadError> {
+    for tensor in &proto.graph.initializer {
+        let location = tensor.external_data.iter().find(|entry| entry.key == "location");
+        let Some(location) = location.map(|entry| PathBuf::from(&entry.value)) else {
+            continue;
+        };
+        let wrong = |message: String| Err(LoadError::new(ErrorKind::Weights, message));
+        let inside = location.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !inside {
+            return wrong(format!(
+                "the weight {} lies outside the model's folder, in {}; store it beside the model",
+                tensor.name,
+                location.display()
+            ));
+        }
+        let Some(folder) = path.map(|path| path.parent().unwrap_or(Path::new(""))) else {
+            return wrong(format!(
+                "the weight {} lies in the file {}, but the model was given as bytes",
+                tensor.name,
+                location.display()
+            ));
+        };
+        if !folder.join(&location).is_file() {
+            return wrong(format!(
+                "the weight {} lies in the file {}, which is not there; keep it beside the model",
+                tensor.name,
+                location.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn parse_graph(
+    proto: &ModelProto,
+    bytes: &[u8],
+    path: Option<&Path>,
+) -> Result<onnx_ir::OnnxGraph, LoadError> {
+    let builder = || OnnxGraphBuilder::new().simplify(false);
+    let uses_files = proto.graph.initializer.iter().any(|tensor| !tensor.external_data.is_empty());
+    let parse = || match (hazard::without(proto)?, path) {
+        (Some(_), Some(_)) if uses_files => Err(
+            "a MatMul's product is read by an Add and by others, which the parser handles only when the weights are inside the file; store the model in one file"
+                .to_owned(),
+        ),
+        (Some(changed), _) => builder().parse_bytes(&changed).map_err(|error| error.to_string()),
+        (None, Some(path)) if uses_files => {
+            builder().parse_file(path).map_err(|error| error.to_string())
+        }
+        (None, _) => builder().parse_bytes(bytes).map_err(|error| error.to_string()),
+    };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(parse))
+        .unwrap_or_else(|_| Err("the parser failed on it".to_owned()))
+        .map_err(|message| LoadError::new(ErrorKind::Unsupported, message))
+}
+
+impl OnnxModel {
+    /// Runs the model once on zeros: what it gives, what it takes up, and that the batch is free.
+    fn try_out(&mut self) -> Result<(), LoadError> {
+        let features: usize = self.shape.iter().product();
+        let rows = self.batch.unwrap_or(2);
+        let zeros = Tensor::<2>::zeros([rows, features], &self.device);
+        let mut bytes = 4 * (rows * features) as u64;
+        let output = as_input(zeros, &self.dims(rows))
+            .and_then(|input| {
+                self.graph.run_with(input, |value| {
+                    bytes += 4 * value.dims().iter().product::<usize>() as u64;
+                })
+            })
+            .map_err(|message| LoadError::new(ErrorKind::Run, format!("it does not run: {message}")))?;
+        self.classes = classes(&output, rows)?;
+        // What the backward pass keeps, and the gradients it makes beside it.
+        self.bytes_per_sample = 2 * bytes / rows as u64;
+        if let Some(batch) = self.batch {
+            log::warn!(
+                "the model fixes its batch to {batch}, so samples are run {batch} at a time, which is slow; export it with a free batch axis"
+            );
+        }
+        let precision = &self.summary.inputs[0].element;
+        if precision != "float" {
+            log::warn!("the model is stored in {precision} and computed in float32");
+        }
+        Ok(())
+    }
+
+    fn dims(&self, rows: usize) -> Vec<usize> {
+        [&[rows], &self.shape[..]].concat()
+    }
+}
+
+/// The number of classes in an output `[rows, classes, 1, ...]`.
+fn classes(output: &Value, rows: usize) -> Result<usize, LoadError> {
+    let dims = output.dims();
+    match dims[..] {
+        [n, classes, ref rest @ ..] if n == rows && rest.iter().all(|&size| size == 1) => Ok(classes),
+        _ => Err(LoadError::new(
+            ErrorKind::Output,
+            format!(
+                "for {rows} samples the output has the shape {dims:?}, not [{rows}, classes]: it is not one score per class and sample"
+            ),
+        )),
+    }
+}
+
+impl Model for OnnxModel {
+    fn input_shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError> {
+        let rows = batch.dims()[0];
+        let held = self.batch.unwrap_or(rows);
+        if rows > held {
+            return Err(ModelError::new(format!("the model takes {held} samples at a time, not {rows}")));
+        }
+        let padded = if rows == held {
+            batch
+        } else {
+            let filler = Tensor::zeros([held - rows, batch.dims()[1]], &batch.device());
+            Tensor::cat(vec![batch, filler], 0)
+        };
+        let logits = as_input(padded, &self.dims(held))
+            .and_then(|input| self.graph.run(input))
+            .and_then(|output| output.reshape(&[held, self.classes]))
+            .and_then(|output| output.float())
+            .map_err(ModelError::new)?;
+        Ok(Tensor::from_dispatch(logits).narrow(0, 0, rows))
+    }
+
+    fn max_batch(&self) -> Option<usize> {
+        self.batch
+    }
+
+    fn bytes_per_sample(&self) -> Option<u64> {
+        Some(self.bytes_per_sample)
+    }
+}

@@ -1,0 +1,111 @@
+//! Matrix products.
+
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Dispatch, DispatchTensor, Scalar};
+use onnx_ir::Node;
+
+use super::{Context, Inputs, Operator, Run, one};
+use crate::value::{Outcome, Value, binary, broadcast, together};
+
+pub const OPERATORS: &[Operator] = &[
+    Operator { name: "Gemm", compile: gemm },
+    Operator { name: "MatMul", compile: |_, _| one(matmul) },
+];
+
+/// `alpha A' B' + beta C`; a Linear node, which the parser makes of simple products, is one of
+/// inputs of any rank.
+fn gemm(node: &Node, _: &Context) -> Outcome<Run> {
+    match node {
+        Node::Linear(node) => {
+            let transposed = node.config.transpose_weight;
+            one(move |inputs| {
+                let weight = turned(inputs.value(1)?, transposed)?;
+                plus(product(&inputs.value(0)?, &weight)?, inputs.optional(2))
+            })
+        }
+        Node::Gemm(node) => {
+            let config = node.config.clone();
+            one(move |inputs| {
+                let a = turned(inputs.value(0)?, config.trans_a != 0)?;
+                let b = turned(inputs.value(1)?, config.trans_b != 0)?;
+                let sum = scaled(product(&a, &b)?, config.alpha)?;
+                let bias = inputs.optional(2).map(|c| scaled(c, config.beta)).transpose()?;
+                plus(sum, bias)
+            })
+        }
+        other => Err(format!("the parser made it a {}", other.node_type())),
+    }
+}
+
+fn turned(matrix: Value, transposed: bool) -> Outcome<Value> {
+    if transposed { matrix.permute(&[1, 0]) } else { Ok(matrix) }
+}
+
+fn scaled(value: Value, factor: f32) -> Outcome<Value> {
+    if factor == 1.0 {
+        return Ok(value);
+    }
+    let dims = value.dims();
+    let factor = Scalar::Float(f64::from(factor));
+    Value::new(Dispatch::float_mul_scalar(value.float()?, factor)).reshape(&dims)
+}
+
+fn plus(value: Value, bias: Option<Value>) -> Outcome<Value> {
+    match bias {
+        Some(bias) => binary(&value, &bias, Dispatch::float_add, None),
+        None => Ok(value),
+    }
+}
+
+fn matmul(inputs: &Inputs) -> Outcome<Value> {
+    product(&inputs.value(0)?, &inputs.value(1)?)
+}
+
+/// The product of the last two axes, the others broadcast; vectors count as matrices of one row on
+/// the left and of one column on the right.
+fn product(a: &Value, b: &Value) -> Outcome<Value> {
+    let (left, right) = (a.dims(), b.dims());
+    if left.is_empty() || right.is_empty() {
+        return Err("it does not take scalars".into());
+    }
+    let a_dims = if left.len() == 1 { vec![1, left[0]] } else { left.clone() };
+    let b_dims = if right.len() == 1 { vec![right[0], 1] } else { right.clone() };
+    let (a_lead, a_matrix) = a_dims.split_at(a_dims.len() - 2);
+    let (b_lead, b_matrix) = b_dims.split_at(b_dims.len() - 2);
+    if a_matrix[1] != b_matrix[0] {
+        return Err(format!("{left:?} and {right:?} have no product"));
+    }
+    let lead = broadcast(a_lead, b_lead)?;
+    let mut dims = [&lead[..], &[a_matrix[0], b_matrix[1]]].concat();
+    let pair = together(&[a.clone().reshape(&a_dims)?, b.clone().reshape(&b_dims)?])?;
+    let [a, b] = &pair[..] else {
+        return Err("it takes two inputs".into());
+    };
+    let tensor = if b_lead.iter().all(|&size| size == 1) && !lead.is_empty() {
+        rows_times_matrix(a, b, a_matrix[1], b_matrix)?
+    } else {
+        let a = a.clone().expand(&[&lead[..], a_matrix].concat())?;
+        let b = b.clone().expand(&[&lead[..], b_matrix].concat())?;
+        Dispatch::float_matmul(a.float()?, b.float()?)
+    };
+    if right.len() == 1 {
+        dims.pop();
+    }
+    if left.len() == 1 {
+        dims.remove(dims.len() - 1 - usize::from(right.len() > 1));
+    }
+    Value::new(tensor).reshape(&dims)
+}
+
+/// One matrix for every row of every batch: a single product of two matrices.
+fn rows_times_matrix(
+    a: &Value,
+    b: &Value,
+    inner: usize,
+    b_matrix: &[usize],
+) -> Outcome<DispatchTensor> {
+    let rows = a.dims().iter().product::<usize>() / inner.max(1);
+    let rows = a.clone().reshape(&[rows, inner])?;
+    let matrix = b.clone().reshape(b_matrix)?;
+    Ok(Dispatch::float_matmul(rows.float()?, matrix.float()?))
+}

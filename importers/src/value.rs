@@ -1,0 +1,416 @@
+//! A tensor whose rank, kind and place are known only at run time.
+//!
+//! The host is burn's `flex`: integers, booleans and everything computed from constants and shapes
+//! stay there; what depends on the model's input lives on the model's device. Where the two meet,
+//! the host's value moves to the device.
+
+use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Dispatch, DispatchTensor, DispatchTensorKind, Scalar, get_device_settings};
+use burn::tensor::{
+    Bool, BoolDType, DType, Device, FloatDType, Int, IntDType, Shape, Slice, Tensor, TensorData,
+    TensorMetadata,
+};
+
+/// What a run-time failure says; the graph adds the node.
+pub type Outcome<T> = Result<T, String>;
+
+/// A value of the graph while it runs.
+#[derive(Clone, Debug)]
+pub struct Value {
+    tensor: DispatchTensor,
+    /// burn has no tensors of rank 0: a scalar is held as `[1]`.
+    scalar: bool,
+}
+
+/// The kind of a value's elements: float32, int64 on the host, or boolean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Float,
+    Int,
+    Bool,
+}
+
+/// Applies the operation of the value's kind.
+macro_rules! by_kind {
+    ($value:expr, $float:ident, $int:ident, $bool:ident, ($($arg:expr),*)) => {
+        match $value.kind() {
+            Kind::Float => Dispatch::$float($($arg),*),
+            Kind::Int => Dispatch::$int($($arg),*),
+            Kind::Bool => Dispatch::$bool($($arg),*),
+        }
+    };
+}
+
+impl Value {
+    /// A value of the tensor's own shape.
+    pub fn new(tensor: DispatchTensor) -> Self {
+        Self {
+            tensor,
+            scalar: false,
+        }
+    }
+
+    /// A host value from ONNX data: floats become float32, integers int64.
+    pub fn from_data(data: TensorData) -> Outcome<Self> {
+        let dims = data.shape().to_vec();
+        let count: usize = dims.iter().product();
+        let host = Device::flex();
+        let dtype = data.dtype();
+        let data = TensorData::from_bytes(data.into_bytes(), [count], dtype);
+        let tensor = if dtype.is_float() {
+            Tensor::<1>::from_data(data.convert::<f32>(), (&host, DType::F32)).into_dispatch()
+        } else if dtype.is_bool() {
+            Tensor::<1, Bool>::from_data(data, &host).into_dispatch()
+        } else if dtype.is_int() || dtype.is_uint() {
+            Tensor::<1, Int>::from_data(data.convert::<i64>(), (&host, DType::I64)).into_dispatch()
+        } else {
+            return Err(format!("values of type {dtype:?} are not supported"));
+        };
+        Self::new(tensor).reshape(&dims)
+    }
+
+    /// A host vector of integers.
+    pub fn from_ints(values: Vec<i64>) -> Self {
+        let count = values.len();
+        let data = TensorData::new(values, [count]);
+        Self::new(Tensor::<1, Int>::from_data(data, (&Device::flex(), DType::I64)).into_dispatch())
+    }
+
+    /// A host vector of floats.
+    pub fn from_floats(values: Vec<f32>) -> Self {
+        let count = values.len();
+        let data = TensorData::new(values, [count]);
+        Self::new(Tensor::<1>::from_data(data, (&Device::flex(), DType::F32)).into_dispatch())
+    }
+
+    /// The shape as ONNX sees it: empty for a scalar.
+    pub fn dims(&self) -> Vec<usize> {
+        if self.scalar {
+            Vec::new()
+        } else {
+            self.tensor.shape().to_vec()
+        }
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> usize {
+        self.dims().len()
+    }
+
+    /// The kind of the elements.
+    pub fn kind(&self) -> Kind {
+        let dtype = self.tensor.dtype();
+        if dtype.is_float() {
+            Kind::Float
+        } else if dtype.is_bool() {
+            Kind::Bool
+        } else {
+            Kind::Int
+        }
+    }
+
+    /// The tensor, of rank 1 for a scalar.
+    pub fn tensor(&self) -> DispatchTensor {
+        self.tensor.clone()
+    }
+
+    /// The float tensor.
+    pub fn float(&self) -> Outcome<DispatchTensor> {
+        match self.kind() {
+            Kind::Float => Ok(self.tensor()),
+            kind => Err(format!("it takes floats, not {kind:?} of shape {:?}", self.dims())),
+        }
+    }
+
+    /// The integers, of a value on the host.
+    pub fn ints(&self) -> Outcome<Vec<i64>> {
+        let data = self.host_data()?;
+        match self.kind() {
+            Kind::Int => data.convert::<i64>().into_vec().map_err(|e| format!("{e:?}")),
+            kind => Err(format!("it takes integers, not {kind:?} of shape {:?}", self.dims())),
+        }
+    }
+
+    /// The floats, of a value on the host.
+    pub fn floats(&self) -> Outcome<Vec<f32>> {
+        let data = self.host_data()?;
+        match self.kind() {
+            Kind::Float => data.convert::<f32>().into_vec().map_err(|e| format!("{e:?}")),
+            kind => Err(format!("it takes floats, not {kind:?} of shape {:?}", self.dims())),
+        }
+    }
+
+    fn host_data(&self) -> Outcome<TensorData> {
+        let tensor = self.tensor.clone();
+        match self.kind() {
+            Kind::Float => Tensor::<1>::from_dispatch(tensor).try_into_data(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(tensor).try_into_data(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(tensor).try_into_data(),
+        }
+        .map_err(|error| error.to_string())
+    }
+
+    /// The same elements in another shape.
+    pub fn reshape(self, dims: &[usize]) -> Outcome<Self> {
+        let (from, to): (usize, usize) = (self.dims().iter().product(), dims.iter().product());
+        if from != to {
+            return Err(format!("{:?} cannot be reshaped to {dims:?}", self.dims()));
+        }
+        let scalar = dims.is_empty();
+        let held: &[usize] = if scalar { &[1] } else { dims };
+        if self.tensor.shape().as_slice() == held {
+            return Ok(Self { scalar, ..self });
+        }
+        let shape = Shape::from(held.to_vec());
+        let tensor = by_kind!(self, float_reshape, int_reshape, bool_reshape, (self.tensor, shape));
+        Ok(Self { tensor, scalar })
+    }
+
+    /// The value repeated along axes of size 1 until it has the shape `dims`.
+    pub fn expand(self, dims: &[usize]) -> Outcome<Self> {
+        let own = self.dims();
+        if own == dims {
+            return Ok(self);
+        }
+        let lead = dims.len().checked_sub(own.len());
+        let fits = |lead: usize| own.iter().zip(&dims[lead..]).all(|(a, b)| a == b || *a == 1);
+        let Some(lead) = lead.filter(|&lead| fits(lead)) else {
+            return Err(format!("{own:?} does not broadcast to {dims:?}"));
+        };
+        let aligned = self.reshape(&[vec![1; lead], own].concat())?;
+        let shape = Shape::from(dims.to_vec());
+        let tensor =
+            by_kind!(aligned, float_expand, int_expand, bool_expand, (aligned.tensor, shape));
+        Ok(Self::new(tensor))
+    }
+
+    /// The axes in another order.
+    pub fn permute(self, axes: &[usize]) -> Outcome<Self> {
+        if axes.len() != self.rank() {
+            return Err(format!("{axes:?} does not permute the axes of {:?}", self.dims()));
+        }
+        if axes.is_empty() {
+            return Ok(self);
+        }
+        let tensor = by_kind!(self, float_permute, int_permute, bool_permute, (self.tensor, axes));
+        Ok(Self::new(tensor))
+    }
+
+    /// A part of each axis.
+    pub fn slice(self, slices: &[Slice]) -> Self {
+        let tensor = by_kind!(self, float_slice, int_slice, bool_slice, (self.tensor, slices));
+        Self::new(tensor)
+    }
+
+    /// The slices of `axis` that `indices` name, in their order.
+    pub fn select(self, axis: usize, indices: Vec<i64>) -> Outcome<Self> {
+        let indices = Self::from_ints(indices).beside(&self)?.tensor;
+        let tensor =
+            by_kind!(self, float_select, int_select, bool_select, (self.tensor, axis, indices));
+        Ok(Self::new(tensor))
+    }
+
+    /// The elements that `indices` (of this rank) name along `axis`.
+    pub fn gather(self, axis: usize, indices: Value) -> Outcome<Self> {
+        let indices = indices.beside(&self)?.tensor;
+        let tensor =
+            by_kind!(self, float_gather, int_gather, bool_gather, (axis, self.tensor, indices));
+        Ok(Self::new(tensor))
+    }
+
+    /// The values one after the other along `axis`.
+    pub fn concat(values: &[Value], axis: usize) -> Outcome<Self> {
+        let values = together(values)?;
+        let Some(first) = values.first() else {
+            return Err("it has no inputs".into());
+        };
+        let kind = first.kind();
+        if values.iter().any(|value| value.kind() != kind) {
+            return Err("its inputs are of different kinds".into());
+        }
+        let tensors = values.iter().map(Value::tensor).collect();
+        let tensor = by_kind!(first, float_cat, int_cat, bool_cat, (tensors, axis));
+        Ok(Self::new(tensor))
+    }
+
+    /// `yes` where `self` holds and `no` elsewhere.
+    pub fn choose(self, yes: Value, no: Value) -> Outcome<Self> {
+        let dims = broadcast(&broadcast(&self.dims(), &yes.dims())?, &no.dims())?;
+        let values = together(&[self, yes, no])?;
+        let [mask, yes, no] = &values[..] else {
+            return Err("it takes a condition and two values".into());
+        };
+        let (mask, yes, no) = (
+            mask.clone().expand(&dims)?,
+            yes.clone().expand(&dims)?,
+            no.clone().expand(&dims)?,
+        );
+        if yes.kind() != no.kind() || mask.kind() != Kind::Bool {
+            return Err("it takes a boolean condition and two values of one kind".into());
+        }
+        let tensor = by_kind!(
+            yes,
+            float_mask_where,
+            int_mask_where,
+            bool_mask_where,
+            (no.tensor, mask.tensor, yes.tensor)
+        );
+        Ok(Self {
+            tensor,
+            scalar: dims.is_empty(),
+        })
+    }
+
+    /// The elements as float32.
+    pub fn into_float(self) -> Self {
+        let tensor = match self.kind() {
+            Kind::Float => self.tensor,
+            Kind::Int => Dispatch::int_into_float(self.tensor, FloatDType::F32),
+            Kind::Bool => Dispatch::bool_into_float(self.tensor, FloatDType::F32),
+        };
+        Self { tensor, ..self }
+    }
+
+    /// The elements as integers, cut towards zero, on the host.
+    pub fn into_int(self) -> Outcome<Self> {
+        let scalar = self.scalar;
+        let host = self.to_host()?;
+        let tensor = match host.kind() {
+            Kind::Int => host.tensor,
+            Kind::Float => Dispatch::float_into_int(host.tensor, IntDType::I64),
+            Kind::Bool => Dispatch::bool_into_int(host.tensor, IntDType::I64),
+        };
+        Ok(Self { tensor, scalar })
+    }
+
+    /// Whether each element differs from zero.
+    pub fn into_bool(self) -> Self {
+        let dtype = self.bool_dtype();
+        let tensor = match self.kind() {
+            Kind::Bool => self.tensor,
+            Kind::Int => Dispatch::int_not_equal_elem(self.tensor, Scalar::Int(0), dtype),
+            Kind::Float => Dispatch::float_not_equal_elem(self.tensor, Scalar::Float(0.0), dtype),
+        };
+        Self { tensor, ..self }
+    }
+
+    /// The type of booleans where this value lives.
+    pub fn bool_dtype(&self) -> BoolDType {
+        get_device_settings::<Dispatch>(&self.tensor.device()).bool_dtype
+    }
+
+    /// Whether the value is on the host.
+    pub fn is_on_host(&self) -> bool {
+        fn flex(kind: &DispatchTensorKind) -> bool {
+            match kind {
+                DispatchTensorKind::Flex(_) => true,
+                DispatchTensorKind::Autodiff(inner) => flex(inner),
+                #[allow(unreachable_patterns)]
+                _ => false,
+            }
+        }
+        flex(&self.tensor.kind)
+    }
+
+    /// The value on the host.
+    pub fn to_host(&self) -> Outcome<Self> {
+        if self.is_on_host() {
+            return Ok(self.clone());
+        }
+        let dims = self.tensor.shape().to_vec();
+        let data = self.host_data()?;
+        let moved = Self::from_data(data)?.reshape(&dims)?;
+        Ok(Self {
+            scalar: self.scalar,
+            ..moved
+        })
+    }
+
+    /// The value on `device`.
+    pub fn to_device(&self, device: &Device) -> Outcome<Self> {
+        let dims = self.tensor.shape().to_vec();
+        let count: usize = dims.iter().product();
+        let data = self.host_data()?;
+        let dtype = data.dtype();
+        let data = TensorData::from_bytes(data.into_bytes(), [count], dtype);
+        let tensor = match self.kind() {
+            Kind::Float => Tensor::<1>::from_data(data, device).into_dispatch(),
+            Kind::Int => Tensor::<1, Int>::from_data(data, device).into_dispatch(),
+            Kind::Bool => Tensor::<1, Bool>::from_data(data, device).into_dispatch(),
+        };
+        let moved = Self::new(tensor).reshape(&dims)?;
+        Ok(Self {
+            scalar: self.scalar,
+            ..moved
+        })
+    }
+
+    /// This value where `other` is: moved there when it is on the host and `other` is not.
+    fn beside(self, other: &Value) -> Outcome<Self> {
+        if other.is_on_host() || !self.is_on_host() {
+            return Ok(self);
+        }
+        self.to_device(&Device::new(other.tensor.device()).without_autodiff())
+    }
+}
+
+/// The values in one place: on the device as soon as one of them is.
+pub fn together(values: &[Value]) -> Outcome<Vec<Value>> {
+    let Some(anchor) = values.iter().find(|value| !value.is_on_host()) else {
+        return Ok(values.to_vec());
+    };
+    values.iter().map(|value| value.clone().beside(anchor)).collect()
+}
+
+/// The shape that `a` and `b` broadcast to.
+pub fn broadcast(a: &[usize], b: &[usize]) -> Outcome<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |dims: &[usize], axis: usize| {
+        (axis + dims.len())
+            .checked_sub(rank)
+            .map_or(1, |own| dims[own])
+    };
+    (0..rank)
+        .map(|axis| match (at(a, axis), at(b, axis)) {
+            (x, y) if x == y || y == 1 => Ok(x),
+            (1, y) => Ok(y),
+            _ => Err(format!("{a:?} and {b:?} do not broadcast")),
+        })
+        .collect()
+}
+
+/// An operation on two tensors, by kind.
+pub type Binary = fn(FloatTensor<Dispatch>, FloatTensor<Dispatch>) -> FloatTensor<Dispatch>;
+
+/// Applies `float` or `int` to `a` and `b`, broadcast to one shape.
+pub fn binary(a: &Value, b: &Value, float: Binary, int: Option<Binary>) -> Outcome<Value> {
+    let (a, b, dims) = aligned(a, b)?;
+    let tensor = match (a.kind(), int) {
+        (Kind::Float, _) => float(a.tensor, b.tensor),
+        (Kind::Int, Some(int)) => int(a.tensor, b.tensor),
+        (kind, _) => return Err(format!("it is not defined for {kind:?}")),
+    };
+    Value::new(tensor).reshape(&dims)
+}
+
+/// `a` and `b` in one place, of one kind and rank, and the shape they broadcast to.
+pub fn aligned(a: &Value, b: &Value) -> Outcome<(Value, Value, Vec<usize>)> {
+    let dims = broadcast(&a.dims(), &b.dims())?;
+    if a.kind() != b.kind() {
+        return Err(format!("its inputs are {:?} and {:?}", a.kind(), b.kind()));
+    }
+    let rank = dims.len().max(1);
+    let pad = |value: &Value| {
+        let own = value.dims();
+        value
+            .clone()
+            .reshape(&[vec![1; rank - own.len()], own].concat())
+    };
+    let mut pair = together(&[pad(a)?, pad(b)?])?;
+    let (b, a) = (pair.pop(), pair.pop());
+    match (a, b) {
+        (Some(a), Some(b)) => Ok((a, b, dims)),
+        _ => Err("it takes two inputs".into()),
+    }
+}

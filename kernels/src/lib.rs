@@ -1,0 +1,23 @@
+//! Noise and estimators that run where the gradients are computed.
+//!
+//! | operation | what it does | definition |
+//! |---|---|---|
+//! | [`noise`] | one input row, or the nodes of a path, to a batch of noisy rows | [`noise::reference`] |
+//! | [`estimator`] | a batch of gradients into a running mean and variance | [`estimator::reference`] |
+//!
+//! Both are backend extensions of burn: `flex` runs them on all cores, every CubeCL device as a
+//! device kernel. Beside each stands its plain reference, and tests compare the two number by
+//! number.
+//!
+//! Random numbers are addressed, never drawn in sequence: see [`philox`].
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+pub mod estimator;
+pub mod mollifier;
+pub mod noise;
+pub mod philox;
+mod quantile;
+
+pub use mollifier::Mollifier;
+pub use noise::{Address, Boundary, Noise, Width};

@@ -1,0 +1,62 @@
+//! The noise kernel in plain Rust and double precision, one element at a time: what every device
+//! is compared with.
+
+use super::{Address, Boundary, Domain, Noise, Width};
+use crate::philox::{key, philox};
+use crate::quantile::{is_negative, tail_probability};
+
+/// Element `e` of row `r`, from the value `x` of its node among `nodes`; unrounded.
+pub fn element(
+    x: f32,
+    e: usize,
+    r: usize,
+    nodes: usize,
+    noise: &Noise,
+    domain: &Domain,
+    at: &Address,
+) -> f64 {
+    let (lower, upper) = bounds(domain, e);
+    let value = f64::from(x) + sigma(noise.width, x, lower, upper) * draw(e, r, nodes, noise, at);
+    match noise.boundary {
+        Boundary::Free => value,
+        Boundary::Clipped => value.clamp(lower, upper),
+    }
+}
+
+/// The draw at unit scale of element `e` of row `r`.
+pub fn draw(e: usize, r: usize, nodes: usize, noise: &Noise, at: &Address) -> f64 {
+    let word = word(e, r, nodes, at);
+    let magnitude = noise.mollifier.tail_quantile(tail_probability(word).0);
+    if is_negative(word) {
+        -magnitude
+    } else {
+        magnitude
+    }
+}
+
+/// The random word of element `e` of row `r`.
+pub fn word(e: usize, r: usize, nodes: usize, at: &Address) -> u32 {
+    let index = at.first + r as u64;
+    let sample = (index / nodes as u64) as u32;
+    let node = (index % nodes as u64) as u32;
+    philox([(e / 4) as u32, sample, node, at.stream], key(at.seed))[e % 4]
+}
+
+/// The width at a value `x` between `lower` and `upper`.
+pub fn sigma(width: Width, x: f32, lower: f64, upper: f64) -> f64 {
+    let x = f64::from(x);
+    match width {
+        Width::Absolute(sigma) => f64::from(sigma),
+        Width::Relative(factor) => f64::from(factor) * (upper - lower),
+        Width::Adaptive(factor) => f64::from(factor) * (x - lower).min(upper - x).max(0.0),
+    }
+}
+
+/// The bounds of element `e`.
+pub fn bounds(domain: &Domain, e: usize) -> (f64, f64) {
+    let channel = domain.channel(e);
+    (
+        f64::from(domain.lower[channel]),
+        f64::from(domain.upper[channel]),
+    )
+}
