@@ -28,10 +28,7 @@ pub struct DeviceError {
 
 impl DeviceError {
     fn new(name: &str, reason: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            reason: reason.into(),
-        }
+        Self { name: name.into(), reason: reason.into() }
     }
 }
 
@@ -83,10 +80,7 @@ fn parse(name: &str) -> Result<(&str, Option<usize>), DeviceError> {
         ));
     }
     if index.is_some() && matches!(runtime, "auto" | "cpu") {
-        return Err(DeviceError::new(
-            name,
-            format!("{runtime} takes no number; write {runtime}"),
-        ));
+        return Err(DeviceError::new(name, format!("{runtime} takes no number; write {runtime}")));
     }
     Ok((runtime, index))
 }

@@ -1,6 +1,5 @@
 //! The GPU runtimes: each compiled in or not, with its adapters.
 
-
 use crate::DeviceError;
 
 /// The runtimes' names, whether compiled in or not.
@@ -32,11 +31,7 @@ impl Listed {
     /// The CPU, which is always there.
     pub(crate) fn cpu() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            name: "cpu".into(),
-            hardware: format!("{threads} threads"),
-            status: Status::Ready,
-        }
+        Self { name: "cpu".into(), hardware: format!("{threads} threads"), status: Status::Ready }
     }
 }
 
@@ -46,8 +41,7 @@ pub use adapters::{best, describe, list, open};
 #[cfg(feature = "wgpu")]
 mod adapters {
     use super::{DeviceError, Listed, Status};
-    use burn::backend::devices::{WgpuDevice, WgpuDeviceKind};
-    use burn::backend::{CubeDevice, DispatchDevice};
+    use burn::backend::{CubeDevice, DispatchDevice, WgpuDevice, WgpuDeviceKind};
     use burn::tensor::{Device, DeviceType};
     use std::panic::catch_unwind;
 
@@ -55,8 +49,8 @@ mod adapters {
 
     /// The adapters of the machine, real GPUs first.
     fn adapters() -> Vec<Device> {
-        let mut devices = catch_unwind(|| Device::enumerate(DeviceType::Wgpu).into_vec())
-            .unwrap_or_default();
+        let mut devices =
+            catch_unwind(|| Device::enumerate(DeviceType::Wgpu).into_vec()).unwrap_or_default();
         devices.sort_by_key(is_software);
         devices
     }
@@ -97,11 +91,7 @@ mod adapters {
                 Ok(hardware) => (hardware, Status::Ready),
                 Err(reason) => ("-".into(), Status::Unusable(reason)),
             };
-            Listed {
-                name: format!("wgpu:{index}"),
-                hardware,
-                status,
-            }
+            Listed { name: format!("wgpu:{index}"), hardware, status }
         };
         adapters.iter().enumerate().map(listed).collect()
     }

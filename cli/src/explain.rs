@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mollify::picture::{Preprocess, Style, channel_sum, map_picture, overlay};
-use mollify::{Attribution, Domain, Explainer, Input, Method, Model, Plan, Prediction, Settings, Target};
+use mollify::{
+    Attribution, Domain, Explainer, Input, Method, Model, Plan, Prediction, Settings, Target,
+};
 use mollify_onnx::{Loader, OnnxModel};
 
 use crate::args::ExplainArgs;
@@ -102,7 +104,8 @@ impl<'a> Job<'a> {
     }
 
     fn explain(&self, source: &Source) -> Result<(), String> {
-        let opened = source.open(self.model.input_shape(), self.preprocess.as_ref(), &self.domain)?;
+        let opened =
+            source.open(self.model.input_shape(), self.preprocess.as_ref(), &self.domain)?;
         let prediction = self.explainer().predict(&opened.input).map_err(|e| e.to_string())?;
         let classes = self.targets.classes(&prediction).map_err(|error| error.to_string())?;
         for &class in &classes {
@@ -146,14 +149,8 @@ impl<'a> Job<'a> {
             device: &self.device,
             seed: self.args.seed,
             model: &self.model_file,
-            image: manifest::Image {
-                file: &opened.file,
-                preprocess: opened.preprocess.clone(),
-            },
-            domain: manifest::Bounds {
-                lower: &self.domain.lower,
-                upper: &self.domain.upper,
-            },
+            image: manifest::Image { file: &opened.file, preprocess: opened.preprocess.clone() },
+            domain: manifest::Bounds { lower: &self.domain.lower, upper: &self.domain.upper },
             target,
             methods,
         };
@@ -169,7 +166,13 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn map(&self, method: &Method, plan: &Plan, input: &Input, class: usize) -> Result<Attribution, String> {
+    fn map(
+        &self,
+        method: &Method,
+        plan: &Plan,
+        input: &Input,
+        class: usize,
+    ) -> Result<Attribution, String> {
         let bar = progress_bar(method.name);
         let show = |done: u64, total: u64| {
             bar.set_length(total);
@@ -183,9 +186,8 @@ impl<'a> Job<'a> {
 
 /// The model, and how the manifest names it.
 fn load(args: &ExplainArgs, device: &burn::tensor::Device) -> Result<(OnnxModel, File), Fatal> {
-    let loader = Loader::new(device)
-        .input_shape(args.input_shape.clone())
-        .output(args.output_name.clone());
+    let loader =
+        Loader::new(device).input_shape(args.input_shape.clone()).output(args.output_name.clone());
     match &args.model {
         None => {
             let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
@@ -201,8 +203,9 @@ fn load(args: &ExplainArgs, device: &burn::tensor::Device) -> Result<(OnnxModel,
 
 /// A bar on stderr; hidden where that is no terminal.
 fn progress_bar(method: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} gradients, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} gradients, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style).with_message(method)
 }
 
@@ -229,7 +232,12 @@ fn write_map(
     contents.iter().map(|(name, bytes)| files::write(folder, name, bytes)).collect()
 }
 
-fn record(method: &Method, plan: &Plan, map: &Attribution, written: &[PathBuf]) -> manifest::Method {
+fn record(
+    method: &Method,
+    plan: &Plan,
+    map: &Attribution,
+    written: &[PathBuf],
+) -> manifest::Method {
     let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
     manifest::Method {
         name: method.name,

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 pub fn make_folder(folder: &Path) -> Result<(), String> {
     let made = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
     made.map(drop).map_err(|error| {
-        format!("the output folder {} cannot be written: {error}; choose another with --out", folder.display())
+        format!(
+            "the output folder {} cannot be written: {error}; choose another with --out",
+            folder.display()
+        )
     })
 }
 

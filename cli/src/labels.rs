@@ -11,8 +11,9 @@ impl Labels {
     /// The names in `file`, one per line; those of ImageNet for the built-in model.
     pub fn load(file: Option<&Path>, built_in: bool) -> Result<Self, Fatal> {
         let text = match file {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|error| format!("the labels {} cannot be read: {error}", path.display()))?,
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                format!("the labels {} cannot be read: {error}", path.display())
+            })?,
             None if built_in => assets::LABELS.to_owned(),
             None => String::new(),
         };

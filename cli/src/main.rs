@@ -38,7 +38,9 @@ fn main() -> ExitCode {
             ExitCode::from(NOTHING_DONE)
         }
         Err(_) => {
-            eprintln!("error: an internal failure, which is a bug; run again with RUST_LOG=debug and report what it prints");
+            eprintln!(
+                "error: an internal failure, which is a bug; run again with RUST_LOG=debug and report what it prints"
+            );
             ExitCode::from(NOTHING_DONE)
         }
     }

@@ -25,10 +25,7 @@ pub struct Program {
     pub version: &'static str,
 }
 
-pub const PROGRAM: Program = Program {
-    name: "mollify",
-    version: env!("CARGO_PKG_VERSION"),
-};
+pub const PROGRAM: Program = Program { name: "mollify", version: env!("CARGO_PKG_VERSION") };
 
 #[derive(Clone, Serialize)]
 pub struct File {

@@ -17,7 +17,10 @@ pub fn methods(args: &ExplainArgs) -> Result<Vec<Method>, String> {
         .map(|name| {
             Method::named(name).ok_or_else(|| {
                 let names = METHODS.iter().map(|method| method.name);
-                format!("there is no method {name:?}; near ones are {}", nearest(name, names).join(", "))
+                format!(
+                    "there is no method {name:?}; near ones are {}",
+                    nearest(name, names).join(", ")
+                )
             })
         })
         .collect()
@@ -116,7 +119,9 @@ pub fn preprocess(name: Option<&str>, shape: &[usize]) -> Result<Preprocess, Str
     let made = match name {
         None if channels == 1 => Preprocess::unit(channels, height, width),
         None | Some("imagenet") if channels == 3 => Preprocess::imagenet(height, width),
-        Some("imagenet") => return Err("--preprocess imagenet takes 3 channels, the model has 1".into()),
+        Some("imagenet") => {
+            return Err("--preprocess imagenet takes 3 channels, the model has 1".into());
+        }
         Some("unit") => Preprocess::unit(channels, height, width),
         Some("signed") => {
             let half = vec![0.5; channels];
@@ -133,7 +138,10 @@ pub fn preprocess(name: Option<&str>, shape: &[usize]) -> Result<Preprocess, Str
 }
 
 /// The domain that was given, else that of the preprocessing.
-pub fn domain(given: Option<&str>, preprocess: Result<&Preprocess, &String>) -> Result<Domain, String> {
+pub fn domain(
+    given: Option<&str>,
+    preprocess: Result<&Preprocess, &String>,
+) -> Result<Domain, String> {
     let Some(text) = given else {
         return match preprocess {
             Ok(preprocess) => {

@@ -50,18 +50,12 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
         }
     }
     if paths.is_empty() {
-        return Ok(vec![Source {
-            place: Place::BuiltIn,
-            stem: assets::PICTURE_STEM.into(),
-        }]);
+        return Ok(vec![Source { place: Place::BuiltIn, stem: assets::PICTURE_STEM.into() }]);
     }
     let mut taken = HashSet::new();
     Ok(files
         .into_iter()
-        .map(|path| Source {
-            stem: free_stem(&path, &mut taken),
-            place: Place::File(path),
-        })
+        .map(|path| Source { stem: free_stem(&path, &mut taken), place: Place::File(path) })
         .collect())
 }
 
@@ -70,7 +64,8 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
         .map_err(|error| format!("the folder {} cannot be read: {error}", folder.display()))?;
     let is_picture = |path: &PathBuf| {
         let ending = path.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.to_lowercase().as_str())) && path.is_file()
+        ending.is_some_and(|ending| ENDINGS.contains(&ending.to_lowercase().as_str()))
+            && path.is_file()
     };
     let mut files: Vec<PathBuf> =
         entries.flatten().map(|entry| entry.path()).filter(is_picture).collect();
@@ -89,10 +84,7 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
 fn free_stem(path: &Path, taken: &mut HashSet<String>) -> String {
     let stem = path.file_stem().map_or("input".into(), |stem| stem.to_string_lossy().into_owned());
     let numbered = |i: usize| if i == 1 { stem.clone() } else { format!("{stem}-{i}") };
-    (1..)
-        .map(numbered)
-        .find(|name| taken.insert(name.clone()))
-        .unwrap_or(stem.clone())
+    (1..).map(numbered).find(|name| taken.insert(name.clone())).unwrap_or(stem.clone())
 }
 
 impl Source {
@@ -144,7 +136,8 @@ impl Source {
     ) -> Result<Opened, String> {
         let preprocess = preprocess.map_err(Clone::clone)?;
         let prepared = preprocess.apply(picture).map_err(|error| error.to_string())?;
-        let input = Input::new(prepared.values, shape, domain.clone()).map_err(|e| e.to_string())?;
+        let input =
+            Input::new(prepared.values, shape, domain.clone()).map_err(|e| e.to_string())?;
         Ok(Opened {
             file: File::new(self.name(), bytes),
             input,

@@ -29,11 +29,7 @@ impl Attribution {
     /// `None` when it is not known: with a single sample, or for a map of zeros.
     pub fn relative_standard_error(&self) -> Option<f64> {
         let norm = |values: &[f32]| {
-            values
-                .iter()
-                .map(|&value| f64::from(value).powi(2))
-                .sum::<f64>()
-                .sqrt()
+            values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
         };
         let ratio = norm(&self.standard_error) / norm(&self.values);
         ratio.is_finite().then_some(ratio)

@@ -63,10 +63,7 @@ impl<'a> Explainer<'a> {
     pub fn predict(&self, input: &Input) -> Result<Prediction, Error> {
         let logits = read(self.model.forward(self.row(input)?)?)?;
         match logits.iter().position(|logit| !logit.is_finite()) {
-            Some(class) => Err(Error::NoFinitePrediction {
-                class,
-                value: logits[class],
-            }),
+            Some(class) => Err(Error::NoFinitePrediction { class, value: logits[class] }),
             None => Ok(Prediction { logits }),
         }
     }
@@ -77,7 +74,12 @@ impl<'a> Explainer<'a> {
     ///
     /// When a setting of the plan is out of range, the input's shape is not the model's, the
     /// target does not exist, the model fails, or no gradient is finite.
-    pub fn explain(&self, plan: &Plan, input: &Input, target: Target) -> Result<Attribution, Error> {
+    pub fn explain(
+        &self,
+        plan: &Plan,
+        input: &Input,
+        target: Target,
+    ) -> Result<Attribution, Error> {
         plan.check()?;
         let class = self.predict(input)?.class(target)?;
         let start = Instant::now();
@@ -126,7 +128,12 @@ impl<'a> Explainer<'a> {
     }
 
     /// Gradients `[n, features]` of the class's output at `points` `[n, features]`.
-    fn gradients(&self, output: Output, points: Tensor<2>, class: usize) -> Result<Tensor<2>, Error> {
+    fn gradients(
+        &self,
+        output: Output,
+        points: Tensor<2>,
+        class: usize,
+    ) -> Result<Tensor<2>, Error> {
         let points = points.autodiff().require_grad();
         let logits = self.model.forward(points.clone())?;
         let outputs = match output {
@@ -161,12 +168,7 @@ fn points(plan: &Plan, node: &Tensor<2>, input: &Input, first: u64, rows: usize)
             node.clone(),
             &sampler.noise(),
             &input.kernel_domain(),
-            &Address {
-                seed: plan.seed,
-                stream: 0,
-                first,
-                rows,
-            },
+            &Address { seed: plan.seed, stream: 0, first, rows },
         ),
         None => node.clone(),
     }
@@ -185,11 +187,7 @@ impl Estimate {
         let features = mean.len() / 3;
         let count = mean.split_off(2 * features);
         let squares = mean.split_off(features);
-        Ok(Self {
-            mean,
-            squares,
-            samples: count[0] as u64,
-        })
+        Ok(Self { mean, squares, samples: count[0] as u64 })
     }
 
     /// The map and its standard error.
@@ -204,21 +202,14 @@ impl Estimate {
             _ => (f64::from(squares) / (n - 1.0) / n).sqrt() as f32,
         };
         let values = self.mean.iter().enumerate().map(|(i, mean)| mean * scale(i));
-        let errors = self
-            .squares
-            .iter()
-            .enumerate()
-            .map(|(i, &squares)| error(squares) * scale(i).abs());
+        let errors =
+            self.squares.iter().enumerate().map(|(i, &squares)| error(squares) * scale(i).abs());
         (values.collect(), errors.collect())
     }
 }
 
 /// The values of a tensor, once the device has computed them.
 fn read(tensor: Tensor<2>) -> Result<Vec<f32>, Error> {
-    let data = tensor
-        .try_into_data()
-        .map_err(|error| Error::Execution(error.to_string()))?;
-    data.convert::<f32>()
-        .into_vec()
-        .map_err(|error| Error::Execution(format!("{error:?}")))
+    let data = tensor.try_into_data().map_err(|error| Error::Execution(error.to_string()))?;
+    data.convert::<f32>().try_into_vec().map_err(|error| Error::Execution(format!("{error:?}")))
 }

@@ -17,7 +17,9 @@ pub enum Error {
         range: &'static str,
     },
     /// The input does not have the shape the model takes.
-    #[error("the input's shape is {found:?}, but the model takes {expected:?} (without the batch axis)")]
+    #[error(
+        "the input's shape is {found:?}, but the model takes {expected:?} (without the batch axis)"
+    )]
     Shape {
         /// The input's shape.
         found: Vec<usize>,

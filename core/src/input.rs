@@ -14,10 +14,7 @@ pub struct Domain {
 impl Domain {
     /// One pair of bounds for every element.
     pub fn uniform(lower: f32, upper: f32) -> Self {
-        Self {
-            lower: vec![lower],
-            upper: vec![upper],
-        }
+        Self { lower: vec![lower], upper: vec![upper] }
     }
 
     /// One pair of bounds per channel, the first axis of a sample.
@@ -43,23 +40,13 @@ impl Input {
     /// is empty, unordered or has neither one pair of bounds nor one per channel.
     pub fn new(values: Vec<f32>, shape: &[usize], domain: Domain) -> Result<Self, Error> {
         if values.len() != shape.iter().product::<usize>() || values.is_empty() {
-            return Err(Error::Values {
-                values: values.len(),
-                shape: shape.to_vec(),
-            });
+            return Err(Error::Values { values: values.len(), shape: shape.to_vec() });
         }
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(Error::NotFinite {
-                index,
-                value: values[index],
-            });
+            return Err(Error::NotFinite { index, value: values[index] });
         }
         check_domain(&domain, shape)?;
-        Ok(Self {
-            values,
-            shape: shape.to_vec(),
-            domain,
-        })
+        Ok(Self { values, shape: shape.to_vec(), domain })
     }
 
     /// The values in row-major order.

@@ -117,14 +117,11 @@ impl Method {
         let sampler = self.noise.map(|shape| Sampler {
             mollifier: settings.mollifier,
             width: match (shape, settings.sigma) {
-                (Shape::Adapt, _) => WidthRule::Adaptive {
-                    confidence: settings.confidence,
-                    rule: settings.rule,
-                },
+                (Shape::Adapt, _) => {
+                    WidthRule::Adaptive { confidence: settings.confidence, rule: settings.rule }
+                }
                 (_, Some(sigma)) => WidthRule::Absolute { sigma },
-                (_, None) => WidthRule::Relative {
-                    alpha: settings.alpha,
-                },
+                (_, None) => WidthRule::Relative { alpha: settings.alpha },
             },
             boundary: match shape {
                 Shape::Clip => Boundary::Clipped,

@@ -43,9 +43,7 @@ pub struct ModelError {
 impl ModelError {
     /// An error that says `message`.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-        }
+        Self { message: message.into() }
     }
 }
 
@@ -69,11 +67,7 @@ impl<const RANK: usize> ModuleModel<RANK> {
         forward: impl Fn(Tensor<RANK>) -> Tensor<2> + Send + Sync + 'static,
     ) -> Self {
         assert_eq!(shape.len() + 1, RANK, "a sample has one axis less than a batch");
-        Self {
-            shape: shape.to_vec(),
-            device: device.clone(),
-            forward: Box::new(forward),
-        }
+        Self { shape: shape.to_vec(), device: device.clone(), forward: Box::new(forward) }
     }
 }
 

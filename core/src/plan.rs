@@ -68,10 +68,8 @@ pub enum AdaptiveRule {
 
 impl AdaptiveRule {
     /// Every rule with its name on the command line.
-    pub const ALL: [(AdaptiveRule, &'static str); 2] = [
-        (AdaptiveRule::Paper, "paper"),
-        (AdaptiveRule::PublishedCode, "published-code"),
-    ];
+    pub const ALL: [(AdaptiveRule, &'static str); 2] =
+        [(AdaptiveRule::Paper, "paper"), (AdaptiveRule::PublishedCode, "published-code")];
 
     /// The probability that noise stays within `[-reach, reach]` at confidence `c`.
     pub fn probability(self, confidence: f64) -> f64 {
@@ -118,10 +116,7 @@ impl Plan {
     pub fn adaptgrad() -> Self {
         Self::smoothed(Sampler {
             mollifier: Mollifier::Gaussian,
-            width: WidthRule::Adaptive {
-                confidence: 0.95,
-                rule: AdaptiveRule::Paper,
-            },
+            width: WidthRule::Adaptive { confidence: 0.95, rule: AdaptiveRule::Paper },
             boundary: Boundary::Free,
         })
     }
@@ -137,11 +132,7 @@ impl Plan {
 
     /// The mean of 50 gradients at samples of `sampler`.
     pub fn smoothed(sampler: Sampler) -> Self {
-        Self {
-            sampler: Some(sampler),
-            samples: 50,
-            ..Self::gradient()
-        }
+        Self { sampler: Some(sampler), samples: 50, ..Self::gradient() }
     }
 
     /// The same plan with another number of samples.
@@ -196,11 +187,7 @@ impl Plan {
         if inside {
             return Ok(());
         }
-        Err(Error::Setting {
-            setting,
-            value: value.to_string(),
-            range,
-        })
+        Err(Error::Setting { setting, value: value.to_string(), range })
     }
 }
 
@@ -215,11 +202,7 @@ impl Sampler {
                 Width::Adaptive(self.mollifier.width_factor(p) as f32)
             }
         };
-        Noise {
-            mollifier: self.mollifier,
-            width,
-            boundary: self.boundary,
-        }
+        Noise { mollifier: self.mollifier, width, boundary: self.boundary }
     }
 }
 
@@ -247,10 +230,7 @@ mod tests {
                 "sigma is NaN, but it must be a positive number",
             ),
             (
-                width(WidthRule::Adaptive {
-                    confidence: 1.0,
-                    rule: AdaptiveRule::Paper,
-                }),
+                width(WidthRule::Adaptive { confidence: 1.0, rule: AdaptiveRule::Paper }),
                 "confidence is 1, but it must be between 0 and 1, both excluded",
             ),
         ];

@@ -43,10 +43,7 @@ impl Prediction {
         match target {
             Target::Predicted => Ok(self.ranking()[0]),
             Target::Index(index) if index < self.logits.len() => Ok(index),
-            Target::Index(index) => Err(Error::Target {
-                index,
-                classes: self.logits.len(),
-            }),
+            Target::Index(index) => Err(Error::Target { index, classes: self.logits.len() }),
         }
     }
 }

@@ -45,13 +45,12 @@ impl ValueInfo {
     fn new(info: &ValueInfoProto) -> Self {
         let tensor = info.type_.tensor_type();
         let shape = tensor.shape.dim.iter().map(|dim| {
-            usize::try_from(dim.dim_value())
-                .ok()
-                .filter(|&size| size > 0)
-                .ok_or_else(|| match dim.dim_param() {
-                    "" => "?".to_owned(),
-                    name => name.to_owned(),
-                })
+            usize::try_from(dim.dim_value()).ok().filter(|&size| size > 0).ok_or_else(|| match dim
+                .dim_param()
+            {
+                "" => "?".to_owned(),
+                name => name.to_owned(),
+            })
         });
         Self {
             name: info.name.clone(),
@@ -83,8 +82,23 @@ impl std::fmt::Display for ValueInfo {
 /// The spelling of ONNX's element types, by their numbers in `TensorProto.DataType`.
 fn element_name(number: i32) -> String {
     const NAMES: [&str; 17] = [
-        "undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool",
-        "float16", "double", "uint32", "uint64", "complex64", "complex128", "bfloat16",
+        "undefined",
+        "float",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "bool",
+        "float16",
+        "double",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bfloat16",
     ];
     usize::try_from(number)
         .ok()
@@ -114,12 +128,14 @@ pub fn parse(bytes: &[u8]) -> Result<ModelProto, LoadError> {
 /// What `model` contains.
 pub fn summarize(model: &ModelProto) -> Summary {
     let graph = &model.graph;
-    let stored: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let stored: HashSet<&str> =
+        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut operators = BTreeMap::new();
     for node in &graph.node {
         *operators.entry(full_name(node)).or_insert(0) += 1;
     }
-    let numbers = |tensor: &TensorProto| tensor.dims.iter().map(|&d| d.max(0) as u64).product::<u64>();
+    let numbers =
+        |tensor: &TensorProto| tensor.dims.iter().map(|&d| d.max(0) as u64).product::<u64>();
     Summary {
         producer: [model.producer_name.as_str(), model.producer_version.as_str()]
             .join(" ")
@@ -147,11 +163,7 @@ pub fn summarize(model: &ModelProto) -> Summary {
 
 fn opset(model: &ModelProto) -> i64 {
     let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    model
-        .opset_import
-        .iter()
-        .find(|import| own(&import.domain))
-        .map_or(0, |import| import.version)
+    model.opset_import.iter().find(|import| own(&import.domain)).map_or(0, |import| import.version)
 }
 
 fn is_supported(node: &NodeProto) -> bool {
@@ -174,8 +186,11 @@ impl Summary {
     /// For unsupported operators, for inputs that are not one float tensor, and for no outputs.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         if !self.unsupported.is_empty() {
-            let nodes: Vec<String> =
-                self.unsupported.iter().map(|(name, node)| format!("{name} (node {node})")).collect();
+            let nodes: Vec<String> = self
+                .unsupported
+                .iter()
+                .map(|(name, node)| format!("{name} (node {node})"))
+                .collect();
             let message = format!(
                 "{} operators are not supported: {}; `mollify inspect` shows the model, and an export with another opset may avoid them",
                 nodes.len(),
@@ -189,7 +204,9 @@ impl Summary {
             [input] if input.is_float() => Ok(()),
             [input] => Err(LoadError::new(
                 ErrorKind::Input,
-                format!("the model has no float input, so there is no gradient: its input is {input}"),
+                format!(
+                    "the model has no float input, so there is no gradient: its input is {input}"
+                ),
             )),
             inputs => Err(LoadError::new(
                 ErrorKind::Input,

@@ -38,11 +38,7 @@ impl LoadError {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            place: "the model".into(),
-            message: message.into(),
-        }
+        Self { kind, place: "the model".into(), message: message.into() }
     }
 
     /// The same error, of the file `path`.

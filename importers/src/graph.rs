@@ -248,7 +248,7 @@ impl Compiler {
             let Some(data) = argument.value().filter(|data| data.dtype().is_float()) else {
                 continue;
             };
-            let Ok(values) = data.convert::<f32>().into_vec::<f32>() else {
+            let Ok(values) = data.convert::<f32>().try_into_vec::<f32>() else {
                 continue;
             };
             let wrong = values.iter().filter(|value| !value.is_finite()).count();
@@ -290,7 +290,8 @@ impl Compiler {
 
     /// Runs a step of constants at once; any other waits for the input.
     fn place(&mut self, mut step: Step, outputs: &[String]) -> Result<(), String> {
-        let is_constant = |source: &Option<Source>| matches!(source, None | Some(Source::Constant(_)));
+        let is_constant =
+            |source: &Option<Source>| matches!(source, None | Some(Source::Constant(_)));
         if step.inputs.iter().all(is_constant) {
             let fetch = |source: &Option<Source>| match source {
                 Some(Source::Constant(constant)) => Some(self.constants[*constant].clone()),
@@ -333,10 +334,7 @@ impl Compiler {
             return Ok(Some(Source::Constant(*held)));
         }
         let Some(data) = argument.value() else {
-            return Err(format!(
-                "it reads {:?}, which no node produces",
-                argument.name
-            ));
+            return Err(format!("it reads {:?}, which no node produces", argument.name));
         };
         let source = self.hold(Value::from_data(data)?);
         match number {
@@ -354,12 +352,7 @@ impl Compiler {
         self.prune(output);
         self.upload(device)?;
         self.bury(output);
-        Ok(Graph {
-            steps: self.steps,
-            constants: self.constants,
-            slots: self.slots,
-            output,
-        })
+        Ok(Graph { steps: self.steps, constants: self.constants, slots: self.slots, output })
     }
 
     /// Drops the steps that the output does not need.
@@ -389,9 +382,7 @@ impl Compiler {
         on_device[INPUT] = true;
         let mut wanted = vec![false; self.constants.len()];
         for step in &self.steps {
-            let reads = |source: &Option<Source>| {
-                matches!(source, Some(Source::Slot(slot)) if on_device[*slot])
-            };
+            let reads = |source: &Option<Source>| matches!(source, Some(Source::Slot(slot)) if on_device[*slot]);
             let of_shapes = step.label.starts_with("Shape ") || step.label.starts_with("Size ");
             if of_shapes || !step.inputs.iter().any(reads) {
                 continue;

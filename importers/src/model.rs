@@ -59,11 +59,7 @@ impl OnnxModel {
 impl Loader {
     /// Loads to `device`.
     pub fn new(device: &Device) -> Self {
-        Self {
-            device: device.clone().without_autodiff(),
-            input_shape: None,
-            output: None,
-        }
+        Self { device: device.clone().without_autodiff(), input_shape: None, output: None }
     }
 
     /// Fixes the input's axes after the batch axis, where the file leaves them free.
@@ -87,9 +83,7 @@ impl Loader {
     /// See [`OnnxModel::load`].
     pub fn load(&self, path: impl AsRef<Path>) -> Result<OnnxModel, LoadError> {
         let path = path.as_ref();
-        read(path)
-            .and_then(|bytes| self.build(&bytes, Some(path)))
-            .map_err(|error| error.of(path))
+        read(path).and_then(|bytes| self.build(&bytes, Some(path))).map_err(|error| error.of(path))
     }
 
     /// The model in `bytes`, whose weights must be inside them.
@@ -142,7 +136,9 @@ impl Loader {
         };
         match (&self.input_shape, known) {
             (Some(given), _) if fits(given) => Ok((batch.clone().ok(), given.clone())),
-            (Some(given), _) => wrong(format!("the input {input} does not take samples of {given:?}")),
+            (Some(given), _) => {
+                wrong(format!("the input {input} does not take samples of {given:?}"))
+            }
             (None, Some(known)) => Ok((batch.clone().ok(), known)),
             (None, None) => wrong(format!(
                 "the input {input} leaves its size free; give it with --input-shape, for example 3,224,224"
@@ -151,7 +147,8 @@ impl Loader {
     }
 
     fn output_index(&self, summary: &Summary) -> Result<usize, LoadError> {
-        let listed = || summary.outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let listed =
+            || summary.outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let wrong = |message: String| Err(LoadError::new(ErrorKind::Output, message));
         match (&self.output, summary.outputs.len()) {
             (None, 1) => Ok(0),
@@ -159,7 +156,8 @@ impl Loader {
                 "the model has {count} outputs; name the one to explain with --output-name: {}",
                 listed()
             )),
-            (Some(name), _) => match summary.outputs.iter().position(|output| output.name == *name) {
+            (Some(name), _) => match summary.outputs.iter().position(|output| output.name == *name)
+            {
                 Some(index) => Ok(index),
                 None => wrong(format!("there is no output {name:?}; there are {}", listed())),
             },
@@ -174,9 +172,7 @@ impl Loader {
 /// When the file cannot be read or is no ONNX model.
 pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
     let path = path.as_ref();
-    read(path)
-        .and_then(|bytes| Ok(summarize(&parse(&bytes)?)))
-        .map_err(|error| error.of(path))
+    read(path).and_then(|bytes| Ok(summarize(&parse(&bytes)?))).map_err(|error| error.of(path))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
@@ -192,7 +188,8 @@ fn external_files(proto: &ModelProto, path: Option<&Path>) -> Result<(), LoadErr
             continue;
         };
         let wrong = |message: String| Err(LoadError::new(ErrorKind::Weights, message));
-        let inside = location.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        let inside =
+            location.components().all(|part| matches!(part, std::path::Component::Normal(_)));
         if !inside {
             return wrong(format!(
                 "the weight {} lies outside the model's folder, in {}; store it beside the model",
@@ -225,7 +222,8 @@ fn parse_graph(
 ) -> Result<onnx_ir::OnnxGraph, LoadError> {
     let builder = || OnnxGraphBuilder::new().simplify(false);
     let uses_files = proto.graph.initializer.iter().any(|tensor| !tensor.external_data.is_empty());
-    let parse = || match (hazard::without(proto)?, path) {
+    let parse = || {
+        match (hazard::without(proto)?, path) {
         (Some(_), Some(_)) if uses_files => Err(
             "a MatMul's product is read by an Add and by others, which the parser handles only when the weights are inside the file; store the model in one file"
                 .to_owned(),
@@ -235,6 +233,7 @@ fn parse_graph(
             builder().parse_file(path).map_err(|error| error.to_string())
         }
         (None, _) => builder().parse_bytes(bytes).map_err(|error| error.to_string()),
+    }
     };
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(parse))
         .unwrap_or_else(|_| Err("the parser failed on it".to_owned()))
@@ -254,7 +253,9 @@ impl OnnxModel {
                     bytes += 4 * value.dims().iter().product::<usize>() as u64;
                 })
             })
-            .map_err(|message| LoadError::new(ErrorKind::Run, format!("it does not run: {message}")))?;
+            .map_err(|message| {
+                LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
+            })?;
         self.classes = classes(&output, rows)?;
         // What the backward pass keeps, and the gradients it makes beside it.
         self.bytes_per_sample = 2 * bytes / rows as u64;
@@ -279,7 +280,9 @@ impl OnnxModel {
 fn classes(output: &Value, rows: usize) -> Result<usize, LoadError> {
     let dims = output.dims();
     match dims[..] {
-        [n, classes, ref rest @ ..] if n == rows && rest.iter().all(|&size| size == 1) => Ok(classes),
+        [n, classes, ref rest @ ..] if n == rows && rest.iter().all(|&size| size == 1) => {
+            Ok(classes)
+        }
         _ => Err(LoadError::new(
             ErrorKind::Output,
             format!(
@@ -302,7 +305,9 @@ impl Model for OnnxModel {
         let rows = batch.dims()[0];
         let held = self.batch.unwrap_or(rows);
         if rows > held {
-            return Err(ModelError::new(format!("the model takes {held} samples at a time, not {rows}")));
+            return Err(ModelError::new(format!(
+                "the model takes {held} samples at a time, not {rows}"
+            )));
         }
         let padded = if rows == held {
             batch

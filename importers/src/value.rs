@@ -6,10 +6,11 @@
 
 use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Dispatch, DispatchTensor, DispatchTensorKind, Scalar, get_device_settings};
+use burn::backend::{
+    Dispatch, DispatchTensor, DispatchTensorKind, Scalar, TensorMetadata, get_device_settings,
+};
 use burn::tensor::{
     Bool, BoolDType, DType, Device, FloatDType, Int, IntDType, Shape, Slice, Tensor, TensorData,
-    TensorMetadata,
 };
 
 /// What a run-time failure says; the graph adds the node.
@@ -45,10 +46,7 @@ macro_rules! by_kind {
 impl Value {
     /// A value of the tensor's own shape.
     pub fn new(tensor: DispatchTensor) -> Self {
-        Self {
-            tensor,
-            scalar: false,
-        }
+        Self { tensor, scalar: false }
     }
 
     /// A host value from ONNX data: floats become float32, integers int64.
@@ -86,11 +84,7 @@ impl Value {
 
     /// The shape as ONNX sees it: empty for a scalar.
     pub fn dims(&self) -> Vec<usize> {
-        if self.scalar {
-            Vec::new()
-        } else {
-            self.tensor.shape().to_vec()
-        }
+        if self.scalar { Vec::new() } else { self.tensor.shape().to_vec() }
     }
 
     /// The number of axes.
@@ -127,7 +121,7 @@ impl Value {
     pub fn ints(&self) -> Outcome<Vec<i64>> {
         let data = self.host_data()?;
         match self.kind() {
-            Kind::Int => data.convert::<i64>().into_vec().map_err(|e| format!("{e:?}")),
+            Kind::Int => data.convert::<i64>().try_into_vec().map_err(|e| format!("{e:?}")),
             kind => Err(format!("it takes integers, not {kind:?} of shape {:?}", self.dims())),
         }
     }
@@ -136,7 +130,7 @@ impl Value {
     pub fn floats(&self) -> Outcome<Vec<f32>> {
         let data = self.host_data()?;
         match self.kind() {
-            Kind::Float => data.convert::<f32>().into_vec().map_err(|e| format!("{e:?}")),
+            Kind::Float => data.convert::<f32>().try_into_vec().map_err(|e| format!("{e:?}")),
             kind => Err(format!("it takes floats, not {kind:?} of shape {:?}", self.dims())),
         }
     }
@@ -241,11 +235,8 @@ impl Value {
         let [mask, yes, no] = &values[..] else {
             return Err("it takes a condition and two values".into());
         };
-        let (mask, yes, no) = (
-            mask.clone().expand(&dims)?,
-            yes.clone().expand(&dims)?,
-            no.clone().expand(&dims)?,
-        );
+        let (mask, yes, no) =
+            (mask.clone().expand(&dims)?, yes.clone().expand(&dims)?, no.clone().expand(&dims)?);
         if yes.kind() != no.kind() || mask.kind() != Kind::Bool {
             return Err("it takes a boolean condition and two values of one kind".into());
         }
@@ -256,10 +247,7 @@ impl Value {
             bool_mask_where,
             (no.tensor, mask.tensor, yes.tensor)
         );
-        Ok(Self {
-            tensor,
-            scalar: dims.is_empty(),
-        })
+        Ok(Self { tensor, scalar: dims.is_empty() })
     }
 
     /// The elements as float32.
@@ -300,6 +288,11 @@ impl Value {
         get_device_settings::<Dispatch>(&self.tensor.device()).bool_dtype
     }
 
+    /// Where the value is, without autodiff.
+    pub fn device(&self) -> Device {
+        Device::new(self.tensor.device()).without_autodiff()
+    }
+
     /// Whether the value is on the host.
     pub fn is_on_host(&self) -> bool {
         fn flex(kind: &DispatchTensorKind) -> bool {
@@ -321,10 +314,7 @@ impl Value {
         let dims = self.tensor.shape().to_vec();
         let data = self.host_data()?;
         let moved = Self::from_data(data)?.reshape(&dims)?;
-        Ok(Self {
-            scalar: self.scalar,
-            ..moved
-        })
+        Ok(Self { scalar: self.scalar, ..moved })
     }
 
     /// The value on `device`.
@@ -340,10 +330,7 @@ impl Value {
             Kind::Bool => Tensor::<1, Bool>::from_data(data, device).into_dispatch(),
         };
         let moved = Self::new(tensor).reshape(&dims)?;
-        Ok(Self {
-            scalar: self.scalar,
-            ..moved
-        })
+        Ok(Self { scalar: self.scalar, ..moved })
     }
 
     /// This value where `other` is: moved there when it is on the host and `other` is not.
@@ -351,7 +338,7 @@ impl Value {
         if other.is_on_host() || !self.is_on_host() {
             return Ok(self);
         }
-        self.to_device(&Device::new(other.tensor.device()).without_autodiff())
+        self.to_device(&other.device())
     }
 }
 
@@ -367,9 +354,7 @@ pub fn together(values: &[Value]) -> Outcome<Vec<Value>> {
 pub fn broadcast(a: &[usize], b: &[usize]) -> Outcome<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |dims: &[usize], axis: usize| {
-        (axis + dims.len())
-            .checked_sub(rank)
-            .map_or(1, |own| dims[own])
+        (axis + dims.len()).checked_sub(rank).map_or(1, |own| dims[own])
     };
     (0..rank)
         .map(|axis| match (at(a, axis), at(b, axis)) {
@@ -403,9 +388,7 @@ pub fn aligned(a: &Value, b: &Value) -> Outcome<(Value, Value, Vec<usize>)> {
     let rank = dims.len().max(1);
     let pad = |value: &Value| {
         let own = value.dims();
-        value
-            .clone()
-            .reshape(&[vec![1; rank - own.len()], own].concat())
+        value.clone().reshape(&[vec![1; rank - own.len()], own].concat())
     };
     let mut pair = together(&[pad(a)?, pad(b)?])?;
     let (b, a) = (pair.pop(), pair.pop());

@@ -31,10 +31,7 @@ impl Mollifier {
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(mollifier, _)| *mollifier == self)
-            .map_or("", |(_, name)| name)
+        Self::ALL.iter().find(|(mollifier, _)| *mollifier == self).map_or("", |(_, name)| name)
     }
 
     /// The inverse of the cumulative distribution function at `u` in `(0, 1)`.
@@ -107,10 +104,7 @@ mod tests {
         ];
         for (mollifier, expected) in cases {
             let value = mollifier.quantile(0.975);
-            assert!(
-                (value / expected - 1.0).abs() < 1e-9,
-                "{mollifier:?} {value}"
-            );
+            assert!((value / expected - 1.0).abs() < 1e-9, "{mollifier:?} {value}");
             assert!((mollifier.quantile(0.025) + value).abs() < 1e-9);
         }
     }

@@ -101,11 +101,7 @@ pub fn draw(mollifier: Mollifier, word: u32) -> f64 {
         Mollifier::Sigmoid => ln((1.0 - p) / p),
         Mollifier::Rect => x,
     };
-    if is_negative(word) {
-        -magnitude
-    } else {
-        magnitude
-    }
+    if is_negative(word) { -magnitude } else { magnitude }
 }
 
 /// Words whose low 31 bits are below this lie in the normal tail, `w > 6`: 0.12 % of them.
@@ -117,11 +113,7 @@ pub fn normal_tail(word: u32) -> f64 {
     let (p, x) = tail_probability(word);
     let w = -ln(4.0 * p * (1.0 - p));
     let magnitude = x * polynomial(&TAIL, (w.sqrt() - TAIL_CENTRE) / TAIL_HALF_WIDTH);
-    if is_negative(word) {
-        -magnitude
-    } else {
-        magnitude
-    }
+    if is_negative(word) { -magnitude } else { magnitude }
 }
 
 /// The tail probability `p` of a word and `1 - 2p`.

@@ -1,1 +1,119 @@
-//! Tests across the crates.
+//! What the tests across the crates share: their data, and comparisons.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mollify::Model;
+
+/// A file or folder of the tests' data.
+pub fn data(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(path)
+}
+
+/// The folders in a folder of the tests' data, in order.
+///
+/// # Panics
+///
+/// When there is no such folder.
+pub fn folders(path: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data(path)).expect("a folder of the tests' data");
+    let mut folders: Vec<_> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// The built-in model.
+pub fn efficientnet() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets/efficientnet-lite0.onnx")
+}
+
+/// An array of the tests' data.
+///
+/// # Panics
+///
+/// When it cannot be read.
+pub fn array(path: &Path) -> mollify::npy::Array {
+    mollify::npy::read(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// `||a - b|| / ||b||`.
+pub fn relative_l2(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let difference: f64 =
+        a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    match norm(b) {
+        0.0 => difference.sqrt(),
+        norm => difference.sqrt() / norm,
+    }
+}
+
+/// The cosine of the angle between `a` and `b`.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let product: f64 = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+    product / norm(a) / norm(b)
+}
+
+/// The largest difference over the largest value of `b`.
+pub fn relative_maximum(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let largest = b.iter().map(|b| f64::from(b.abs())).fold(0.0, f64::max);
+    let differences = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+    differences.fold(0.0, f64::max) / largest
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The logits of `rows`, and the gradient of each row's target logit, all rows in one batch.
+///
+/// # Panics
+///
+/// When the model fails.
+pub fn logits_and_gradients(
+    model: &dyn Model,
+    rows: &mollify::npy::Array,
+    targets: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let count = rows.shape[0];
+    let features = rows.values.len() / count;
+    let data = TensorData::new(rows.values.clone(), [count, features]);
+    let input = Tensor::<2>::from_data(data, model.device()).autodiff().require_grad();
+    let logits = model.forward(input.clone()).unwrap_or_else(|error| panic!("{error}"));
+    let classes = logits.dims()[1];
+    let mut chosen = vec![0f32; count * classes];
+    for (row, &target) in targets.iter().enumerate() {
+        chosen[row * classes + target as usize] = 1.0;
+    }
+    let chosen = Tensor::<2>::from_data(TensorData::new(chosen, [count, classes]), model.device());
+    let gradients = (logits.clone() * chosen).sum().backward();
+    let gradient = input.grad(&gradients).expect("a gradient");
+    (values(logits), values(gradient))
+}
+
+/// A tensor's values.
+///
+/// # Panics
+///
+/// When the device fails.
+pub fn values(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_into_vec().expect("float32 values")
+}
+
+/// The wgpu device, or none where the machine has no adapter.
+///
+/// # Panics
+///
+/// When there is none although `MOLLIFY_REQUIRE_WGPU` is set.
+pub fn wgpu() -> Option<Device> {
+    match mollify::device("wgpu") {
+        Ok(device) => Some(device),
+        Err(error) if std::env::var_os("MOLLIFY_REQUIRE_WGPU").is_some() => panic!("{error}"),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}

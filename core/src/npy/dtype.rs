@@ -29,11 +29,7 @@ impl Dtype {
             _ => return None,
         };
         let size = kind[1..].parse().ok()?;
-        Some(Dtype {
-            size,
-            big_endian,
-            value_of,
-        })
+        Some(Dtype { size, big_endian, value_of })
     }
 
     /// The value of one element, `size` bytes of the file; `Err` for a finite number that float32 cannot hold.
@@ -73,9 +69,7 @@ mod tests {
 
     #[test]
     fn only_plain_numbers_have_a_type() {
-        for name in [
-            "<f16", "|b1", "|O", "<U3", "<c8", "<M8[ns]", "f4", "<", "", "é4", "<i3",
-        ] {
+        for name in ["<f16", "|b1", "|O", "<U3", "<c8", "<M8[ns]", "f4", "<", "", "é4", "<i3"] {
             assert!(Dtype::named(name).is_none(), "{name}");
         }
         assert_eq!(Dtype::named("=f4").map(|dtype| dtype.size), Some(4));

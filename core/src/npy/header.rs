@@ -56,10 +56,7 @@ impl Header {
             _ => axes.trim_end_matches(", "),
         };
         let order = if self.fortran_order { "True" } else { "False" };
-        format!(
-            "{{'descr': '{}', 'fortran_order': {order}, 'shape': ({axes}), }}",
-            self.dtype
-        )
+        format!("{{'descr': '{}', 'fortran_order': {order}, 'shape': ({axes}), }}", self.dtype)
     }
 }
 
@@ -86,10 +83,8 @@ impl<'a> Reader<'a> {
 
     fn quoted(&mut self) -> Result<&'a str, String> {
         for quote in ['\'', '"'] {
-            if let Some((text, rest)) = self
-                .rest
-                .strip_prefix(quote)
-                .and_then(|inner| inner.split_once(quote))
+            if let Some((text, rest)) =
+                self.rest.strip_prefix(quote).and_then(|inner| inner.split_once(quote))
             {
                 self.rest = rest.trim_start();
                 return Ok(text);
@@ -165,10 +160,7 @@ impl<'a> Reader<'a> {
         let found: String = self.rest.chars().take(20).collect();
         match found.trim().is_empty() {
             true => format!("it ends where {wanted} should come"),
-            false => format!(
-                "it has \"{}\" where {wanted} should come",
-                found.escape_debug()
-            ),
+            false => format!("it has \"{}\" where {wanted} should come", found.escape_debug()),
         }
     }
 }
@@ -186,18 +178,8 @@ mod tests {
                 false,
                 &[1, 3, 224, 224],
             ),
-            (
-                "{'descr': '|u1', 'fortran_order': True, 'shape': (5,), }\n",
-                "|u1",
-                true,
-                &[5],
-            ),
-            (
-                "{'shape': (), 'fortran_order': False, 'descr': '>f8'}",
-                ">f8",
-                false,
-                &[],
-            ),
+            ("{'descr': '|u1', 'fortran_order': True, 'shape': (5,), }\n", "|u1", true, &[5]),
+            ("{'shape': (), 'fortran_order': False, 'descr': '>f8'}", ">f8", false, &[]),
             (
                 "{ \"descr\" : \"<i8\", 'fortran_order':False,'shape':(2L,3L)}",
                 "<i8",
@@ -212,11 +194,7 @@ mod tests {
             ),
         ];
         for (text, dtype, fortran_order, shape) in cases {
-            let expected = Header {
-                dtype: dtype.to_owned(),
-                fortran_order,
-                shape: shape.to_vec(),
-            };
+            let expected = Header { dtype: dtype.to_owned(), fortran_order, shape: shape.to_vec() };
             assert_eq!(Header::parse(text), Ok(expected), "{text}");
         }
     }
@@ -224,11 +202,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for shape in [vec![], vec![7], vec![1, 3, 5, 5]] {
-            let header = Header {
-                dtype: "<f4".to_owned(),
-                fortran_order: false,
-                shape,
-            };
+            let header = Header { dtype: "<f4".to_owned(), fortran_order: false, shape };
             let text = header.to_text();
             assert_eq!(Header::parse(&text), Ok(header), "{text}");
         }
@@ -242,14 +216,8 @@ mod tests {
             ("{'descr': '<f4'", "it ends where ',' or '}' should come"),
             ("{'descr': '<f4'}", "it has no key 'fortran_order'"),
             ("{'colour': 1}", "it has an unknown key 'colour'"),
-            (
-                "{'fortran_order': 1}",
-                "it has \"1}\" where True or False should come",
-            ),
-            (
-                "{'shape': (-1,)}",
-                "it has \"-1,)}\" where the length of an axis should come",
-            ),
+            ("{'fortran_order': 1}", "it has \"1}\" where True or False should come"),
+            ("{'shape': (-1,)}", "it has \"-1,)}\" where the length of an axis should come"),
             ("{'shape': 5}", "it has \"5}\" where '(' should come"),
             (
                 "{'shape': (99999999999999999999,)}",
@@ -265,9 +233,6 @@ mod tests {
             assert_eq!(Header::parse(text), Err(problem.to_owned()), "{text}");
         }
         let many = format!("{{'shape': ({})}}", "1,".repeat(65));
-        assert_eq!(
-            Header::parse(&many),
-            Err("its shape has more than 64 axes".to_owned())
-        );
+        assert_eq!(Header::parse(&many), Err("its shape has more than 64 axes".to_owned()));
     }
 }

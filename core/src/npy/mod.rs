@@ -40,10 +40,8 @@ pub struct Array {
 /// [`Length`](NpyError::Length) for a file that was cut short or holds more than its header says,
 /// [`OutOfRange`](NpyError::OutOfRange) for a finite float64 beyond float32.
 pub fn read(path: &Path) -> Result<Array, NpyError> {
-    let mut file = File::open(path).map_err(|source| NpyError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let mut file = File::open(path)
+        .map_err(|source| NpyError::Unreadable { path: path.to_owned(), source })?;
     read_from(&mut file, path)
 }
 
@@ -55,14 +53,9 @@ pub fn read(path: &Path) -> Result<Array, NpyError> {
 /// [`NpyError::Unwritable`] if `writer` fails.
 pub fn write(mut writer: impl Write, shape: &[usize], values: &[f32]) -> Result<(), NpyError> {
     if shape.len() > MOST_AXES || product(shape) != Some(values.len()) {
-        return Err(NpyError::Shape {
-            shape: shape.to_vec(),
-            values: values.len(),
-        });
+        return Err(NpyError::Shape { shape: shape.to_vec(), values: values.len() });
     }
-    writer
-        .write_all(&opening(shape))
-        .map_err(NpyError::Unwritable)?;
+    writer.write_all(&opening(shape)).map_err(NpyError::Unwritable)?;
     for some in values.chunks(1 << 14) {
         let bytes: Vec<u8> = some.iter().flat_map(|value| value.to_le_bytes()).collect();
         writer.write_all(&bytes).map_err(NpyError::Unwritable)?;
@@ -72,11 +65,7 @@ pub fn write(mut writer: impl Write, shape: &[usize], values: &[f32]) -> Result<
 
 /// Everything that comes before the data.
 fn opening(shape: &[usize]) -> Vec<u8> {
-    let header = Header {
-        dtype: "<f4".to_owned(),
-        fortran_order: false,
-        shape: shape.to_vec(),
-    };
+    let header = Header { dtype: "<f4".to_owned(), fortran_order: false, shape: shape.to_vec() };
     let mut text = header.to_text();
     let fixed = MAGIC.len() + 2 + 2;
     let end = (fixed + text.len() + 1).next_multiple_of(ALIGNMENT);
@@ -90,10 +79,8 @@ fn opening(shape: &[usize]) -> Vec<u8> {
 fn read_from(reader: &mut impl Read, path: &Path) -> Result<Array, NpyError> {
     let path = path.to_owned();
     let header = match header_text(reader) {
-        Ok(text) => Header::parse(&text).map_err(|problem| NpyError::Header {
-            path: path.clone(),
-            problem,
-        })?,
+        Ok(text) => Header::parse(&text)
+            .map_err(|problem| NpyError::Header { path: path.clone(), problem })?,
         Err(Opening::Foreign) => return Err(NpyError::NotNpy { path }),
         Err(Opening::Broken(problem)) => return Err(NpyError::Header { path, problem }),
         Err(Opening::Unreadable(source)) => return Err(NpyError::Unreadable { path, source }),
@@ -106,10 +93,7 @@ fn read_from(reader: &mut impl Read, path: &Path) -> Result<Array, NpyError> {
     else {
         return Err(NpyError::Header {
             path,
-            problem: format!(
-                "its shape {:?} asks for more than any memory holds",
-                header.shape
-            ),
+            problem: format!("its shape {:?} asks for more than any memory holds", header.shape),
         });
     };
 
@@ -133,23 +117,17 @@ fn read_from(reader: &mut impl Read, path: &Path) -> Result<Array, NpyError> {
     }
 
     let values = bytes.chunks_exact(dtype.size).map(|item| dtype.value(item));
-    let values: Vec<f32> = values
-        .collect::<Result<_, f64>>()
-        .map_err(|value| NpyError::OutOfRange { path, value })?;
+    let values: Vec<f32> =
+        values.collect::<Result<_, f64>>().map_err(|value| NpyError::OutOfRange { path, value })?;
     let values = match header.fortran_order {
         true => last_axis_fastest(&values, &header.shape),
         false => values,
     };
-    Ok(Array {
-        shape: header.shape,
-        values,
-    })
+    Ok(Array { shape: header.shape, values })
 }
 
 fn product(shape: &[usize]) -> Option<usize> {
-    shape
-        .iter()
-        .try_fold(1usize, |product, axis| product.checked_mul(*axis))
+    shape.iter().try_fold(1usize, |product, axis| product.checked_mul(*axis))
 }
 
 /// Why the bytes before the data gave no header.
@@ -170,9 +148,7 @@ fn header_text(reader: &mut impl Read) -> Result<String, Opening> {
         1 => fixed::<2>(reader)?.map(|bytes| usize::from(u16::from_le_bytes(bytes))),
         2 | 3 => fixed::<4>(reader)?.map(|bytes| u32::from_le_bytes(bytes) as usize),
         other => {
-            return Err(Opening::Broken(format!(
-                "it is of version {other}, and 1 to 3 are read"
-            )));
+            return Err(Opening::Broken(format!("it is of version {other}, and 1 to 3 are read")));
         }
     };
     let length = length.ok_or_else(cut_short)?;
@@ -244,16 +220,8 @@ mod tests {
         let cases: [(&str, &[u8], [f32; 2]); 14] = [
             ("<f4", &[0, 0, 0xC0, 0x3F, 0, 0, 0, 0xC0], [1.5, -2.0]),
             (">f4", &[0x3F, 0xC0, 0, 0, 0xC0, 0, 0, 0], [1.5, -2.0]),
-            (
-                "<f8",
-                &[0, 0, 0, 0, 0, 0, 0xF8, 0x3F, 0, 0, 0, 0, 0, 0, 0, 0xC0],
-                [1.5, -2.0],
-            ),
-            (
-                ">f8",
-                &[0x3F, 0xF8, 0, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0, 0, 0, 0],
-                [1.5, -2.0],
-            ),
+            ("<f8", &[0, 0, 0, 0, 0, 0, 0xF8, 0x3F, 0, 0, 0, 0, 0, 0, 0, 0xC0], [1.5, -2.0]),
+            (">f8", &[0x3F, 0xF8, 0, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0, 0, 0, 0], [1.5, -2.0]),
             ("<f2", &[0, 0x3E, 0, 0xC0], [1.5, -2.0]),
             (">f2", &[0x3E, 0, 0, 0x01], [1.5, 5.960_464_5e-8]),
             ("|u1", &[7, 255], [7.0, 255.0]),
@@ -261,23 +229,15 @@ mod tests {
             ("<u2", &[1, 2, 0xFF, 0xFF], [513.0, 65535.0]),
             (">i2", &[2, 1, 0xFF, 0xFE], [513.0, -2.0]),
             ("<i4", &[1, 2, 0, 0, 0xFE, 0xFF, 0xFF, 0xFF], [513.0, -2.0]),
-            (
-                ">u4",
-                &[0, 0, 2, 1, 0xFF, 0xFF, 0xFF, 0xFF],
-                [513.0, 4_294_967_295.0],
-            ),
+            (">u4", &[0, 0, 2, 1, 0xFF, 0xFF, 0xFF, 0xFF], [513.0, 4_294_967_295.0]),
             (
                 "<i8",
-                &[
-                    1, 2, 0, 0, 0, 0, 0, 0, 0xFE, 255, 255, 255, 255, 255, 255, 255,
-                ],
+                &[1, 2, 0, 0, 0, 0, 0, 0, 0xFE, 255, 255, 255, 255, 255, 255, 255],
                 [513.0, -2.0],
             ),
             (
                 ">i8",
-                &[
-                    0, 0, 0, 0, 0, 0, 2, 1, 255, 255, 255, 255, 255, 255, 255, 0xFE,
-                ],
+                &[0, 0, 0, 0, 0, 0, 2, 1, 255, 255, 255, 255, 255, 255, 255, 0xFE],
                 [513.0, -2.0],
             ),
         ];
@@ -291,25 +251,13 @@ mod tests {
     #[test]
     fn fortran_order_is_turned() {
         // numpy.arange(24).reshape(2, 3, 4), its first axis fastest.
-        let data: Vec<u8> = (0..24)
-            .map(|at| at % 2 * 12 + at / 2 % 3 * 4 + at / 6)
-            .collect();
+        let data: Vec<u8> = (0..24).map(|at| at % 2 * 12 + at / 2 % 3 * 4 + at / 6).collect();
         let array = parsed(&file(&header("|u1", "True", "(2, 3, 4)"), &data)).unwrap();
         assert_eq!(array.shape, [2, 3, 4]);
         let counting: Vec<f32> = (0..24).map(|value| value as f32).collect();
         assert_eq!(array.values, counting);
-        assert_eq!(
-            parsed(&file(&header("|u1", "True", "()"), &[9]))
-                .unwrap()
-                .values,
-            [9.0]
-        );
-        assert!(
-            parsed(&file(&header("|u1", "True", "(3, 0)"), &[]))
-                .unwrap()
-                .values
-                .is_empty()
-        );
+        assert_eq!(parsed(&file(&header("|u1", "True", "()"), &[9])).unwrap().values, [9.0]);
+        assert!(parsed(&file(&header("|u1", "True", "(3, 0)"), &[])).unwrap().values.is_empty());
     }
 
     #[test]
@@ -326,12 +274,8 @@ mod tests {
             assert_eq!((bytes.len() - values.len() * 4) % ALIGNMENT, 0, "{shape:?}");
             let array = parsed(&bytes).unwrap();
             assert_eq!(array.shape, shape);
-            let bits = |values: &[f32]| {
-                values
-                    .iter()
-                    .map(|value| value.to_bits())
-                    .collect::<Vec<_>>()
-            };
+            let bits =
+                |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&array.values), bits(values), "{shape:?}");
         }
     }
@@ -353,13 +297,8 @@ mod tests {
 
     #[test]
     fn a_shape_that_does_not_fit_is_not_written() {
-        let error = write(Vec::new(), &[2, 3], &[0.0; 5])
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "an array of shape [2, 3] cannot be written with 5 values"
-        );
+        let error = write(Vec::new(), &[2, 3], &[0.0; 5]).unwrap_err().to_string();
+        assert_eq!(error, "an array of shape [2, 3] cannot be written with 5 values");
         assert!(write(Vec::new(), &[usize::MAX, 3], &[]).is_err());
         assert!(write(Vec::new(), &[1; 65], &[0.0]).is_err());
     }
@@ -435,9 +374,6 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error = read(Path::new("no/such/map.npy")).unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot read no/such/map.npy: "),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot read no/such/map.npy: "), "{error}");
     }
 }

@@ -37,21 +37,14 @@ impl Picture {
     /// 1 GiB or one that takes more than 2 GiB to decode.
     pub fn open(path: &Path) -> Result<Picture, PictureError> {
         let name = path.display().to_string();
-        let unreadable = |source: io::Error| PictureError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable =
+            |source: io::Error| PictureError::Unreadable { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
-        file.by_ref()
-            .take(SIGNATURE_LENGTH)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.by_ref().take(SIGNATURE_LENGTH).read_to_end(&mut bytes).map_err(unreadable)?;
         // Before the rest is read: what is no picture may be of any length.
         format_of(&bytes, &name)?;
-        file.take(FILE_LIMIT)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.take(FILE_LIMIT).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > FILE_LIMIT {
             return Err(too_heavy(&name, FILE_LIMIT));
         }
@@ -101,17 +94,12 @@ struct Format {
 }
 
 fn format_of(bytes: &[u8], name: &str) -> Result<Format, PictureError> {
-    let not_a_picture = |found: String| PictureError::NotAPicture {
-        name: name.to_owned(),
-        found,
-    };
+    let not_a_picture = |found: String| PictureError::NotAPicture { name: name.to_owned(), found };
     if bytes.is_empty() {
         return Err(not_a_picture("it is empty".to_owned()));
     }
     let Ok(decoder) = image::guess_format(bytes) else {
-        return Err(not_a_picture(
-            "its first bytes are those of no known format".to_owned(),
-        ));
+        return Err(not_a_picture("its first bytes are those of no known format".to_owned()));
     };
     let name = match decoder {
         ImageFormat::Jpeg => "JPEG",
@@ -129,21 +117,11 @@ fn check_sides(width: u32, height: u32, name: &str) -> Result<(), PictureError> 
     let name = name.to_owned();
     if width.max(height) > LONGEST_SIDE {
         let limit = LONGEST_SIDE;
-        return Err(PictureError::TooLarge {
-            name,
-            width,
-            height,
-            limit,
-        });
+        return Err(PictureError::TooLarge { name, width, height, limit });
     }
     if width.min(height) < SHORTEST_SIDE {
         let limit = SHORTEST_SIDE;
-        return Err(PictureError::TooSmall {
-            name,
-            width,
-            height,
-            limit,
-        });
+        return Err(PictureError::TooSmall { name, width, height, limit });
     }
     Ok(())
 }
@@ -155,16 +133,12 @@ fn explain(error: ImageError, format: &'static str, name: &str) -> PictureError 
             cut_short(format, name)
         }
         ImageError::Limits(_) => too_heavy(name, MEMORY_LIMIT),
-        ImageError::Unsupported(error) => PictureError::Unsupported {
-            name: name.to_owned(),
-            format,
-            feature: error.to_string(),
-        },
-        other => PictureError::Damaged {
-            name: name.to_owned(),
-            format,
-            problem: other.to_string(),
-        },
+        ImageError::Unsupported(error) => {
+            PictureError::Unsupported { name: name.to_owned(), format, feature: error.to_string() }
+        }
+        other => {
+            PictureError::Damaged { name: name.to_owned(), format, problem: other.to_string() }
+        }
     }
 }
 
@@ -177,10 +151,7 @@ fn cut_short(format: &'static str, name: &str) -> PictureError {
 }
 
 fn too_heavy(name: &str, limit: u64) -> PictureError {
-    PictureError::TooHeavy {
-        name: name.to_owned(),
-        limit_mib: limit >> 20,
-    }
+    PictureError::TooHeavy { name: name.to_owned(), limit_mib: limit >> 20 }
 }
 
 #[cfg(test)]
@@ -201,11 +172,7 @@ mod tests {
     fn sample(width: u32, height: u32) -> DynamicImage {
         DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| {
             let ground = if y < height / 2 { 20 } else { 180 };
-            Rgb([
-                ground,
-                ground + (x * 37 % 50) as u8,
-                ground + (y * 13 % 40) as u8,
-            ])
+            Rgb([ground, ground + (x * 37 % 50) as u8, ground + (y * 13 % 40) as u8])
         }))
     }
 
@@ -225,12 +192,8 @@ mod tests {
         for format in FORMATS {
             let picture = Picture::from_bytes(&encoded(&image, format)).unwrap();
             assert_eq!((picture.height(), picture.width()), (16, 24), "{format:?}");
-            let worst = picture
-                .rgb()
-                .iter()
-                .zip(image.as_bytes())
-                .map(|(a, b)| a.abs_diff(*b))
-                .max();
+            let worst =
+                picture.rgb().iter().zip(image.as_bytes()).map(|(a, b)| a.abs_diff(*b)).max();
             // JPEG approximates, and the encoder of GIF picks a palette.
             let lossy = [ImageFormat::Jpeg, ImageFormat::Gif].contains(&format);
             let tolerance = if lossy { 60 } else { 0 };
@@ -266,19 +229,13 @@ mod tests {
         let exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
         let stored = encoded(&sample(24, 16), ImageFormat::Jpeg);
         let turned = [&stored[..2], exif, &stored[2..]].concat();
-        let (stored, turned) = (
-            Picture::from_bytes(&stored).unwrap(),
-            Picture::from_bytes(&turned).unwrap(),
-        );
+        let (stored, turned) =
+            (Picture::from_bytes(&stored).unwrap(), Picture::from_bytes(&turned).unwrap());
         assert_eq!((turned.height(), turned.width()), (24, 16));
         for y in 0..16 {
             for x in 0..24 {
                 let (from, to) = (y * 24 + x, x * 16 + (15 - y));
-                assert_eq!(
-                    turned.pixels().nth(to),
-                    stored.pixels().nth(from),
-                    "pixel {x},{y}"
-                );
+                assert_eq!(turned.pixels().nth(to), stored.pixels().nth(from), "pixel {x},{y}");
             }
         }
     }
@@ -291,19 +248,12 @@ mod tests {
             for length in 0..bytes.len() {
                 // Some formats end in bytes that hold no pixels; without those the picture is still all there.
                 if let Ok(picture) = Picture::from_bytes(&bytes[..length]) {
-                    assert!(
-                        picture == whole,
-                        "{format:?} cut to {length} of {}",
-                        bytes.len()
-                    );
+                    assert!(picture == whole, "{format:?} cut to {length} of {}", bytes.len());
                 }
             }
             let half = refusal(&bytes[..bytes.len() * 2 / 3]);
             assert!(half.contains("damaged"), "{format:?}: {half}");
-            assert!(
-                half.ends_with("; copy, download or export it again"),
-                "{half}"
-            );
+            assert!(half.ends_with("; copy, download or export it again"), "{half}");
         }
     }
 
@@ -374,10 +324,7 @@ mod tests {
     fn a_huge_header_is_refused_before_its_pixels() {
         let cases = [
             (100_000u32, "is too large: 100000x100000 pixels"),
-            (
-                0x7FFF_FFFF,
-                "needs more than 2048 MiB of memory to be read; scale it down",
-            ),
+            (0x7FFF_FFFF, "needs more than 2048 MiB of memory to be read; scale it down"),
         ];
         for (side, problem) in cases {
             let mut png = encoded(&sample(4, 4), ImageFormat::Png);
@@ -392,9 +339,7 @@ mod tests {
 
     fn crc(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(!0, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-                (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))
-            })
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
         })
     }
 
@@ -403,10 +348,7 @@ mod tests {
         let readable = "JPEG, PNG, WebP, BMP, GIF and TIFF are read, so convert it to one of these";
         let cases: [(&[u8], &str); 4] = [
             (b"", "it is empty"),
-            (
-                b"hello, world: no pixels here",
-                "its first bytes are those of no known format",
-            ),
+            (b"hello, world: no pixels here", "its first bytes are those of no known format"),
             (b"\0\0\0\x20ftypavif\0\0\0\0", "it looks like Avif"),
             (b"P6\n2 2\n255\n", "it looks like Pnm"),
         ];
@@ -420,13 +362,8 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Picture::open(Path::new("no/such/picture.png"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("cannot read no/such/picture.png: "),
-            "{error}"
-        );
+        let error = Picture::open(Path::new("no/such/picture.png")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read no/such/picture.png: "), "{error}");
         let error = Picture::open(Path::new(".")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read .: "), "{error}");
     }

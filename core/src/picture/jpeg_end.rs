@@ -30,9 +30,8 @@ const END_OF_IMAGE: u8 = 0xD9;
 
 /// The next marker's code and what follows it. Coded data is passed by: in it `FF` is always followed by `00`.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let at = bytes
-        .windows(2)
-        .position(|pair| pair[0] == 0xFF && pair[1] != 0x00 && pair[1] != 0xFF)?;
+    let at =
+        bytes.windows(2).position(|pair| pair[0] == 0xFF && pair[1] != 0x00 && pair[1] != 0xFF)?;
     Some((bytes[at + 1], &bytes[at + 2..]))
 }
 
@@ -52,26 +51,14 @@ mod tests {
             ("nothing", b"", false),
             ("start and end", b"\xFF\xD8\xFF\xD9", true),
             ("no end", b"\xFF\xD8", false),
-            (
-                "a segment that holds an end",
-                b"\xFF\xD8\xFF\xE1\x00\x06\xFF\xD8\xFF\xD9",
-                false,
-            ),
-            (
-                "the same, closed",
-                b"\xFF\xD8\xFF\xE1\x00\x06\xFF\xD8\xFF\xD9\xFF\xD9",
-                true,
-            ),
+            ("a segment that holds an end", b"\xFF\xD8\xFF\xE1\x00\x06\xFF\xD8\xFF\xD9", false),
+            ("the same, closed", b"\xFF\xD8\xFF\xE1\x00\x06\xFF\xD8\xFF\xD9\xFF\xD9", true),
             (
                 "coded data with stuffing, a restart and fill bytes",
                 b"\xFF\xD8\xFF\xDA\x00\x02ab\xFF\x00\xFF\xD0cd\xFF\xFF\xD9",
                 true,
             ),
-            (
-                "a segment longer than the file",
-                b"\xFF\xD8\xFF\xE1\x10\x00\xFF\xD9",
-                false,
-            ),
+            ("a segment longer than the file", b"\xFF\xD8\xFF\xE1\x10\x00\xFF\xD9", false),
             ("a segment without a length", b"\xFF\xD8\xFF\xE1\x10", false),
         ];
         for (what, bytes, whole) in cases {

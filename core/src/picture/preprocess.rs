@@ -82,12 +82,7 @@ impl Preprocess {
             }
         }
         check_normalisation(&mean, &std)?;
-        Ok(Preprocess {
-            resize,
-            crop,
-            mean,
-            std,
-        })
+        Ok(Preprocess { resize, crop, mean, std })
     }
 
     /// The usual recipe of ImageNet models: shorter side to `256/224` of the crop's shorter side, rounded; centre
@@ -138,9 +133,7 @@ impl Preprocess {
             1 => self.resized_and_cropped(&picture.grey()),
             _ => self.resized_and_cropped(picture),
         };
-        let values = (0..self.mean.len())
-            .flat_map(|channel| self.plane(&crop, channel))
-            .collect();
+        let values = (0..self.mean.len()).flat_map(|channel| self.plane(&crop, channel)).collect();
         Ok(Prepared { values, crop })
     }
 
@@ -159,9 +152,7 @@ impl Preprocess {
     fn plane(&self, crop: &Picture, channel: usize) -> Vec<f32> {
         let table: [f32; 256] =
             std::array::from_fn(|byte| self.normalised(channel, byte as f32 / 255.0));
-        crop.pixels()
-            .map(|pixel| table[usize::from(pixel[channel])])
-            .collect()
+        crop.pixels().map(|pixel| table[usize::from(pixel[channel])]).collect()
     }
 
     fn normalised(&self, channel: usize, value: f32) -> f32 {
@@ -176,11 +167,7 @@ impl fmt::Display for Preprocess {
             Resize::Exact { height, width } => write!(f, "resize {height}x{width}")?,
         }
         let (height, width) = self.crop;
-        write!(
-            f,
-            ", centre crop {height}x{width}, mean {:?}, std {:?}",
-            self.mean, self.std
-        )
+        write!(f, ", centre crop {height}x{width}, mean {:?}, std {:?}", self.mean, self.std)
     }
 }
 
@@ -206,16 +193,10 @@ struct Stretch {
 impl Stretch {
     fn centred(size: usize, crop: usize) -> Stretch {
         if crop > size {
-            return Stretch {
-                before: (crop - size) / 2,
-                taken: 0..size,
-            };
+            return Stretch { before: (crop - size) / 2, taken: 0..size };
         }
         let first = half_to_even(size - crop);
-        Stretch {
-            before: 0,
-            taken: first..first + crop,
-        }
+        Stretch { before: 0, taken: first..first + crop }
     }
 }
 
@@ -254,9 +235,7 @@ fn check_normalisation(mean: &[f32], std: &[f32]) -> Result<(), PictureError> {
         )));
     }
     if let Some(bad) = mean.iter().find(|mean| !mean.is_finite()) {
-        return Err(unusable(format!(
-            "a mean is {bad}, and it must be a finite number"
-        )));
+        return Err(unusable(format!("a mean is {bad}, and it must be a finite number")));
     }
     if let Some(bad) = std.iter().find(|std| !(std.is_finite() && **std > 0.0)) {
         return Err(unusable(format!(
@@ -286,22 +265,10 @@ mod tests {
             (Resize::Shorter(256), 451, 300, (384, 256)),
             (Resize::Shorter(256), 427, 640, (256, 383)),
             (Resize::Shorter(256), 2, 16_384, (256, 2_097_152)),
-            (
-                Resize::Exact {
-                    height: 5,
-                    width: 9,
-                },
-                100,
-                3,
-                (5, 9),
-            ),
+            (Resize::Exact { height: 5, width: 9 }, 100, 3, (5, 9)),
         ];
         for (resize, height, width, target) in cases {
-            assert_eq!(
-                resize.target(height, width),
-                target,
-                "{resize:?} of {height}x{width}"
-            );
+            assert_eq!(resize.target(height, width), target, "{resize:?} of {height}x{width}");
         }
     }
 
@@ -332,21 +299,15 @@ mod tests {
         let crop = preprocess.apply(&even(2, 2, [255, 51, 0])).unwrap().crop;
         let inside = |row, column| (1..3).contains(&row) && (1..3).contains(&column);
         for (at, pixel) in crop.pixels().enumerate() {
-            let expected = if inside(at / 4, at % 4) {
-                [255, 51, 0]
-            } else {
-                [0; 3]
-            };
+            let expected = if inside(at / 4, at % 4) { [255, 51, 0] } else { [0; 3] };
             assert_eq!(pixel, expected, "pixel {at}");
         }
     }
 
     #[test]
     fn a_very_long_picture_is_no_trouble() {
-        let prepared = Preprocess::imagenet(224, 224)
-            .unwrap()
-            .apply(&even(2, 16_384, [1, 2, 3]))
-            .unwrap();
+        let prepared =
+            Preprocess::imagenet(224, 224).unwrap().apply(&even(2, 16_384, [1, 2, 3])).unwrap();
         assert_eq!(prepared.crop, even(224, 224, [1, 2, 3]));
     }
 
@@ -354,17 +315,10 @@ mod tests {
     fn channels_are_planes_and_normalised() {
         let preprocess = Preprocess::imagenet(2, 3).unwrap();
         let prepared = preprocess.apply(&even(8, 16, [255, 0, 102])).unwrap();
-        let expected = [
-            (1.0 - 0.485) / 0.229,
-            (0.0 - 0.456) / 0.224,
-            (0.4 - 0.406) / 0.225,
-        ];
+        let expected = [(1.0 - 0.485) / 0.229, (0.0 - 0.456) / 0.224, (0.4 - 0.406) / 0.225];
         assert_eq!(prepared.values.len(), 18);
         for (at, value) in prepared.values.iter().enumerate() {
-            assert!(
-                (value - expected[at / 6]).abs() < 1e-6,
-                "value {at} is {value}"
-            );
+            assert!((value - expected[at / 6]).abs() < 1e-6, "value {at} is {value}");
         }
     }
 
@@ -385,10 +339,7 @@ mod tests {
             assert_eq!(shown(0)[channel * 16], least[channel]);
             assert_eq!(shown(255)[channel * 16], greatest[channel]);
         }
-        assert_eq!(
-            Preprocess::unit(1, 4, 4).unwrap().domain(),
-            (vec![0.0], vec![1.0])
-        );
+        assert_eq!(Preprocess::unit(1, 4, 4).unwrap().domain(), (vec![0.0], vec![1.0]));
     }
 
     #[test]
@@ -402,10 +353,7 @@ mod tests {
                 Preprocess::imagenet(299, 320),
                 "resize 342, centre crop 299x320, mean [0.485, 0.456, 0.406], std [0.229, 0.224, 0.225]",
             ),
-            (
-                Preprocess::unit(1, 28, 20),
-                "resize 28x20, centre crop 28x20, mean [0.0], std [1.0]",
-            ),
+            (Preprocess::unit(1, 28, 20), "resize 28x20, centre crop 28x20, mean [0.0], std [1.0]"),
         ];
         for (preprocess, text) in cases {
             assert_eq!(preprocess.unwrap().to_string(), text);
@@ -438,10 +386,7 @@ mod tests {
                 usual(&[0.0; 3], &[1.0]),
                 "there are 3 means and 1 standard deviations; give one of each per channel",
             ),
-            (
-                usual(&[f32::NAN], &[1.0]),
-                "a mean is NaN, and it must be a finite number",
-            ),
+            (usual(&[f32::NAN], &[1.0]), "a mean is NaN, and it must be a finite number"),
             (
                 usual(&[0.0], &[0.0]),
                 "a standard deviation is 0, and it must be a finite number above 0",
@@ -449,20 +394,10 @@ mod tests {
         ];
         for (preprocess, problem) in cases {
             let message = preprocess.unwrap_err().to_string();
-            assert_eq!(
-                message,
-                format!("the preprocessing cannot be used: {problem}")
-            );
+            assert_eq!(message, format!("the preprocessing cannot be used: {problem}"));
         }
         let empty = Picture::new(0, 4, Vec::new()).unwrap();
-        let message = Preprocess::unit(3, 4, 4)
-            .unwrap()
-            .apply(&empty)
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            message,
-            "the preprocessing cannot be used: the picture has no pixels"
-        );
+        let message = Preprocess::unit(3, 4, 4).unwrap().apply(&empty).unwrap_err().to_string();
+        assert_eq!(message, "the preprocessing cannot be used: the picture has no pixels");
     }
 }

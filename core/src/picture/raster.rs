@@ -67,11 +67,7 @@ impl Picture {
     /// The picture in greys: all three channels hold the ITU-R 601 luma as Pillow's mode `L` rounds it,
     /// `(19595 R + 38470 G + 7471 B + 32768) >> 16`.
     pub fn grey(&self) -> Picture {
-        Picture::from_pixels(
-            self.height,
-            self.width,
-            self.pixels().map(|pixel| [luma(pixel); 3]),
-        )
+        Picture::from_pixels(self.height, self.width, self.pixels().map(|pixel| [luma(pixel); 3]))
     }
 
     /// The picture as the bytes of a PNG file.
@@ -130,18 +126,12 @@ mod tests {
     fn png_holds_every_byte() {
         let bytes: Vec<u8> = (0..5 * 7 * 3).map(|i| (i * 37 % 256) as u8).collect();
         let picture = Picture::new(5, 7, bytes).unwrap();
-        assert_eq!(
-            Picture::from_bytes(&picture.encode_png().unwrap()).unwrap(),
-            picture
-        );
+        assert_eq!(Picture::from_bytes(&picture.encode_png().unwrap()).unwrap(), picture);
     }
 
     #[test]
     fn a_picture_without_pixels_cannot_be_encoded() {
-        let error = Picture::new(0, 7, Vec::new())
-            .unwrap()
-            .encode_png()
-            .unwrap_err();
+        let error = Picture::new(0, 7, Vec::new()).unwrap().encode_png().unwrap_err();
         assert!(
             error
                 .to_string()

@@ -26,13 +26,7 @@ pub fn channel_sum(
     width: usize,
 ) -> Result<Vec<f32>, PictureError> {
     let plane = height.saturating_mul(width);
-    check_count(
-        "a map with its channels",
-        values,
-        plane.saturating_mul(channels),
-        height,
-        width,
-    )?;
+    check_count("a map with its channels", values, plane.saturating_mul(channels), height, width)?;
     let mut sums = vec![0.0f64; plane];
     for channel in values.chunks_exact(plane.max(1)) {
         for (sum, value) in sums.iter_mut().zip(channel) {
@@ -114,9 +108,9 @@ impl Style {
         match self {
             Style::Signed if strength < 0.0 => [40, 170, 255],
             Style::Signed => [255, 60, 40],
-            Style::Absolute => colorous::INFERNO
-                .eval_continuous(0.45 + 0.5 * f64::from(strength.abs()))
-                .as_array(),
+            Style::Absolute => {
+                colorous::INFERNO.eval_continuous(0.45 + 0.5 * f64::from(strength.abs())).as_array()
+            }
         }
     }
 }
@@ -160,13 +154,7 @@ fn check_count(
     if values.len() == expected {
         return Ok(());
     }
-    Err(PictureError::Shape {
-        what,
-        height,
-        width,
-        expected,
-        given: values.len(),
-    })
+    Err(PictureError::Shape { what, height, width, expected, given: values.len() })
 }
 
 #[cfg(test)]
@@ -174,22 +162,13 @@ mod tests {
     use super::*;
 
     fn grey_base(height: usize, width: usize) -> Picture {
-        Picture::from_pixels(
-            height,
-            width,
-            std::iter::repeat_n([100, 100, 100], height * width),
-        )
+        Picture::from_pixels(height, width, std::iter::repeat_n([100, 100, 100], height * width))
     }
 
     #[test]
     fn channels_are_summed_pixel_by_pixel() {
-        let values = [
-            1.0, 2.0, 3.0, 4.0, 10.0, 20.0, 30.0, 40.0, 0.5, 0.5, 0.5, 0.5,
-        ];
-        assert_eq!(
-            channel_sum(&values, 3, 2, 2).unwrap(),
-            [11.5, 22.5, 33.5, 44.5]
-        );
+        let values = [1.0, 2.0, 3.0, 4.0, 10.0, 20.0, 30.0, 40.0, 0.5, 0.5, 0.5, 0.5];
+        assert_eq!(channel_sum(&values, 3, 2, 2).unwrap(), [11.5, 22.5, 33.5, 44.5]);
         let error = channel_sum(&values, 3, 2, 3).unwrap_err().to_string();
         assert_eq!(
             error,
@@ -204,11 +183,7 @@ mod tests {
         let pixels: Vec<[u8; 3]> = picture.pixels().collect();
         let [red, _, blue] = pixels[0];
         assert!(blue > red + 50, "against: {:?}", pixels[0]);
-        assert!(
-            pixels[1].iter().all(|value| *value > 235),
-            "zero: {:?}",
-            pixels[1]
-        );
+        assert!(pixels[1].iter().all(|value| *value > 235), "zero: {:?}", pixels[1]);
         let [red, _, blue] = pixels[2];
         assert!(red > blue + 50, "for: {:?}", pixels[2]);
     }
@@ -216,10 +191,8 @@ mod tests {
     #[test]
     fn absolute_colours_ignore_the_sign() {
         let picture = map_picture(&[-1.0, 0.0, 1.0, 0.5], 2, 2, Style::Absolute).unwrap();
-        let light: Vec<u32> = picture
-            .pixels()
-            .map(|pixel| pixel.map(u32::from).iter().sum())
-            .collect();
+        let light: Vec<u32> =
+            picture.pixels().map(|pixel| pixel.map(u32::from).iter().sum()).collect();
         assert_eq!(light[0], light[2]);
         assert!(light[1] < light[3] && light[3] < light[2], "{light:?}");
     }
@@ -233,49 +206,31 @@ mod tests {
             assert_eq!(pixels[0], dimmed([100; 3]), "{style:?}: nothing covers");
             assert_eq!(pixels[1], style.paint(1.0), "{style:?}: full colour");
             assert_eq!(pixels[2], style.paint(-1.0), "{style:?}: full colour");
-            let shift = pixels[3]
-                .iter()
-                .zip(pixels[0])
-                .map(|(a, b)| a.abs_diff(b))
-                .max();
+            let shift = pixels[3].iter().zip(pixels[0]).map(|(a, b)| a.abs_diff(b)).max();
             assert!(shift < Some(15), "{style:?}: {:?}", pixels[3]);
         }
     }
 
     #[test]
     fn what_says_nothing_is_neutral() {
-        let cases: [(&str, [f32; 4]); 2] = [
-            ("zeros", [0.0; 4]),
-            ("not numbers", [f32::NAN, f32::INFINITY, 0.0, f32::NAN]),
-        ];
+        let cases: [(&str, [f32; 4]); 2] =
+            [("zeros", [0.0; 4]), ("not numbers", [f32::NAN, f32::INFINITY, 0.0, f32::NAN])];
         for (what, map) in cases {
             for style in [Style::Signed, Style::Absolute] {
                 let alone = map_picture(&map, 2, 2, style).unwrap();
-                assert!(
-                    alone.pixels().all(|pixel| pixel == style.colour(0.0)),
-                    "{what} {style:?}"
-                );
+                assert!(alone.pixels().all(|pixel| pixel == style.colour(0.0)), "{what} {style:?}");
                 let over = overlay(&map, 2, 2, &grey_base(2, 2), style).unwrap();
-                assert!(
-                    over.pixels().all(|pixel| pixel == dimmed([100; 3])),
-                    "{what} {style:?}"
-                );
+                assert!(over.pixels().all(|pixel| pixel == dimmed([100; 3])), "{what} {style:?}");
             }
         }
     }
 
     #[test]
     fn sizes_must_agree() {
-        let error = map_picture(&[0.0; 5], 2, 3, Style::Signed)
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "a map of height 2 and width 3 needs 6 values, but 5 were given"
-        );
-        let error = overlay(&[0.0; 6], 2, 3, &grey_base(3, 2), Style::Signed)
-            .unwrap_err()
-            .to_string();
+        let error = map_picture(&[0.0; 5], 2, 3, Style::Signed).unwrap_err().to_string();
+        assert_eq!(error, "a map of height 2 and width 3 needs 6 values, but 5 were given");
+        let error =
+            overlay(&[0.0; 6], 2, 3, &grey_base(3, 2), Style::Signed).unwrap_err().to_string();
         assert_eq!(
             error,
             "a map of height 2 and width 3 cannot be laid over a picture of height 3 and width 2; \

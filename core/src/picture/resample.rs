@@ -25,21 +25,13 @@ pub(super) fn resize_window(
     let across = mixes(picture.width(), target.1, columns);
 
     let first = down.iter().map(|mix| mix.first).min().unwrap_or(0);
-    let end = down
-        .iter()
-        .map(|mix| mix.first + mix.weights.len())
-        .max()
-        .unwrap_or(0);
-    let narrowed: Vec<u8> = (first..end)
-        .flat_map(|row| mixed_along_row(row_of(picture, row), &across))
-        .collect();
+    let end = down.iter().map(|mix| mix.first + mix.weights.len()).max().unwrap_or(0);
+    let narrowed: Vec<u8> =
+        (first..end).flat_map(|row| mixed_along_row(row_of(picture, row), &across)).collect();
     let narrowed_rows: Vec<&[u8]> = narrowed.chunks_exact((width * 3).max(1)).collect();
 
     let mixed = down.iter().flat_map(|mix| {
-        mixed_rows(
-            &narrowed_rows[mix.first - first..][..mix.weights.len()],
-            &mix.weights,
-        )
+        mixed_rows(&narrowed_rows[mix.first - first..][..mix.weights.len()], &mix.weights)
     });
     let bytes: Vec<u8> = mixed.collect();
     Picture::from_pixels(height, width, bytes.as_chunks::<3>().0.iter().copied())
@@ -74,10 +66,7 @@ fn mixes(source: usize, target: usize, window: Range<usize>) -> Vec<Mix> {
                 .map(|at| triangle((at as f64 - centre + 0.5) * inverse_reach))
                 .collect();
             let total: f64 = heights.iter().sum();
-            let weights = heights
-                .iter()
-                .map(|height| fixed_point(height / total))
-                .collect();
+            let weights = heights.iter().map(|height| fixed_point(height / total)).collect();
             Mix { first, weights }
         })
         .collect()

@@ -16,11 +16,8 @@ pub struct Scale {
 impl Scale {
     /// The scale of `values`.
     pub fn of(values: &[f32]) -> Scale {
-        let mut sizes: Vec<f32> = values
-            .iter()
-            .filter(|value| value.is_finite())
-            .map(|value| value.abs())
-            .collect();
+        let mut sizes: Vec<f32> =
+            values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).collect();
         sizes.sort_unstable_by(f32::total_cmp);
         let greatest = sizes.last().copied().unwrap_or(0.0);
         match percentile(&sizes, CLIPPED_ABOVE) {
@@ -61,9 +58,8 @@ mod tests {
 
     #[test]
     fn the_limit_is_the_99th_percentile_of_sizes() {
-        let ramp: Vec<f32> = (0..=100)
-            .map(|i| if i % 2 == 0 { i as f32 } else { -i as f32 })
-            .collect();
+        let ramp: Vec<f32> =
+            (0..=100).map(|i| if i % 2 == 0 { i as f32 } else { -i as f32 }).collect();
         let mut one_spike = vec![0.0; 1000];
         one_spike[3] = -7.0;
         let cases: [(&str, &[f32], f32); 7] = [

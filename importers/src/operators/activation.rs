@@ -147,7 +147,8 @@ fn thresholded_relu(node: &Node, _: &Context) -> Outcome<Run> {
     let alpha = expect_node!(node, ThresholdedRelu).config.alpha;
     one(move |inputs| {
         let x = inputs.value(0)?;
-        let below = Dispatch::float_lower_equal_elem(x.float()?, Scalar::Float(alpha), x.bool_dtype());
+        let below =
+            Dispatch::float_lower_equal_elem(x.float()?, Scalar::Float(alpha), x.bool_dtype());
         let kept = Dispatch::float_mask_fill(x.float()?, below, Scalar::Float(0.0));
         Value::new(kept).reshape(&x.dims())
     })

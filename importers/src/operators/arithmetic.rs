@@ -159,7 +159,7 @@ fn power(x: DispatchTensor, exponent: f64) -> DispatchTensor {
 
 /// The one number of a constant argument.
 fn constant_scalar(argument: &Argument) -> Option<f64> {
-    let values = argument.value()?.convert::<f64>().into_vec::<f64>().ok()?;
+    let values = argument.value()?.convert::<f64>().try_into_vec::<f64>().ok()?;
     match values[..] {
         [value] => Some(value),
         _ => None,

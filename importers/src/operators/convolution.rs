@@ -24,12 +24,8 @@ struct Attributes<const N: usize> {
     auto_pad: AutoPad,
 }
 
-type Apply<const N: usize> = fn(
-    DispatchTensor,
-    DispatchTensor,
-    Option<DispatchTensor>,
-    ConvOptions<N>,
-) -> DispatchTensor;
+type Apply<const N: usize> =
+    fn(DispatchTensor, DispatchTensor, Option<DispatchTensor>, ConvOptions<N>) -> DispatchTensor;
 
 fn conv(node: &Node, _: &Context) -> Outcome<Run> {
     match node {
@@ -116,7 +112,9 @@ pub fn same(auto: &AutoPad, size: usize, span: usize, stride: usize) -> Option<(
 fn conv_transpose(node: &Node, _: &Context) -> Outcome<Run> {
     let unset = |auto: &AutoPad, shape: bool| match (auto, shape) {
         (AutoPad::NotSet, false) => Ok(()),
-        _ => Err("auto_pad and output_shape are not supported; export with explicit pads".to_owned()),
+        _ => {
+            Err("auto_pad and output_shape are not supported; export with explicit pads".to_owned())
+        }
     };
     match node {
         Node::ConvTranspose1d(node) => {

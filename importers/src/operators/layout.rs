@@ -1,7 +1,7 @@
 //! Shapes and the order of elements, and operators that change neither values nor order.
 
-use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::Dispatch;
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::tensor::Slice;
 use burn::tensor::ops::PadMode as Mode;
 use onnx_ir::depth_to_space::DepthToSpaceMode;
@@ -201,10 +201,8 @@ fn pad(node: &Node, _: &Context) -> Outcome<Run> {
                 Slice::from(from.max(0) as usize..to.max(0) as usize)
             })
             .collect();
-        let grown: Vec<(usize, usize)> = pads
-            .iter()
-            .map(|&(begin, end)| (begin.max(0) as usize, end.max(0) as usize))
-            .collect();
+        let grown: Vec<(usize, usize)> =
+            pads.iter().map(|&(begin, end)| (begin.max(0) as usize, end.max(0) as usize)).collect();
         let x = if pads.iter().any(|&(a, b)| a < 0 || b < 0) { x.slice(&cut) } else { x };
         let constant = match &config.constant_value {
             ConstantValueInput::Static(value) => *value,
@@ -275,13 +273,15 @@ fn space_to_depth(node: &Node, _: &Context) -> Outcome<Run> {
     one(move |inputs| {
         let x = inputs.value(0)?;
         let [n, c, h, w] = four(&x)?;
-        x.reshape(&[n, c, h / b, b, w / b, b])?
-            .permute(&[0, 3, 5, 1, 2, 4])?
-            .reshape(&[n, c * b * b, h / b, w / b])
+        x.reshape(&[n, c, h / b, b, w / b, b])?.permute(&[0, 3, 5, 1, 2, 4])?.reshape(&[
+            n,
+            c * b * b,
+            h / b,
+            w / b,
+        ])
     })
 }
 
 fn four(x: &Value) -> Outcome<[usize; 4]> {
     x.dims().try_into().map_err(|dims| format!("it takes an input of 4 axes, not {dims:?}"))
 }
-

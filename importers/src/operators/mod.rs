@@ -155,7 +155,9 @@ fn one(run: impl Fn(&Inputs) -> Outcome<Value> + Send + Sync + 'static) -> Outco
 }
 
 /// A float operation of one input that keeps its shape.
-fn pointwise(run: impl Fn(DispatchTensor) -> DispatchTensor + Send + Sync + 'static) -> Outcome<Run> {
+fn pointwise(
+    run: impl Fn(DispatchTensor) -> DispatchTensor + Send + Sync + 'static,
+) -> Outcome<Run> {
     one(move |inputs| {
         let x = inputs.value(0)?;
         Value::new(run(x.float()?)).reshape(&x.dims())

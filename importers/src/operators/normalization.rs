@@ -1,8 +1,8 @@
 //! Normalizations, in their inference form.
 
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
-use burn::backend::{Dispatch, DispatchTensor, Scalar};
-use burn::tensor::{Shape, TensorData, TensorMetadata};
+use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
+use burn::tensor::{Shape, TensorData};
 use onnx_ir::Node;
 use onnx_ir::batch_norm::{BatchNormConfig, BatchNormalizationNode};
 
@@ -59,7 +59,7 @@ pub fn folded(
     bias: Option<&TensorData>,
     node: &BatchNormalizationNode,
 ) -> Option<(TensorData, TensorData)> {
-    let doubles = |data: &TensorData| data.clone().convert::<f64>().into_vec::<f64>().ok();
+    let doubles = |data: &TensorData| data.clone().convert::<f64>().try_into_vec::<f64>().ok();
     let constant = |i: usize| doubles(&node.inputs.get(i)?.value()?);
     let (gamma, beta) = (constant(1)?, constant(2)?);
     let (mean, variance) = (constant(3)?, constant(4)?);
@@ -72,22 +72,17 @@ pub fn folded(
     if [&gamma, &beta, &mean, &variance, &old].iter().any(|v| v.len() != channels) {
         return None;
     }
-    let scales: Vec<f64> = (0..channels)
-        .map(|c| gamma[c] / (variance[c] + epsilon(node)).sqrt())
-        .collect();
+    let scales: Vec<f64> =
+        (0..channels).map(|c| gamma[c] / (variance[c] + epsilon(node)).sqrt()).collect();
     let per_channel = values.len() / channels;
     let scaled: Vec<f32> = values
         .chunks(per_channel)
         .zip(&scales)
         .flat_map(|(row, scale)| row.iter().map(move |v| (v * scale) as f32))
         .collect();
-    let shifted: Vec<f32> = (0..channels)
-        .map(|c| ((old[c] - mean[c]) * scales[c] + beta[c]) as f32)
-        .collect();
-    Some((
-        TensorData::new(scaled, weight.shape().clone()),
-        TensorData::new(shifted, [channels]),
-    ))
+    let shifted: Vec<f32> =
+        (0..channels).map(|c| ((old[c] - mean[c]) * scales[c] + beta[c]) as f32).collect();
+    Some((TensorData::new(scaled, weight.shape().clone()), TensorData::new(shifted, [channels])))
 }
 
 fn instance_norm(node: &Node, _: &Context) -> Outcome<Run> {
@@ -140,7 +135,8 @@ fn standardized_rows(x: DispatchTensor, axis: usize, epsilon: f64) -> DispatchTe
     let centred = Dispatch::float_sub(x, mean);
     let square = Dispatch::float_mul(centred.clone(), centred.clone());
     let variance = Dispatch::float_mean_dim(square, axis);
-    let deviation = Dispatch::float_sqrt(Dispatch::float_add_scalar(variance, Scalar::Float(epsilon)));
+    let deviation =
+        Dispatch::float_sqrt(Dispatch::float_add_scalar(variance, Scalar::Float(epsilon)));
     Dispatch::float_div(centred, deviation)
 }
 
@@ -183,7 +179,8 @@ fn lp_norm(node: &Node, _: &Context) -> Outcome<Run> {
 fn local_response(node: &Node, _: &Context) -> Outcome<Run> {
     let config = &expect_node!(node, Lrn).config;
     let size = super::size(config.size)?;
-    let (alpha, beta, bias) = (f64::from(config.alpha), f64::from(config.beta), f64::from(config.bias));
+    let (alpha, beta, bias) =
+        (f64::from(config.alpha), f64::from(config.beta), f64::from(config.bias));
     one(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();

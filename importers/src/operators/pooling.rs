@@ -4,7 +4,6 @@
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::ops::PadMode;
-use burn::tensor::Device;
 use onnx_ir::Node;
 use onnx_ir::padding::AutoPad;
 
@@ -51,10 +50,7 @@ impl Padding {
 
 impl Windows {
     fn padding(&self, sizes: [usize; 2]) -> Outcome<Padding> {
-        let mut padding = Padding {
-            explicit: self.padding,
-            beyond: [0, 0],
-        };
+        let mut padding = Padding { explicit: self.padding, beyond: [0, 0] };
         for (i, size) in sizes.into_iter().enumerate() {
             let span = self.dilation[i] * (self.kernel[i] - 1) + 1;
             let pads = same(&self.auto_pad, size, span, self.stride[i]).unwrap_or(self.padding[i]);
@@ -69,8 +65,7 @@ impl Windows {
                 if (outputs - 1) * self.stride[i] >= size + pads.0 {
                     outputs -= 1;
                 }
-                padding.beyond[i] =
-                    ((outputs - 1) * self.stride[i] + span).saturating_sub(padded);
+                padding.beyond[i] = ((outputs - 1) * self.stride[i] + span).saturating_sub(padded);
             }
         }
         Ok(padding)
@@ -186,8 +181,7 @@ fn average_pool(node: &Node, _: &Context) -> Outcome<Run> {
             let pads = [padding.explicit[0].0, padding.explicit[1].0];
             return windows.restore(pool(x.float()?, pads, counts_padding));
         }
-        let device = Device::new(x.tensor().device()).without_autodiff();
-        let shares = shares(&windows, &padding, sizes, counts_padding)?.to_device(&device)?;
+        let shares = shares(&windows, &padding, sizes, counts_padding)?.to_device(&x.device())?;
         let means = pool(pad(x.float()?, &padding, 0.0), [0, 0], true);
         windows.restore(Dispatch::float_div(means, shares.float()?))
     })
@@ -203,7 +197,8 @@ fn shares(
     let along = |i: usize| -> Vec<f32> {
         let (begin, end) = padding.explicit[i];
         let padded = begin + sizes[i] + end + padding.beyond[i];
-        let counted = if counts_padding { 0..begin + sizes[i] + end } else { begin..begin + sizes[i] };
+        let counted =
+            if counts_padding { 0..begin + sizes[i] + end } else { begin..begin + sizes[i] };
         (0..=padded - windows.kernel[i])
             .step_by(windows.stride[i])
             .map(|start| {

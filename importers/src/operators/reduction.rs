@@ -47,7 +47,8 @@ fn sum(x: DispatchTensor, axis: usize) -> DispatchTensor {
 
 /// By halves, so that the gradient is right where a factor is zero.
 fn product(x: DispatchTensor, axis: usize) -> DispatchTensor {
-    use burn::tensor::{Slice, TensorMetadata};
+    use burn::backend::TensorMetadata;
+    use burn::tensor::Slice;
     let part = |from: usize, to: usize| {
         let mut slices = vec![Slice::from(..); x.shape().num_dims()];
         slices[axis] = Slice::from(from..to);
@@ -55,7 +56,10 @@ fn product(x: DispatchTensor, axis: usize) -> DispatchTensor {
     };
     match x.shape()[axis] {
         1 => x,
-        size => Dispatch::float_mul(product(part(0, size / 2), axis), product(part(size / 2, size), axis)),
+        size => Dispatch::float_mul(
+            product(part(0, size / 2), axis),
+            product(part(size / 2, size), axis),
+        ),
     }
 }
 
@@ -123,7 +127,9 @@ fn run(config: &ReduceConfig, float: Reduce, int: Option<Reduce>) -> Outcome<Run
             (kind, _) => return Err(format!("it is not defined for {kind:?}")),
         };
         let out: Vec<usize> = match keep {
-            true => (0..dims.len()).map(|a| if reduced.contains(&a) { 1 } else { dims[a] }).collect(),
+            true => {
+                (0..dims.len()).map(|a| if reduced.contains(&a) { 1 } else { dims[a] }).collect()
+            }
             false => kept.iter().map(|&a| dims[a]).collect(),
         };
         Value::new(tensor).reshape(&out)

@@ -11,10 +11,8 @@ use onnx_ir::resize::{
 use super::{Context, Inputs, Operator, Run, expect_node, one, size};
 use crate::value::{Outcome, Value, binary};
 
-pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Resize", compile: resize },
-    Operator { name: "Upsample", compile: resize },
-];
+pub const OPERATORS: &[Operator] =
+    &[Operator { name: "Resize", compile: resize }, Operator { name: "Upsample", compile: resize }];
 
 fn resize(node: &Node, _: &Context) -> Outcome<Run> {
     let node = match node {
@@ -52,7 +50,9 @@ fn outputs(config: &ResizeConfig, inputs: &Inputs, dims: &[usize]) -> Outcome<Ve
     };
     let scales = match &config.scales {
         Some(ResizeScales::Static(scales)) => Some(scales.clone()),
-        Some(ResizeScales::Runtime(reference)) => Some(inputs.value(reference.input_index)?.floats()?),
+        Some(ResizeScales::Runtime(reference)) => {
+            Some(inputs.value(reference.input_index)?.floats()?)
+        }
         None => None,
     };
     match (sizes, scales) {

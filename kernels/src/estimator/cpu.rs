@@ -26,7 +26,6 @@ pub fn update(state: &mut [f32], rows: &[f32], features: usize) {
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn is_finite(row: &[f32]) -> bool {
-    
     row.chunks(1024)
         .all(|chunk| chunk.iter().fold(0u32, |bad, v| bad | u32::from(!v.is_finite())) == 0)
 }
@@ -35,9 +34,7 @@ fn is_finite(row: &[f32]) -> bool {
 fn welford(mean: &mut [f32], squares: &mut [f32], count: &mut [f32], row: &[f32]) {
     let n = count[0] + 1.0;
     let inverse = 1.0 / n;
-    for (((mean, squares), count), &value) in
-        mean.iter_mut().zip(squares).zip(count).zip(row)
-    {
+    for (((mean, squares), count), &value) in mean.iter_mut().zip(squares).zip(count).zip(row) {
         let deviation = value - *mean;
         *mean += deviation * inverse;
         *squares += deviation * (value - *mean);

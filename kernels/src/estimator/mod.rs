@@ -13,8 +13,8 @@
 
 mod cpu;
 #[cfg(feature = "cubecl")]
-// mod device;
+mod device;
 mod op;
 pub mod reference;
 
-pub use op::{EstimatorBackend, Estimator};
+pub use op::{Estimator, EstimatorBackend};

@@ -23,9 +23,7 @@ pub struct Estimator {
 impl Estimator {
     /// No samples yet, of rows of `features` elements.
     pub fn new(features: usize, device: &Device) -> Self {
-        Self {
-            state: Tensor::zeros([3, features], device),
-        }
+        Self { state: Tensor::zeros([3, features], device) }
     }
 
     /// With the samples `rows` `[n, features]` taken in, float32 and without autodiff.
@@ -46,10 +44,7 @@ impl Estimator {
 }
 
 impl EstimatorBackend for Flex {
-    fn update_estimate(
-        mut state: FloatTensor<Self>,
-        rows: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
+    fn update_estimate(mut state: FloatTensor<Self>, rows: FloatTensor<Self>) -> FloatTensor<Self> {
         let rows = rows.to_contiguous();
         let features = rows.layout().shape()[1];
         let values = rows.as_slice::<f32>().expect("contiguous float32 rows");

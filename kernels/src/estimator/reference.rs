@@ -3,10 +3,8 @@
 /// Mean, sum of squared deviations and count per element of the finite rows among `rows`, each of
 /// `features` elements, computed in two passes.
 pub fn estimate(rows: &[f32], features: usize) -> Vec<[f64; 3]> {
-    let finite: Vec<&[f32]> = rows
-        .chunks(features)
-        .filter(|row| row.iter().all(|value| value.is_finite()))
-        .collect();
+    let finite: Vec<&[f32]> =
+        rows.chunks(features).filter(|row| row.iter().all(|value| value.is_finite())).collect();
     let count = finite.len() as f64;
     (0..features)
         .map(|e| {

@@ -9,10 +9,10 @@ use crate::mollifier::Mollifier;
 use crate::philox::{key, philox};
 use crate::quantile;
 
-/// Elements drawn together: sixteen counters' words.
+/// Counters evaluated together.
 const LANES: usize = 64;
-/// Elements one task writes.
-const TILE: usize = 64 * LANES;
+/// Counters of one task.
+const TILE: usize = 16 * LANES;
 
 /// Fills `rows` (`address.rows` rows of `features` elements) from `nodes` (rows of the path).
 pub fn fill(
@@ -24,55 +24,70 @@ pub fn fill(
     address: &Address,
 ) {
     let count = (nodes.len() / features) as u64;
-    rows.par_chunks_mut(features)
-        .enumerate()
-        .for_each(|(r, row)| {
-            let index = address.first + r as u64;
-            let (sample, node) = ((index / count) as u32, (index % count) as u32);
-            let x = &nodes[node as usize * features..][..features];
-            row.par_chunks_mut(TILE)
-                .zip(x.par_chunks(TILE))
-                .enumerate()
-                .for_each(|(tile, (row, x))| {
-                    let counter = [0, sample, node, address.stream];
-                    fill_tile(row, x, tile * TILE, counter, key(address.seed), noise, domain);
-                });
+    let quarter = features.div_ceil(4);
+    rows.par_chunks_mut(features).enumerate().for_each(|(r, row)| {
+        let index = address.first + r as u64;
+        let (sample, node) = ((index / count) as u32, (index % count) as u32);
+        let x = &nodes[node as usize * features..][..features];
+        tiles(row, quarter).into_par_iter().enumerate().for_each(|(tile, quarters)| {
+            let counter = [(tile * TILE) as u32, sample, node, address.stream];
+            let place = Place { quarter, x, domain };
+            fill_tile(quarters, counter, key(address.seed), noise, &place);
         });
+    });
 }
 
-/// Fills one tile of a row, whose first element is `start`, a multiple of [`LANES`].
+/// A row cut in its four quarters, and these in tiles: each word of a counter has its own.
+fn tiles(row: &mut [f32], quarter: usize) -> Vec<[&mut [f32]; 4]> {
+    let mut quarters = row.chunks_mut(quarter);
+    let mut tiles: [_; 4] =
+        std::array::from_fn(|_| quarters.next().unwrap_or_default().chunks_mut(TILE));
+    (0..quarter.div_ceil(TILE))
+        .map(|_| std::array::from_fn(|word| tiles[word].next().unwrap_or_default()))
+        .collect()
+}
+
+/// What all tiles of a row share.
+struct Place<'a> {
+    quarter: usize,
+    x: &'a [f32],
+    domain: &'a Domain,
+}
+
+/// Fills one tile, whose first counter is `counter`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2"))]
 fn fill_tile(
-    row: &mut [f32],
-    x: &[f32],
-    start: usize,
+    mut quarters: [&mut [f32]; 4],
     counter: [u32; 4],
     key: [u32; 2],
     noise: &Noise,
-    domain: &Domain,
+    place: &Place,
 ) {
-    let mut words = [0u32; LANES];
+    let mut words = [[0u32; LANES]; 4];
     let mut draws = [0f64; LANES];
-    for (lane, (row, x)) in row.chunks_mut(LANES).zip(x.chunks(LANES)).enumerate() {
-        let first = start + lane * LANES;
-        fill_words(&mut words, (first / 4) as u32, counter, key);
-        fill_draws(&mut draws, &words, noise.mollifier);
-        scale(row, x, &draws, first, noise, domain);
+    let counters = quarters[0].len();
+    for start in (0..counters).step_by(LANES) {
+        fill_words(&mut words, counter[0] + start as u32, counter, key);
+        for (word, (row, words)) in quarters.iter_mut().zip(&words).enumerate() {
+            let end = (start + LANES).min(row.len());
+            if start < end {
+                let first = word * place.quarter + counter[0] as usize + start;
+                fill_draws(&mut draws, words, noise.mollifier);
+                scale(&mut row[start..end], &draws, first, noise, place);
+            }
+        }
     }
 }
 
+/// Four words for each of [`LANES`] counters from `first` on.
 #[inline(always)]
-fn fill_words(words: &mut [u32; LANES], block: u32, counter: [u32; 4], key: [u32; 2]) {
-    let mut blocks = [[0u32; LANES / 4]; 4];
-    for i in 0..LANES / 4 {
-        let [_, sample, node, stream] = counter;
-        let four = philox([block + i as u32, sample, node, stream], key);
-        for (words, word) in blocks.iter_mut().zip(four) {
-            words[i] = word;
+fn fill_words(words: &mut [[u32; LANES]; 4], first: u32, counter: [u32; 4], key: [u32; 2]) {
+    let [_, sample, node, stream] = counter;
+    for lane in 0..LANES {
+        let four = philox([first + lane as u32, sample, node, stream], key);
+        for (words, word) in words.iter_mut().zip(four) {
+            words[lane] = word;
         }
-    }
-    for i in 0..LANES {
-        words[i] = blocks[i % 4][i / 4];
     }
 }
 
@@ -109,23 +124,15 @@ fn each(draws: &mut [f64; LANES], words: &[u32; LANES], draw: impl Fn(u32) -> f6
 
 /// Adds the scaled draws to `x`, run by run of one channel.
 #[inline(always)]
-fn scale(
-    row: &mut [f32],
-    x: &[f32],
-    draws: &[f64; LANES],
-    first: usize,
-    noise: &Noise,
-    domain: &Domain,
-) {
+fn scale(row: &mut [f32], draws: &[f64; LANES], first: usize, noise: &Noise, place: &Place) {
+    let domain = place.domain;
+    let x = &place.x[first..][..row.len()];
     let mut done = 0;
     while done < row.len() {
         let e = first + done;
         let run = (domain.inner - e % domain.inner).min(row.len() - done);
         let channel = domain.channel(e);
-        let (lower, upper) = (
-            f64::from(domain.lower[channel]),
-            f64::from(domain.upper[channel]),
-        );
+        let (lower, upper) = (f64::from(domain.lower[channel]), f64::from(domain.upper[channel]));
         let span = done..done + run;
         let (row, x, draws) = (&mut row[span.clone()], &x[span.clone()], &draws[span]);
         match noise.width {
@@ -139,9 +146,7 @@ fn scale(
             }
             Width::Adaptive(factor) => {
                 let factor = f64::from(factor);
-                add(row, x, draws, |x| {
-                    factor * (x - lower).min(upper - x).max(0.0)
-                });
+                add(row, x, draws, |x| factor * (x - lower).min(upper - x).max(0.0));
             }
         }
         if noise.boundary == Boundary::Clipped {

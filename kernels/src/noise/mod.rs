@@ -5,16 +5,17 @@
 //!
 //! ```text
 //! y = clip(x[i, e] + sigma(x[i, e]) * quantile(word))
-//! word = philox(counter = (e / 4, j, i, stream), key = seed)[e mod 4]
+//! word = philox(counter = (e mod q, j, i, stream), key = seed)[e / q],  q = ceil(features / 4)
 //! ```
 //!
-//! where `quantile` belongs to a [`Mollifier`], `sigma` to a [`Width`] and `clip` to a
+//! so that the four words of a counter lie `q` elements apart, and neighbouring threads write
+//! neighbouring elements. Here `quantile` belongs to a [`Mollifier`], `sigma` to a [`Width`] and `clip` to a
 //! [`Boundary`]. So the noise of a sample depends on its address alone: never on how the samples
 //! are cut into batches, on the thread or on the device, up to float rounding.
 
 mod cpu;
 #[cfg(feature = "cubecl")]
-// mod device;
+mod device;
 mod op;
 pub mod reference;
 

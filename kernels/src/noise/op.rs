@@ -66,4 +66,3 @@ impl NoiseBackend for burn_cubecl::CubeBackend {
         super::device::launch(nodes, &noise, &domain, &address)
     }
 }
-

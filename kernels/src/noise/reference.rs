@@ -5,18 +5,27 @@ use super::{Address, Boundary, Domain, Noise, Width};
 use crate::philox::{key, philox};
 use crate::quantile::{is_negative, tail_probability};
 
-/// Element `e` of row `r`, from the value `x` of its node among `nodes`; unrounded.
+/// The size of a problem: the number of nodes and of elements per row.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Nodes of the path.
+    pub nodes: usize,
+    /// Elements of a row.
+    pub features: usize,
+}
+
+/// Element `e` of row `r`, from the value `x` of its node; unrounded.
 pub fn element(
     x: f32,
-    e: usize,
-    r: usize,
-    nodes: usize,
+    (e, r): (usize, usize),
+    sizes: Sizes,
     noise: &Noise,
     domain: &Domain,
     at: &Address,
 ) -> f64 {
     let (lower, upper) = bounds(domain, e);
-    let value = f64::from(x) + sigma(noise.width, x, lower, upper) * draw(e, r, nodes, noise, at);
+    let draw = draw((e, r), sizes, noise, at);
+    let value = f64::from(x) + sigma(noise.width, x, lower, upper) * draw;
     match noise.boundary {
         Boundary::Free => value,
         Boundary::Clipped => value.clamp(lower, upper),
@@ -24,22 +33,20 @@ pub fn element(
 }
 
 /// The draw at unit scale of element `e` of row `r`.
-pub fn draw(e: usize, r: usize, nodes: usize, noise: &Noise, at: &Address) -> f64 {
-    let word = word(e, r, nodes, at);
+pub fn draw((e, r): (usize, usize), sizes: Sizes, noise: &Noise, at: &Address) -> f64 {
+    let word = word((e, r), sizes, at);
     let magnitude = noise.mollifier.tail_quantile(tail_probability(word).0);
-    if is_negative(word) {
-        -magnitude
-    } else {
-        magnitude
-    }
+    if is_negative(word) { -magnitude } else { magnitude }
 }
 
 /// The random word of element `e` of row `r`.
-pub fn word(e: usize, r: usize, nodes: usize, at: &Address) -> u32 {
+pub fn word((e, r): (usize, usize), sizes: Sizes, at: &Address) -> u32 {
     let index = at.first + r as u64;
-    let sample = (index / nodes as u64) as u32;
-    let node = (index % nodes as u64) as u32;
-    philox([(e / 4) as u32, sample, node, at.stream], key(at.seed))[e % 4]
+    let sample = (index / sizes.nodes as u64) as u32;
+    let node = (index % sizes.nodes as u64) as u32;
+    let quarter = sizes.features.div_ceil(4);
+    let counter = [(e % quarter) as u32, sample, node, at.stream];
+    philox(counter, key(at.seed))[e / quarter]
 }
 
 /// The width at a value `x` between `lower` and `upper`.
@@ -55,8 +62,5 @@ pub fn sigma(width: Width, x: f32, lower: f64, upper: f64) -> f64 {
 /// The bounds of element `e`.
 pub fn bounds(domain: &Domain, e: usize) -> (f64, f64) {
     let channel = domain.channel(e);
-    (
-        f64::from(domain.lower[channel]),
-        f64::from(domain.upper[channel]),
-    )
+    (f64::from(domain.lower[channel]), f64::from(domain.upper[channel]))
 }

@@ -1,0 +1,207 @@
+//! Bad input is a clear error, says what would mend it, and loses nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+
+fn data(path: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
+    folder.join(path).display().to_string()
+}
+
+/// A folder of its own for each test's maps.
+fn out() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn mollify(args: &[&str]) -> Output {
+    let mut command = Command::cargo_bin("mollify").expect("the program");
+    command.args(args).output().expect("the program's output")
+}
+
+/// Explains on the CPU with the small model, unless `args` name another.
+fn explain(args: &[&str], out: &Path) -> Output {
+    let model = data("zoo/lenet/model.onnx");
+    let mut all = vec!["explain", "--device", "cpu", "--samples", "2"];
+    let out = out.display().to_string();
+    all.extend(["--out", &out]);
+    if !args.contains(&"--model") {
+        all.extend(["--model", &model]);
+    }
+    all.extend(args);
+    mollify(&all)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Files below `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(files(&path)),
+            path => found.push(path),
+        }
+    }
+    found
+}
+
+#[test]
+fn models_that_cannot_be_explained() {
+    let cases: [(&str, &[&str]); 22] = [
+        ("missing", &["missing.onnx: the file cannot be read"]),
+        ("empty", &["empty.onnx: the file is empty; export the model again"]),
+        ("truncated", &["this is not an ONNX model, or it is cut short"]),
+        ("not-onnx", &["this is not an ONNX model"]),
+        ("text", &["this is not an ONNX model"]),
+        ("garbage", &["this is not an ONNX model"]),
+        (
+            "unsupported",
+            &[
+                "Det (node \"odd_det\")",
+                "Unique (node \"odd_unique\")",
+                "com.example::Mystery (node \"odd_mystery\")",
+            ],
+        ),
+        ("if", &["1 operators are not supported: If (node "]),
+        ("int8-quantized", &["QLinearConv (node ", "QuantizeLinear (node "]),
+        ("two-inputs", &["the model has 2 inputs, but one is explained: "]),
+        ("int-input", &["the model has no float input, so there is no gradient: its input is "]),
+        ("no-output", &["the model has no output"]),
+        ("two-outputs", &["the model has 2 outputs; name the one to explain with --output-name: "]),
+        ("nan-weights", &["weights are not finite numbers: ", "input 1"]),
+        ("inf-weights", &["weights are not finite numbers: "]),
+        ("external-missing", &["which is not there; keep it beside the model"]),
+        ("external-outside", &["lies outside the model's folder"]),
+        ("training-dropout", &["training_mode is on; export the model for inference"]),
+        ("training-bn", &["training_mode=1 is not supported"]),
+        ("dynamic-size", &["leaves its size free; give it with --input-shape"]),
+        ("dangling", &["which no node produces"]),
+        ("constant-output", &["does not depend on its input"]),
+    ];
+    let mut complaints = Vec::new();
+    for (name, expected) in cases {
+        let out = out();
+        let model = data(&format!("bad/{name}.onnx"));
+        let picture = data("pictures/rgb.png");
+        let output = explain(&["--model", &model, &picture], out.path());
+        let message = text(&output.stderr);
+        let said = expected.iter().all(|part| message.contains(part));
+        if output.status.code() != Some(2) || !said || message.contains("panicked") {
+            complaints.push(format!("{name}: exit code {:?}, said {message}", output.status.code()));
+        }
+        assert_eq!(files(out.path()), Vec::<PathBuf>::new(), "{name} left files");
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn pictures_that_cannot_be_explained() {
+    let cases = [
+        ("missing.png", "cannot read "),
+        ("empty.png", "is not a picture that can be read: it is empty"),
+        ("not-a-picture.png", "is not a picture that can be read"),
+        ("truncated.jpg", "is a damaged "),
+        ("truncated.png", "is a damaged "),
+        ("one-pixel.png", "1x1"),
+        ("wide.png", "20000x4"),
+    ];
+    for (name, expected) in cases {
+        let out = out();
+        let output = explain(&[&data(&format!("pictures/{name}"))], out.path());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {message}");
+        assert!(message.contains(expected) && message.contains(name), "{name}: {message}");
+        assert_eq!(files(out.path()), Vec::<PathBuf>::new(), "{name} left files");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_honoured() {
+    let picture = data("pictures/rgb.png");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let below_a_file = file.path().join("out").display().to_string();
+    let cases: [(&[&str], &str); 13] = [
+        (&["--samples", "0"], "samples is 0, but it must be at least 1"),
+        (&["--target", "99"], "the target 99 does not exist: the model has 10 classes, 0 to 9"),
+        (&["--target", "cat"], "the classes' names are not known; give them with --labels"),
+        (&["--target", "top:0"], "write top:K with K at least 1"),
+        (&["--method", "adaptgard"], "there is no method \"adaptgard\"; near ones are \"adaptgrad\""),
+        (&["--kernel", "gauss"], "--kernel \"gauss\" does not exist; choose one of gaussian, poisson"),
+        (&["--confidence", "1"], "confidence is 1, but it must be between 0 and 1"),
+        (&["--batch", "0"], "batch is 0, but it must be at least 1"),
+        (&["--memory", "much"], "write a size such as 512M or 2G"),
+        (&["--device", "gpu"], "there is no such device; the devices are auto, cpu, wgpu"),
+        (&["--domain", "1,0"], "write the least and the greatest value, such as 0,1"),
+        (&["--preprocess", "caffe"], "choose one of imagenet, unit, signed"),
+        (&["--out", &below_a_file], "cannot be written"),
+    ];
+    for (args, expected) in cases {
+        let folder = out();
+        let mut all = vec![picture.as_str()];
+        // Later options win over earlier ones only where they are allowed twice.
+        let out = folder.path().display().to_string();
+        let model = data("zoo/lenet/model.onnx");
+        all.extend(args);
+        if !args.contains(&"--out") {
+            all.extend(["--out", &out]);
+        }
+        if !args.contains(&"--samples") {
+            all.extend(["--samples", "2"]);
+        }
+        if !args.contains(&"--device") {
+            all.extend(["--device", "cpu"]);
+        }
+        all.extend(["--model", &model]);
+        all.insert(0, "explain");
+        let output = mollify(&all);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
+        assert_eq!(files(folder.path()), Vec::<PathBuf>::new(), "{args:?} left files");
+    }
+}
+
+#[test]
+fn a_label_that_does_not_exist_suggests_near_ones() {
+    let output = mollify(&["explain", "--device", "cpu", "--target", "egyptain cat"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = text(&output.stderr);
+    assert!(message.contains("there is no label \"egyptain cat\"; near ones are \"Egyptian cat\""));
+}
+
+#[test]
+fn one_bad_picture_among_many_is_reported_and_the_others_are_explained() {
+    let out = out();
+    let names = ["rgb.png", "truncated.jpg", "rgb.bmp"];
+    let pictures = names.map(|name| data(&format!("pictures/{name}")));
+    let args: Vec<&str> = pictures.iter().map(String::as_str).collect();
+    let output = explain(&args, out.path());
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("truncated.jpg") && message.contains("1 of 3 inputs failed"), "{message}");
+    for folder in ["rgb", "rgb-2"] {
+        for file in ["adaptgrad.npy", "adaptgrad.png", "adaptgrad.overlay.png", "manifest.json"] {
+            assert!(out.path().join(folder).join(file).is_file(), "{folder}/{file}");
+        }
+    }
+    assert!(!out.path().join("truncated").exists());
+}
+
+#[test]
+fn a_batch_fixed_to_one_is_run_sample_by_sample_with_a_warning() {
+    for name in ["batch1", "batch1-reshape"] {
+        let out = out();
+        let model = data(&format!("bad/{name}.onnx"));
+        let output = explain(&["--model", &model, &data("pictures/rgb.png")], out.path());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{message}");
+        assert!(message.contains("warning: ") || message.contains("warn: "), "{message}");
+        assert!(message.contains("the model fixes its batch to 1"), "{message}");
+        let manifest = std::fs::read_to_string(out.path().join("rgb/manifest.json")).expect("one");
+        assert!(manifest.contains("\"batch\": 1"), "{manifest}");
+    }
+}

@@ -1,0 +1,134 @@
+//! The main job, end to end: what a person who has just installed the program does.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use mollify::npy;
+use serde_json::Value;
+
+fn mollify(args: &[&str], folder: &Path) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("mollify").expect("the program");
+    let output = command.args(args).current_dir(folder).output().expect("its output");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().expect("a code"), text(&output.stdout), text(&output.stderr))
+}
+
+fn data(path: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
+    folder.join(path).display().to_string()
+}
+
+fn manifest(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).expect("a manifest");
+    serde_json::from_str(&text).expect("valid JSON")
+}
+
+/// With no argument at all the built-in picture is explained, and the program says where.
+#[test]
+fn no_argument_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, stdout, stderr) = mollify(&[], folder.path());
+    assert_eq!(code, 0, "{stderr}");
+    let maps = folder.path().join("mollify-out/chelsea");
+    for file in ["adaptgrad.npy", "adaptgrad.png", "adaptgrad.overlay.png", "manifest.json"] {
+        assert!(maps.join(file).is_file(), "{file}");
+        assert!(stdout.contains(&format!("mollify-out/chelsea/{file}")), "{stdout}");
+    }
+    let manifest = manifest(&maps.join("manifest.json"));
+    assert_eq!(manifest["schema_version"], 1);
+    assert_eq!(manifest["target"]["label"], "Egyptian cat");
+    assert_eq!(manifest["methods"][0]["name"], "adaptgrad");
+    assert_eq!(manifest["methods"][0]["samples"], 50);
+    assert_eq!(manifest["methods"][0]["left_out"], 0);
+    // The logit of the reference for this picture, its preprocessing included.
+    let logits = npy::read(Path::new(&data("efficientnet-lite0/logits.npy"))).expect("logits");
+    let expected = f64::from(logits.values[285]);
+    let logit = manifest["target"]["logit"].as_f64().expect("a logit");
+    assert!((logit - expected).abs() <= 0.05, "{logit} for {expected}");
+    let map = npy::read(&maps.join("adaptgrad.npy")).expect("a map");
+    assert_eq!(map.shape, [3, 224, 224]);
+    assert!(map.values.iter().any(|value| *value != 0.0));
+}
+
+#[test]
+fn every_method_and_several_classes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let methods = "gradient,smoothgrad,adaptgrad,clipgrad,gi,s-gi,a-gi";
+    let model = data("zoo/lenet/model.onnx");
+    let picture = data("pictures/rgb.png");
+    let args = [
+        "explain", &picture, "--model", &model, "--method", methods, "--target", "top:2", "--samples",
+        "3", "--device", "cpu", "--json",
+    ];
+    let (code, stdout, stderr) = mollify(&args, folder.path());
+    assert_eq!(code, 0, "{stderr}");
+    let mut printed = serde_json::Deserializer::from_str(&stdout).into_iter::<Value>();
+    for _ in 0..2 {
+        let manifest = printed.next().expect("a manifest").expect("valid JSON");
+        let names: Vec<_> =
+            manifest["methods"].as_array().expect("methods").iter().map(|m| &m["name"]).collect();
+        assert_eq!(names.len(), 7);
+        assert_eq!(names[6], "a-gi");
+    }
+    assert!(printed.next().is_none());
+}
+
+/// An array of the model's input shape is used as it is: the gradient is the reference's.
+#[test]
+fn arrays_are_used_as_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let reference = npy::read(Path::new(&data("zoo/lenet/input.npy"))).expect("the input");
+    let features = reference.values.len() / 2;
+    let mut bytes = Vec::new();
+    npy::write(&mut bytes, &reference.shape[1..], &reference.values[..features]).expect("an array");
+    std::fs::write(folder.path().join("row.npy"), bytes).expect("a file");
+    let model = data("zoo/lenet/model.onnx");
+    let args =
+        ["explain", "row.npy", "--model", &model, "--method", "gradient", "--device", "cpu"];
+    let (code, _, stderr) = mollify(&args, folder.path());
+    assert_eq!(code, 0, "{stderr}");
+    let map = npy::read(&folder.path().join("mollify-out/row/gradient.npy")).expect("a map");
+    let expected = npy::read(Path::new(&data("zoo/lenet/gradient.npy"))).expect("the gradient");
+    let error: f32 = map
+        .values
+        .iter()
+        .zip(&expected.values[..features])
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    let largest = expected.values.iter().map(|v| v.abs()).fold(0.0, f32::max);
+    assert!(error <= 1e-4 * largest, "{error}");
+    assert!(!folder.path().join("mollify-out/row/gradient.overlay.png").exists());
+}
+
+#[test]
+fn every_kind_of_picture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = [
+        "rgb.png", "grey.png", "grey16.png", "alpha.png", "palette.png", "rgb.jpg", "cmyk.jpg",
+        "rgb.webp", "lossless.webp", "rgb.bmp", "animated.gif", "rgb.tiff", "rgb-exif6.jpg",
+    ];
+    let pictures = names.map(|name| data(&format!("pictures/{name}")));
+    let model = data("zoo/lenet/model.onnx");
+    let mut args = vec!["explain", "--model", &model, "--samples", "2", "--device", "cpu"];
+    args.extend(pictures.iter().map(String::as_str));
+    let (code, stdout, stderr) = mollify(&args, folder.path());
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(stdout.matches("manifest ").count(), names.len(), "{stdout}");
+}
+
+#[test]
+fn inspect_and_devices() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, stdout, _) = mollify(&["inspect", &data("zoo/lenet/model.onnx")], folder.path());
+    assert_eq!(code, 0);
+    for part in ["input      input float[N, 3, 32, 32]", "2  Conv", "can be explained: yes, 10 classes"] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    let (code, stdout, stderr) = mollify(&["inspect", &data("bad/unsupported.onnx")], folder.path());
+    assert_eq!(code, 2);
+    assert!(stdout.contains("Det  (not supported: node \"odd_det\")"), "{stdout}");
+    assert!(stderr.contains("operators are not supported"), "{stderr}");
+    let (code, stdout, _) = mollify(&["devices"], folder.path());
+    assert_eq!(code, 0);
+    assert!(stdout.contains("cpu") && stdout.contains("auto means "), "{stdout}");
+}

@@ -1,0 +1,99 @@
+//! The noise kernel against its plain reference, on every device.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mollify_kernels::noise::reference::{Sizes, draw, element, sigma};
+use mollify_kernels::noise::{Domain, noise};
+use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width};
+use rayon::ThreadPoolBuilder;
+
+/// Odd sizes: quarters of different lengths, more than one tile.
+const FEATURES: usize = 3 * 1501;
+const NODES: usize = 3;
+const ROWS: usize = 11;
+
+fn domain() -> Domain {
+    Domain { lower: vec![-1.0, -2.0, 0.0], upper: vec![1.0, 2.5, 4.0], inner: FEATURES / 3 }
+}
+
+/// Nodes inside the domain, on its bounds and outside.
+fn nodes() -> Vec<f32> {
+    (0..NODES * FEATURES).map(|i| ((i * 7919) % 1000) as f32 * 0.006 - 2.5).collect()
+}
+
+fn rows(device: &Device, nodes: &[f32], noise_: &Noise, address: &Address) -> Vec<f32> {
+    let data = TensorData::new(nodes.to_vec(), [nodes.len() / FEATURES, FEATURES]);
+    let nodes = Tensor::<2>::from_data(data, device);
+    noise(nodes, noise_, &domain(), address).into_data().try_into_vec().expect("float32")
+}
+
+fn address(first: u64, rows: usize) -> Address {
+    Address { seed: 0x0123_4567_89AB_CDEF, stream: 3, first, rows }
+}
+
+fn every_noise() -> Vec<Noise> {
+    let widths = [Width::Absolute(0.3), Width::Relative(0.2), Width::Adaptive(0.446)];
+    let mut all = Vec::new();
+    for (mollifier, _) in Mollifier::ALL {
+        for width in widths {
+            for boundary in [Boundary::Free, Boundary::Clipped] {
+                all.push(Noise { mollifier, width, boundary });
+            }
+        }
+    }
+    all
+}
+
+/// Compares number by number, in units of the width (or of the draw, where that is larger) beyond
+/// the rounding of the result.
+fn check(device: &Device, noises: &[Noise], tolerance: f64) {
+    for noise in noises {
+        for count in [1, NODES] {
+            let nodes = &nodes()[..count * FEATURES];
+            let address = address(5, ROWS);
+            let values = rows(device, nodes, noise, &address);
+            assert_eq!(values.len(), ROWS * FEATURES);
+            let sizes = Sizes { nodes: count, features: FEATURES };
+            for (i, &value) in values.iter().enumerate() {
+                let (r, e) = (i / FEATURES, i % FEATURES);
+                let node = (address.first as usize + r) % count;
+                let x = nodes[node * FEATURES + e];
+                let expected = element(x, (e, r), sizes, noise, &domain(), &address);
+                let channel = domain().channel(e);
+                let (lower, upper) = (domain().lower[channel], domain().upper[channel]);
+                let width = sigma(noise.width, x, lower.into(), upper.into());
+                let scale = width * draw((e, r), sizes, noise, &address).abs().max(1.0);
+                let rounding = f64::from(f32::EPSILON) * expected.abs().max(f64::from(x.abs()));
+                assert!(
+                    (f64::from(value) - expected).abs() <= tolerance * scale + rounding,
+                    "{noise:?}, {count} nodes, row {r}, element {e}: {value} for {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cpu_agrees_with_the_reference() {
+    check(&Device::flex(), &every_noise(), 1e-6);
+}
+
+#[test]
+fn neither_batches_nor_threads_change_a_bit() {
+    let noise = every_noise()[4];
+    let device = Device::flex();
+    let whole = rows(&device, &nodes(), &noise, &address(0, 64));
+    for batch in [1, 7, 50, 64] {
+        for threads in [1, 2] {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            let parts = pool.install(|| {
+                let starts = (0..64).step_by(batch);
+                let part = |first: usize| {
+                    let address = address(first as u64, batch.min(64 - first));
+                    rows(&device, &nodes(), &noise, &address)
+                };
+                starts.flat_map(part).collect::<Vec<f32>>()
+            });
+            assert!(parts == whole, "batches of {batch} on {threads} threads");
+        }
+    }
+}

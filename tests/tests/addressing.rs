@@ -1,0 +1,58 @@
+//! Noise is addressed: the batch size never changes a map beyond rounding, the seed always does.
+
+use burn::tensor::Device;
+use mollify::{Domain, Explainer, Input, Plan, Target};
+use mollify_onnx::OnnxModel;
+use mollify_tests::{array, data, efficientnet, folders, relative_l2};
+
+const BATCHES: [usize; 4] = [1, 7, 50, 64];
+
+fn maps(model: &OnnxModel, input: &Input, plan: &Plan, batches: &[usize]) -> Vec<Vec<f32>> {
+    let map = |&batch: &usize| {
+        let explainer = Explainer::new(model).batch(Some(batch));
+        explainer.explain(plan, input, Target::Predicted).expect("a map").values
+    };
+    batches.iter().map(map).collect()
+}
+
+#[test]
+fn the_batch_size_does_not_change_the_map_of_the_zoo() {
+    for folder in folders("zoo") {
+        let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
+        let rows = array(&folder.join("input.npy"));
+        let features = rows.values.len() / rows.shape[0];
+        let domain = Domain::uniform(-3.0, 3.0);
+        let input = Input::new(rows.values[..features].to_vec(), &rows.shape[1..], domain);
+        let input = input.expect("an input");
+        let maps = maps(&model, &input, &Plan::adaptgrad().samples(64), &BATCHES);
+        for (map, batch) in maps.iter().zip(BATCHES) {
+            let error = relative_l2(map, &maps[0]);
+            assert!(error <= 1e-5, "{}: {error:.1e} at batch {batch}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn the_batch_size_does_not_change_the_map_of_efficientnet_beyond_its_kinks() {
+    let model = OnnxModel::load(efficientnet(), &Device::flex()).expect("the model");
+    let values = array(&data("efficientnet-lite0/input.npy")).values;
+    let input = Input::new(values, &[3, 224, 224], Domain::uniform(-2.2, 2.7)).expect("an input");
+    let maps = maps(&model, &input, &Plan::adaptgrad(), &[7, 50]);
+    let error = relative_l2(&maps[0], &maps[1]);
+    assert!(error <= 1e-2, "{error:.1e}");
+}
+
+#[test]
+fn another_seed_gives_another_map() {
+    let folder = data("zoo/lenet");
+    let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
+    let rows = array(&folder.join("input.npy"));
+    let features = rows.values.len() / rows.shape[0];
+    let input =
+        Input::new(rows.values[..features].to_vec(), &rows.shape[1..], Domain::uniform(-3.0, 3.0));
+    let input = input.expect("an input");
+    let map = |seed| maps(&model, &input, &Plan::adaptgrad().seed(seed), &[16]).remove(0);
+    assert_eq!(map(0), map(0));
+    assert!(relative_l2(&map(0), &map(1)) > 1e-2);
+    assert!(relative_l2(&map(0), &map(1 << 32)) > 1e-2);
+}
