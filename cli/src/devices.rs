@@ -9,15 +9,15 @@ use crate::Fatal;
 /// Lists every device and says why one cannot be used.
 pub fn run() -> Result<ExitCode, Fatal> {
     let chosen = mollify_backends::describe(&mollify::device("auto")?);
-    println!("{:<10} {:<44} status", "device", "hardware");
+    say!("{:<10} {:<44} status", "device", "hardware");
     for device in devices() {
         let status = match device.status {
             Status::Ready => "ready".to_owned(),
             Status::Software => "ready, but a software renderer: auto never chooses it".to_owned(),
             Status::Unusable(reason) => format!("cannot be used: {reason}"),
         };
-        println!("{:<10} {:<44} {status}", device.name, device.hardware);
+        say!("{:<10} {:<44} {status}", device.name, device.hardware);
     }
-    println!("auto means {chosen}");
+    say!("auto means {chosen}");
     Ok(ExitCode::SUCCESS)
 }

@@ -157,11 +157,11 @@ impl<'a> Job<'a> {
         let text = serde_json::to_string_pretty(&manifest).map_err(|error| error.to_string())?;
         let path = files::write(folder, "manifest.json", text.as_bytes())?;
         if self.args.json {
-            println!("{text}");
+            say!("{text}");
         } else {
-            println!("{headline}");
-            lines.iter().for_each(|line| println!("{line}"));
-            println!("  manifest    {}", path.display());
+            say!("{headline}");
+            lines.iter().for_each(|line| say!("{line}"));
+            say!("  manifest    {}", path.display());
         }
         Ok(())
     }

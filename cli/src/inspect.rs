@@ -12,11 +12,11 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
     print(&mollify_onnx::summary(&args.model)?);
     match OnnxModel::load(&args.model, &mollify::device("cpu")?) {
         Ok(model) => {
-            println!("can be explained: yes, {} classes", model.classes());
+            say!("can be explained: yes, {} classes", model.classes());
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            println!("can be explained: no");
+            say!("can be explained: no");
             eprintln!("error: {error}");
             Ok(ExitCode::from(NOTHING_DONE))
         }
@@ -24,22 +24,22 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
 }
 
 fn print(summary: &Summary) {
-    println!("producer   {}", summary.producer);
-    println!("opset      {}", summary.opset);
+    say!("producer   {}", summary.producer);
+    say!("opset      {}", summary.opset);
     for input in &summary.inputs {
-        println!("input      {input}");
+        say!("input      {input}");
     }
     for output in &summary.outputs {
-        println!("output     {output}");
+        say!("output     {output}");
     }
-    println!("weights    {} tensors, {} parameters", summary.weights, summary.parameters);
-    println!("operators");
+    say!("weights    {} tensors, {} parameters", summary.weights, summary.parameters);
+    say!("operators");
     for (name, count) in &summary.operators {
         let unsupported = summary.unsupported.iter().filter(|(operator, _)| operator == name);
         let nodes: Vec<&str> = unsupported.map(|(_, node)| node.as_str()).collect();
         match nodes[..] {
-            [] => println!("  {count:>5}  {name}"),
-            _ => println!("  {count:>5}  {name}  (not supported: node {})", nodes.join(", ")),
+            [] => say!("  {count:>5}  {name}"),
+            _ => say!("  {count:>5}  {name}  (not supported: node {})", nodes.join(", ")),
         }
     }
 }

@@ -1,6 +1,14 @@
 //! The command `mollify`: explains what an image classifier looked at.
 #![forbid(unsafe_code)]
 
+/// Prints a line to stdout. A reader that has gone away, such as `head`, is no failure.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($arg)*);
+    }};
+}
+
 mod args;
 mod assets;
 mod devices;
@@ -55,10 +63,10 @@ fn run(args: Args) -> Result<ExitCode, Fatal> {
     }
 }
 
-/// Warnings of ours and errors of others go to stderr; `RUST_LOG` chooses otherwise.
+/// Warnings of ours go to stderr; `RUST_LOG` chooses otherwise.
 fn log_warnings() {
     use std::io::Write;
-    let default = "error,mollify=warn,mollify_onnx=warn,mollify_backends=warn";
+    let default = "off,mollify=warn,mollify_onnx=warn,mollify_backends=warn";
     let environment = env_logger::Env::default().default_filter_or(default);
     env_logger::Builder::from_env(environment)
         .format(|out, record| {

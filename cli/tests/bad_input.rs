@@ -1,9 +1,8 @@
 //! Bad input is a clear error, says what would mend it, and loses nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
-use assert_cmd::Command;
 
 fn data(path: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
@@ -16,7 +15,7 @@ fn out() -> tempfile::TempDir {
 }
 
 fn mollify(args: &[&str]) -> Output {
-    let mut command = Command::cargo_bin("mollify").expect("the program");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mollify"));
     command.args(args).output().expect("the program's output")
 }
 

@@ -1,13 +1,13 @@
 //! The main job, end to end: what a person who has just installed the program does.
 
 use std::path::Path;
+use std::process::Command;
 
-use assert_cmd::Command;
 use mollify::npy;
 use serde_json::Value;
 
 fn mollify(args: &[&str], folder: &Path) -> (i32, String, String) {
-    let mut command = Command::cargo_bin("mollify").expect("the program");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mollify"));
     let output = command.args(args).current_dir(folder).output().expect("its output");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().expect("a code"), text(&output.stdout), text(&output.stderr))

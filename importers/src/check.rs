@@ -161,7 +161,8 @@ pub fn summarize(model: &ModelProto) -> Summary {
     }
 }
 
-fn opset(model: &ModelProto) -> i64 {
+/// The opset of ONNX's own operators.
+pub fn opset(model: &ModelProto) -> i64 {
     let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
     model.opset_import.iter().find(|import| own(&import.domain)).map_or(0, |import| import.version)
 }

@@ -425,6 +425,20 @@ impl Compiler {
     }
 }
 
+/// The outputs of a graph of constants alone, in their order; `None` where one depends on an input
+/// or cannot be computed.
+pub fn constant_outputs(graph: &OnnxGraph, context: &Context) -> Option<Vec<Value>> {
+    let mut compiler = Compiler::new(graph);
+    for prepared in prepare(graph, &Names::align(&graph.nodes, &[])) {
+        compiler.add(&prepared, context).ok()?;
+    }
+    let value = |argument: &Argument| match compiler.source(argument).ok()?? {
+        Source::Constant(constant) => Some(compiler.constants[constant].clone()),
+        Source::Slot(_) => None,
+    };
+    graph.outputs.iter().map(value).collect()
+}
+
 /// Rows as the graph's input of the shape `dims`.
 pub fn as_input(rows: Tensor<2>, dims: &[usize]) -> Result<Value, String> {
     Value::new(rows.into_dispatch()).reshape(dims)

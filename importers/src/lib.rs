@@ -25,10 +25,10 @@
 mod check;
 mod error;
 mod graph;
-mod hazard;
 mod model;
 mod names;
 mod operators;
+mod rewrite;
 mod value;
 
 pub use check::{Summary, ValueInfo};

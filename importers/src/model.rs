@@ -1,17 +1,17 @@
 //! A loaded model.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use mollify::{Model, ModelError};
-use onnx_ir::{ModelProto, OnnxGraphBuilder};
+use onnx_ir::OnnxGraphBuilder;
 
 use crate::check::{Summary, parse, summarize};
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Graph, as_input};
-use crate::hazard;
 use crate::names::Names;
 use crate::operators::Context;
+use crate::rewrite::for_the_parser;
 use crate::value::Value;
 
 /// An ONNX model on a device.
@@ -96,13 +96,13 @@ impl Loader {
     }
 
     fn build(&self, bytes: &[u8], path: Option<&Path>) -> Result<OnnxModel, LoadError> {
-        let proto = parse(bytes)?;
+        let mut proto = parse(bytes)?;
         let summary = summarize(&proto);
         summary.check()?;
-        external_files(&proto, path)?;
         let (batch, shape) = self.shape(&summary)?;
         let output = self.output_index(&summary)?;
-        let parsed = parse_graph(&proto, bytes, path)?;
+        let changed = for_the_parser(&mut proto, path)?;
+        let parsed = parse_graph(changed.as_deref().unwrap_or(bytes))?;
         let names = Names::align(&parsed.nodes, &proto.graph.node);
         let context = Context { opset: summary.opset };
         let graph = Graph::compile(&parsed, output, &names, &context, &self.device)?;
@@ -180,63 +180,11 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         .map_err(|error| LoadError::new(ErrorKind::Io, format!("the file cannot be read: {error}")))
 }
 
-/// Files that hold weights beside the model must be there, below the model's own folder.
-fn external_files(proto: &ModelProto, path: Option<&Path>) -> Result<(), LoadError> {
-    for tensor in &proto.graph.initializer {
-        let location = tensor.external_data.iter().find(|entry| entry.key == "location");
-        let Some(location) = location.map(|entry| PathBuf::from(&entry.value)) else {
-            continue;
-        };
-        let wrong = |message: String| Err(LoadError::new(ErrorKind::Weights, message));
-        let inside =
-            location.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside {
-            return wrong(format!(
-                "the weight {} lies outside the model's folder, in {}; store it beside the model",
-                tensor.name,
-                location.display()
-            ));
-        }
-        let Some(folder) = path.map(|path| path.parent().unwrap_or(Path::new(""))) else {
-            return wrong(format!(
-                "the weight {} lies in the file {}, but the model was given as bytes",
-                tensor.name,
-                location.display()
-            ));
-        };
-        if !folder.join(&location).is_file() {
-            return wrong(format!(
-                "the weight {} lies in the file {}, which is not there; keep it beside the model",
-                tensor.name,
-                location.display()
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn parse_graph(
-    proto: &ModelProto,
-    bytes: &[u8],
-    path: Option<&Path>,
-) -> Result<onnx_ir::OnnxGraph, LoadError> {
-    let builder = || OnnxGraphBuilder::new().simplify(false);
-    let uses_files = proto.graph.initializer.iter().any(|tensor| !tensor.external_data.is_empty());
-    let parse = || {
-        match (hazard::without(proto)?, path) {
-        (Some(_), Some(_)) if uses_files => Err(
-            "a MatMul's product is read by an Add and by others, which the parser handles only when the weights are inside the file; store the model in one file"
-                .to_owned(),
-        ),
-        (Some(changed), _) => builder().parse_bytes(&changed).map_err(|error| error.to_string()),
-        (None, Some(path)) if uses_files => {
-            builder().parse_file(path).map_err(|error| error.to_string())
-        }
-        (None, _) => builder().parse_bytes(bytes).map_err(|error| error.to_string()),
-    }
-    };
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(parse))
-        .unwrap_or_else(|_| Err("the parser failed on it".to_owned()))
+/// The parser's graph of the file's `bytes`, or of what the model was changed to.
+fn parse_graph(bytes: &[u8]) -> Result<onnx_ir::OnnxGraph, LoadError> {
+    std::panic::catch_unwind(|| OnnxGraphBuilder::new().simplify(false).parse_bytes(bytes))
+        .map_err(|_| "the parser failed on it".to_owned())
+        .and_then(|parsed| parsed.map_err(|error| error.to_string()))
         .map_err(|message| LoadError::new(ErrorKind::Unsupported, message))
 }
 

@@ -34,12 +34,10 @@ pub const OPERATORS: &[Operator] = &[
     Operator { name: "SpaceToDepth", compile: space_to_depth },
 ];
 
-/// Dropout does nothing in inference; in training mode it is refused.
+/// Dropout does nothing in inference; in training mode it is refused. Its second output, the mask,
+/// is not produced.
 fn dropout(node: &Node, _: &Context) -> Outcome<Run> {
     let node = expect_node!(node, Dropout);
-    if node.outputs.len() > 1 {
-        return Err("its second output, the mask, is not supported".into());
-    }
     let training = node.inputs.get(2).and_then(|argument| argument.value());
     if training.is_some_and(|value| value.bytes().iter().any(|&byte| byte != 0)) {
         return Err("training_mode is on; export the model for inference (model.eval())".into());

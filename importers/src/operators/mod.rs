@@ -66,6 +66,7 @@ pub fn onnx_name(node: &Node) -> String {
     let name = node.node_type().to_string();
     match name.as_str() {
         "Linear" => "Gemm".into(),
+        "Lrn" => "LRN".into(),
         _ => ["1d", "2d", "3d"]
             .iter()
             .find_map(|suffix| name.strip_suffix(suffix))

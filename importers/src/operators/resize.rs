@@ -40,8 +40,12 @@ fn resize(node: &Node, _: &Context) -> Outcome<Run> {
 
 /// The output's size and its scale for each axis.
 fn outputs(config: &ResizeConfig, inputs: &Inputs, dims: &[usize]) -> Outcome<Vec<(usize, f64)>> {
+    // Of known sizes and scales the parser drops those of the batch and channel axes.
+    if dims.len() < 2 {
+        return Err(format!("it does not take an input of {dims:?}"));
+    }
     let sizes = match &config.sizes {
-        Some(ResizeSizes::Static(sizes)) => Some(sizes.clone()),
+        Some(ResizeSizes::Static(sizes)) => Some([&dims[..2], &sizes[..]].concat()),
         Some(ResizeSizes::Runtime(reference)) => {
             let sizes = inputs.ints(reference.input_index)?;
             Some(sizes.into_iter().map(size).collect::<Outcome<_>>()?)
@@ -49,7 +53,7 @@ fn outputs(config: &ResizeConfig, inputs: &Inputs, dims: &[usize]) -> Outcome<Ve
         None => None,
     };
     let scales = match &config.scales {
-        Some(ResizeScales::Static(scales)) => Some(scales.clone()),
+        Some(ResizeScales::Static(scales)) => Some([&[1.0, 1.0], &scales[..]].concat()),
         Some(ResizeScales::Runtime(reference)) => {
             Some(inputs.value(reference.input_index)?.floats()?)
         }

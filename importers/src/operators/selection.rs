@@ -1,7 +1,7 @@
 //! Parts of a tensor: slices, splits, gathers and scatters.
 
 use burn::backend::Dispatch;
-use burn::backend::ops::{FloatTensorOps, IntTensorOps};
+use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{IndexingUpdateOp, Slice};
 use onnx_ir::Node;
 use onnx_ir::scatter_elements::ScatterElementsReduction;
@@ -263,9 +263,7 @@ fn scatter_elements(node: &Node, _: &Context) -> Outcome<Run> {
 fn cumulative_sum(node: &Node, _: &Context) -> Outcome<Run> {
     use onnx_ir::cumsum::CumSumAxis;
     let config = &expect_node!(node, CumSum).config;
-    if config.exclusive || config.reverse {
-        return Err("exclusive and reverse are not supported".into());
-    }
+    let (exclusive, reverse) = (config.exclusive, config.reverse);
     let along = match &config.axis {
         CumSumAxis::Static(axis) => Setting::Known(vec![*axis as i64]),
         CumSumAxis::Runtime(reference) => Setting::input(reference),
@@ -273,10 +271,12 @@ fn cumulative_sum(node: &Node, _: &Context) -> Outcome<Run> {
     one(move |inputs: &Inputs| {
         let x = inputs.value(0)?;
         let axis = axis(along.read(inputs)?[0], x.rank())?;
-        Ok(Value::new(match x.kind() {
-            Kind::Int => Dispatch::int_cumsum(x.tensor(), axis),
-            _ => Dispatch::float_cumsum(x.float()?, axis),
-        }))
+        let is_int = x.kind() == Kind::Int;
+        let x = if x.kind() == Kind::Float { x } else { x.into_float() };
+        let flip = |x| if reverse { Dispatch::float_flip(x, &[axis]) } else { x };
+        let sums = flip(Dispatch::float_cumsum(flip(x.float()?), axis));
+        let sums = if exclusive { Dispatch::float_sub(sums, x.float()?) } else { sums };
+        if is_int { Value::new(sums).into_int() } else { Ok(Value::new(sums)) }
     })
 }
 
