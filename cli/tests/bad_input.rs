@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-
 fn data(path: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
     folder.join(path).display().to_string()
@@ -90,7 +89,8 @@ fn models_that_cannot_be_explained() {
         let message = text(&output.stderr);
         let said = expected.iter().all(|part| message.contains(part));
         if output.status.code() != Some(2) || !said || message.contains("panicked") {
-            complaints.push(format!("{name}: exit code {:?}, said {message}", output.status.code()));
+            complaints
+                .push(format!("{name}: exit code {:?}, said {message}", output.status.code()));
         }
         assert_eq!(files(out.path()), Vec::<PathBuf>::new(), "{name} left files");
     }
@@ -128,8 +128,14 @@ fn settings_that_cannot_be_honoured() {
         (&["--target", "99"], "the target 99 does not exist: the model has 10 classes, 0 to 9"),
         (&["--target", "cat"], "the classes' names are not known; give them with --labels"),
         (&["--target", "top:0"], "write top:K with K at least 1"),
-        (&["--method", "adaptgard"], "there is no method \"adaptgard\"; near ones are \"adaptgrad\""),
-        (&["--kernel", "gauss"], "--kernel \"gauss\" does not exist; choose one of gaussian, poisson"),
+        (
+            &["--method", "adaptgard"],
+            "there is no method \"adaptgard\"; near ones are \"adaptgrad\"",
+        ),
+        (
+            &["--kernel", "gauss"],
+            "--kernel \"gauss\" does not exist; choose one of gaussian, poisson",
+        ),
         (&["--confidence", "1"], "confidence is 1, but it must be between 0 and 1"),
         (&["--batch", "0"], "batch is 0, but it must be at least 1"),
         (&["--memory", "much"], "write a size such as 512M or 2G"),
@@ -181,7 +187,10 @@ fn one_bad_picture_among_many_is_reported_and_the_others_are_explained() {
     let output = explain(&args, out.path());
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("truncated.jpg") && message.contains("1 of 3 inputs failed"), "{message}");
+    assert!(
+        message.contains("truncated.jpg") && message.contains("1 of 3 inputs failed"),
+        "{message}"
+    );
     for folder in ["rgb", "rgb-2"] {
         for file in ["adaptgrad.npy", "adaptgrad.png", "adaptgrad.overlay.png", "manifest.json"] {
             assert!(out.path().join(folder).join(file).is_file(), "{folder}/{file}");

@@ -57,8 +57,19 @@ fn every_method_and_several_classes() {
     let model = data("zoo/lenet/model.onnx");
     let picture = data("pictures/rgb.png");
     let args = [
-        "explain", &picture, "--model", &model, "--method", methods, "--target", "top:2", "--samples",
-        "3", "--device", "cpu", "--json",
+        "explain",
+        &picture,
+        "--model",
+        &model,
+        "--method",
+        methods,
+        "--target",
+        "top:2",
+        "--samples",
+        "3",
+        "--device",
+        "cpu",
+        "--json",
     ];
     let (code, stdout, stderr) = mollify(&args, folder.path());
     assert_eq!(code, 0, "{stderr}");
@@ -83,8 +94,7 @@ fn arrays_are_used_as_they_are() {
     npy::write(&mut bytes, &reference.shape[1..], &reference.values[..features]).expect("an array");
     std::fs::write(folder.path().join("row.npy"), bytes).expect("a file");
     let model = data("zoo/lenet/model.onnx");
-    let args =
-        ["explain", "row.npy", "--model", &model, "--method", "gradient", "--device", "cpu"];
+    let args = ["explain", "row.npy", "--model", &model, "--method", "gradient", "--device", "cpu"];
     let (code, _, stderr) = mollify(&args, folder.path());
     assert_eq!(code, 0, "{stderr}");
     let map = npy::read(&folder.path().join("mollify-out/row/gradient.npy")).expect("a map");
@@ -104,8 +114,19 @@ fn arrays_are_used_as_they_are() {
 fn every_kind_of_picture() {
     let folder = tempfile::tempdir().expect("a folder");
     let names = [
-        "rgb.png", "grey.png", "grey16.png", "alpha.png", "palette.png", "rgb.jpg", "cmyk.jpg",
-        "rgb.webp", "lossless.webp", "rgb.bmp", "animated.gif", "rgb.tiff", "rgb-exif6.jpg",
+        "rgb.png",
+        "grey.png",
+        "grey16.png",
+        "alpha.png",
+        "palette.png",
+        "rgb.jpg",
+        "cmyk.jpg",
+        "rgb.webp",
+        "lossless.webp",
+        "rgb.bmp",
+        "animated.gif",
+        "rgb.tiff",
+        "rgb-exif6.jpg",
     ];
     let pictures = names.map(|name| data(&format!("pictures/{name}")));
     let model = data("zoo/lenet/model.onnx");
@@ -121,10 +142,13 @@ fn inspect_and_devices() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, stdout, _) = mollify(&["inspect", &data("zoo/lenet/model.onnx")], folder.path());
     assert_eq!(code, 0);
-    for part in ["input      input float[N, 3, 32, 32]", "2  Conv", "can be explained: yes, 10 classes"] {
+    for part in
+        ["input      input float[N, 3, 32, 32]", "2  Conv", "can be explained: yes, 10 classes"]
+    {
         assert!(stdout.contains(part), "{part}: {stdout}");
     }
-    let (code, stdout, stderr) = mollify(&["inspect", &data("bad/unsupported.onnx")], folder.path());
+    let (code, stdout, stderr) =
+        mollify(&["inspect", &data("bad/unsupported.onnx")], folder.path());
     assert_eq!(code, 2);
     assert!(stdout.contains("Det  (not supported: node \"odd_det\")"), "{stdout}");
     assert!(stderr.contains("operators are not supported"), "{stderr}");

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use onnx_ir::{Message, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use onnx_ir::{GraphProto, Message, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 use crate::error::{ErrorKind, LoadError};
 use crate::names::name_of;
@@ -28,6 +28,8 @@ pub struct Summary {
     pub parameters: u64,
     /// Nodes of operators that are not supported: `(operator, node)`.
     pub unsupported: Vec<(String, String)>,
+    /// Values that are read but come from nowhere: `(node, value)`.
+    pub dangling: Vec<(String, String)>,
 }
 
 /// An input or output.
@@ -158,7 +160,22 @@ pub fn summarize(model: &ModelProto) -> Summary {
             .filter(|node| !is_supported(node))
             .map(|node| (full_name(node), name_of(node)))
             .collect(),
+        dangling: dangling(graph),
     }
+}
+
+/// What the nodes of `graph` read but neither it nor the file's weights and inputs produce.
+fn dangling(graph: &GraphProto) -> Vec<(String, String)> {
+    let weights = graph.initializer.iter().map(|tensor| &tensor.name);
+    let inputs = graph.input.iter().map(|input| &input.name);
+    let made = graph.node.iter().flat_map(|node| &node.output);
+    let known: HashSet<&String> = weights.chain(inputs).chain(made).collect();
+    let reads = |node: &NodeProto| {
+        let node_name = name_of(node);
+        let missing = node.input.iter().filter(|name| !name.is_empty() && !known.contains(name));
+        missing.map(|name| (node_name.clone(), name.clone())).collect::<Vec<_>>()
+    };
+    graph.node.iter().flat_map(reads).collect()
 }
 
 /// The opset of ONNX's own operators.
@@ -198,6 +215,11 @@ impl Summary {
                 nodes.join(", ")
             );
             return Err(LoadError::new(ErrorKind::Unsupported, message));
+        }
+        if let Some((node, value)) = self.dangling.first() {
+            let message =
+                format!("the node {node} reads {value:?}, which no node produces; export it again");
+            return Err(LoadError::new(ErrorKind::Format, message));
         }
         let listed = || self.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match &self.inputs[..] {

@@ -89,10 +89,9 @@ fn evaluate(
     let nodes: Vec<NodeProto> = graph.node.iter().enumerate().filter_map(part).collect();
     let read: HashSet<&str> = nodes.iter().flat_map(|n| &n.input).map(String::as_str).collect();
     let weights = graph.initializer.iter().filter(|tensor| read.contains(tensor.name.as_str()));
-    let outputs = wanted.iter().map(|name| onnx_ir::ValueInfoProto {
-        name: name.clone(),
-        ..Default::default()
-    });
+    let outputs = wanted
+        .iter()
+        .map(|name| onnx_ir::ValueInfoProto { name: name.clone(), ..Default::default() });
     let sub = ModelProto {
         ir_version: model.ir_version,
         opset_import: model.opset_import.clone(),

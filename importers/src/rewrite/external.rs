@@ -62,7 +62,8 @@ impl Place {
         if !file.is_file() {
             return Err("which is not there; keep it beside the model".into());
         }
-        let bytes = std::fs::read(&file).map_err(|error| format!("which cannot be read: {error}"))?;
+        let bytes =
+            std::fs::read(&file).map_err(|error| format!("which cannot be read: {error}"))?;
         let end = self.length.map_or(bytes.len(), |length| self.offset.saturating_add(length));
         let part = bytes.get(self.offset..end);
         part.map(<[u8]>::to_vec).ok_or_else(|| "which is too short; copy it again".into())

@@ -1,0 +1,50 @@
+//! Explains with a burn module written by hand; no ONNX, no pictures.
+//!
+//! ```text
+//! cargo run --release --example burn_module
+//! ```
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+
+/// One convolution, the mean over all places, and a linear layer.
+#[derive(Module, Debug)]
+struct Network {
+    conv: Conv2d,
+    linear: Linear,
+}
+
+impl Network {
+    fn new(device: &Device) -> Self {
+        let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
+        Self {
+            conv: Conv2dConfig::new([1, 8], [3, 3]).with_padding(padding).init(device),
+            linear: LinearConfig::new(8, 10).init(device),
+        }
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let features: Tensor<4> = relu(self.conv.forward(images));
+        self.linear.forward(features.mean_dim(3).mean_dim(2).flatten(1, 3))
+    }
+}
+
+fn main() -> Result<(), mollify::Error> {
+    let device = mollify::device("cpu")?;
+    let network = Network::new(&device).no_grad();
+    let model = ModuleModel::<4>::new(&[1, 16, 16], &device, move |images| network.forward(images));
+
+    let values = (0..256).map(|i| (i % 16) as f32 / 16.0).collect();
+    let input = Input::new(values, &[1, 16, 16], Domain::uniform(0.0, 1.0))?;
+    let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Predicted)?;
+
+    println!("class {}, {} gradients in {:.3} s", map.class, map.gradients, map.seconds);
+    for row in map.values.chunks(16).step_by(4) {
+        println!("{}", row.iter().map(|v| format!("{v:+.0e} ")).collect::<String>());
+    }
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Turns the ONNX file into Rust code and weights.
+
+fn main() {
+    burn_onnx::ModelGen::new()
+        .input("model/lenet.onnx")
+        .out_dir("model/")
+        .load_strategy(burn_onnx::LoadStrategy::Embedded)
+        .run_from_script();
+}

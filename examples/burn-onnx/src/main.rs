@@ -1,0 +1,21 @@
+//! Explains with a model that burn-onnx generated when this program was built.
+
+use burn::tensor::Tensor;
+use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+
+mod lenet {
+    include!(concat!(env!("OUT_DIR"), "/model/lenet.rs"));
+}
+
+fn main() -> Result<(), mollify::Error> {
+    let device = mollify::device("cpu")?;
+    let network = lenet::Model::from_embedded(&device);
+    let forward = move |images: Tensor<4>| network.forward(images);
+    let model = ModuleModel::new(&[3, 32, 32], &device, forward);
+
+    let values = (0..3 * 32 * 32).map(|i| (i as f32 * 0.1).sin()).collect();
+    let input = Input::new(values, &[3, 32, 32], Domain::uniform(-1.0, 1.0))?;
+    let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Predicted)?;
+    println!("class {}, {} gradients in {:.2} s", map.class, map.gradients, map.seconds);
+    Ok(())
+}
