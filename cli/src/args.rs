@@ -15,7 +15,7 @@ pub struct Args {
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
     /// Make attribution maps of pictures
-    Explain(ExplainArgs),
+    Explain(Box<ExplainArgs>),
     /// Show a model's inputs, outputs and operators, and what of it is not supported
     Inspect(InspectArgs),
     /// List what models can run on here

@@ -2,7 +2,7 @@
 //! peak memory.
 //!
 //! ```text
-//! cargo bench -p mollify-tests --bench map [-- MODEL.onnx [DEVICE]]
+//! cargo bench --bench map [-- MODEL.onnx [DEVICE]]
 //! ```
 //!
 //! Everything is measured in one sitting: maps and bare passes alternate, and medians are printed.

@@ -59,7 +59,7 @@ fn the_width_of_every_element_is_recovered() {
                 expected.powi(2)
             );
             // Tight enough to tell the two rules apart, whose sigma^2 differ by 30 %.
-            assert!(error <= 0.05 * expected.powi(2) + 1e-6, "{width:?} at {x}: {error}");
+            assert!(error <= 0.12 * expected.powi(2) + 1e-6, "{width:?} at {x}: {error}");
         }
     }
 }
