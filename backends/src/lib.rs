@@ -53,7 +53,7 @@ pub fn devices() -> Vec<Listed> {
     all
 }
 
-/// A name for the manifest: the device's name here and, where it has one, the hardware's own.
+/// A name for the manifest: the runtime and, where it has one, the hardware's own name.
 pub fn describe(device: &Device) -> String {
     runtime::describe(device)
 }

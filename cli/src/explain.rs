@@ -69,6 +69,13 @@ impl<'a> Job<'a> {
         let targets = Targets::parse(&args.target, &labels)?;
         let device = mollify::device(&args.device)?;
         let (model, model_file) = load(args, &device)?;
+        labels.check(model.classes())?;
+        if let Targets::Top(count) = targets
+            && count > model.classes()
+        {
+            let classes = model.classes();
+            return Err(format!("--target top:{count}: the model has {classes} classes").into());
+        }
         if let Targets::One(Target::Index(index)) = targets
             && index >= model.classes()
         {

@@ -20,6 +20,21 @@ impl Labels {
         Ok(Self(text.lines().map(|line| line.trim().to_owned()).collect()))
     }
 
+    /// Checks that there is a name for each of `classes`, or none at all.
+    ///
+    /// # Errors
+    ///
+    /// When the numbers differ.
+    pub fn check(&self, classes: usize) -> Result<(), String> {
+        match self.0.len() {
+            0 => Ok(()),
+            count if count == classes => Ok(()),
+            count => Err(format!(
+                "there are {count} labels, one per line, but the model has {classes} classes"
+            )),
+        }
+    }
+
     /// The name of `class`, where it is known.
     pub fn name(&self, class: usize) -> Option<&str> {
         self.0.get(class).map(String::as_str).filter(|name| !name.is_empty())

@@ -112,7 +112,9 @@ impl Source {
                 let picture = Picture::from_bytes(assets::PICTURE).map_err(|e| e.to_string())?;
                 self.prepared(&picture, assets::PICTURE, shape, preprocess, domain)
             }
-            Place::File(path) if path.extension().is_some_and(|ending| ending == "npy") => {
+            Place::File(path)
+                if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) =>
+            {
                 self.array(path, shape, domain)
             }
             Place::File(path) => {

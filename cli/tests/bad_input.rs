@@ -171,6 +171,36 @@ fn settings_that_cannot_be_honoured() {
 }
 
 #[test]
+fn labels_must_match_the_classes() {
+    let out = out();
+    let labels = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/imagenet-labels.txt");
+    let args = ["--labels", &labels.display().to_string(), &data("pictures/rgb.png")];
+    let output = explain(&args, out.path());
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("there are 1000 labels, one per line, but the model has 10 classes"));
+}
+
+#[test]
+fn a_model_that_ends_in_a_softmax_is_explained_at_its_logits() {
+    let out = out();
+    let model = data("bad/softmax-end.onnx");
+    let output = explain(&["--model", &model, &data("pictures/rgb.png")], out.path());
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    assert!(message.contains("the model ends in a softmax; its input, the logits, is explained"));
+}
+
+#[test]
+fn a_sample_of_absurd_size_is_refused() {
+    let out = out();
+    let output = explain(&["--input-shape", "3,1000000,1000000"], out.path());
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("has no values, or more than "), "{message}");
+}
+
+#[test]
 fn a_label_that_does_not_exist_suggests_near_ones() {
     let output = mollify(&["explain", "--device", "cpu", "--target", "egyptain cat"]);
     assert_eq!(output.status.code(), Some(2));

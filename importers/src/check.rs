@@ -9,6 +9,9 @@ use crate::error::{ErrorKind, LoadError};
 use crate::names::name_of;
 use crate::operators::operator;
 
+/// Before this opset, binary operators broadcast by attributes.
+const OLDEST_OPSET: i64 = 7;
+
 /// What a model file contains.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
@@ -203,6 +206,13 @@ impl Summary {
     ///
     /// For unsupported operators, for inputs that are not one float tensor, and for no outputs.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
+        if self.opset < OLDEST_OPSET {
+            let message = format!(
+                "opset {} is too old, the oldest is {OLDEST_OPSET}; convert the model with onnx.version_converter or export it again",
+                self.opset
+            );
+            return Err(LoadError::new(ErrorKind::Unsupported, message));
+        }
         if !self.unsupported.is_empty() {
             let nodes: Vec<String> = self
                 .unsupported

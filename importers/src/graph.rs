@@ -67,8 +67,10 @@ impl Graph {
         let unsupported = |message: String| LoadError::new(ErrorKind::Unsupported, message);
         let mut compiler = Compiler::new(graph);
         let mut failures = Vec::new();
+        for node in &graph.nodes {
+            compiler.check_weights(node, names);
+        }
         for prepared in prepare(graph, names) {
-            compiler.check_weights(&prepared);
             if let Err(message) = compiler.add(&prepared, context) {
                 failures.push(format!("{}: {message}", prepared.label));
             }
@@ -88,6 +90,7 @@ impl Graph {
             .get(output)
             .and_then(|argument| compiler.source(argument).ok().flatten())
             .ok_or_else(|| unsupported("no node produces the graph's output".into()))?;
+        let output = compiler.before_softmax(output);
         compiler.finish(output, device).map_err(unsupported)
     }
 
@@ -168,13 +171,18 @@ fn prepare<'a>(graph: &'a OnnxGraph, names: &Names) -> Vec<Prepared<'a>> {
         .iter()
         .filter(|node| !node.outputs().iter().any(|o| absorbed.contains(&o.name)))
         .map(|node| {
-            let label = format!("{} {}", onnx_name(node), names.of(node));
+            let label = label(node, names);
             match merged.remove(node.name()) {
                 Some((folded, outputs)) => Prepared { node, label, folded: Some(folded), outputs },
                 None => Prepared { node, label, folded: None, outputs: outputs(node) },
             }
         })
         .collect()
+}
+
+/// What messages call a node.
+fn label(node: &Node, names: &Names) -> String {
+    format!("{} {}", onnx_name(node), names.of(node))
 }
 
 /// How many inputs and graph outputs read each value.
@@ -243,8 +251,11 @@ impl Compiler {
 
     /// Notes constant inputs that are not finite numbers. Minus infinity among zeros is an
     /// attention mask, and a single infinity may be a bound.
-    fn check_weights(&mut self, prepared: &Prepared) {
-        for (index, argument) in prepared.node.inputs().iter().enumerate() {
+    fn check_weights(&mut self, node: &Node, names: &Names) {
+        if matches!(node, Node::Constant(_)) {
+            return;
+        }
+        for (index, argument) in node.inputs().iter().enumerate() {
             let Some(data) = argument.value().filter(|data| data.dtype().is_float()) else {
                 continue;
             };
@@ -255,7 +266,7 @@ impl Compiler {
             let is_mask = values.iter().all(|&value| value == 0.0 || value == f32::NEG_INFINITY);
             let is_bound = values.len() == 1 && !values[0].is_nan();
             if wrong > 0 && !is_mask && !is_bound {
-                let place = format!("{}, input {index}", prepared.label);
+                let place = format!("{}, input {index}", label(node, names));
                 self.not_finite.push(format!("{place} ({wrong} of {} values)", values.len()));
             }
         }
@@ -346,6 +357,23 @@ impl Compiler {
             }
         }
         Ok(Some(source))
+    }
+
+    /// The logits, where `output` is a softmax of them.
+    fn before_softmax(&self, output: Source) -> Source {
+        let Source::Slot(slot) = output else {
+            return output;
+        };
+        let is_softmax =
+            |step: &&Step| ["Softmax ", "LogSoftmax "].iter().any(|op| step.label.starts_with(op));
+        let last = self.steps.iter().find(|step| step.outputs.contains(&slot)).filter(is_softmax);
+        match last.and_then(|step| step.inputs.first().copied().flatten()) {
+            Some(logits) => {
+                log::warn!("the model ends in a softmax; its input, the logits, is explained");
+                logits
+            }
+            None => output,
+        }
     }
 
     fn finish(mut self, output: Source, device: &Device) -> Result<Graph, String> {

@@ -26,6 +26,9 @@ pub struct OnnxModel {
     bytes_per_sample: u64,
 }
 
+/// The most values a sample may have: 1 GiB of float32.
+const LARGEST_SAMPLE: usize = 1 << 28;
+
 /// How a model is loaded.
 #[derive(Clone, Debug)]
 pub struct Loader {
@@ -129,17 +132,24 @@ impl Loader {
         if axes.is_empty() {
             return wrong(format!("the input {input} has no axis after the batch axis"));
         }
+        let sane = |shape: &[usize]| {
+            let values = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+            values.is_some_and(|values| (1..=LARGEST_SAMPLE).contains(&values))
+        };
         let known: Option<Vec<usize>> = axes.iter().map(|axis| axis.clone().ok()).collect();
         let fits = |given: &[usize]| {
             given.len() == axes.len()
                 && given.iter().zip(axes).all(|(g, axis)| axis.as_ref().map_or(true, |a| a == g))
         };
-        match (&self.input_shape, known) {
+        match (&self.input_shape, &known) {
+            (Some(shape), _) | (None, Some(shape)) if !sane(shape) => {
+                wrong(format!("a sample of {shape:?} has no values, or more than {LARGEST_SAMPLE}"))
+            }
             (Some(given), _) if fits(given) => Ok((batch.clone().ok(), given.clone())),
             (Some(given), _) => {
                 wrong(format!("the input {input} does not take samples of {given:?}"))
             }
-            (None, Some(known)) => Ok((batch.clone().ok(), known)),
+            (None, Some(known)) => Ok((batch.clone().ok(), known.clone())),
             (None, None) => wrong(format!(
                 "the input {input} leaves its size free; give it with --input-shape, for example 3,224,224"
             )),

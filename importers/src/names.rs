@@ -19,9 +19,7 @@ impl Names {
         let mut left = file.iter();
         for node in nodes.iter().filter(|node| !matches!(node, Node::Constant(_))) {
             let operator = onnx_name(node);
-            let is_same = |raw: &&NodeProto| {
-                raw.op_type == operator || (operator == "Gemm" && raw.op_type == "MatMul")
-            };
+            let is_same = |raw: &&NodeProto| raw.op_type == operator;
             let mut ahead = left.clone();
             if let Some(raw) = ahead.find(is_same) {
                 left = ahead;

@@ -58,8 +58,10 @@ fn the_width_of_every_element_is_recovered() {
                 "{width:?} at {x}: sigma^2 {squared}, not {} (standard error {error})",
                 expected.powi(2)
             );
-            // Tight enough to tell the two rules apart, whose sigma^2 differ by 30 %.
-            assert!(error <= 0.12 * expected.powi(2) + 1e-6, "{width:?} at {x}: {error}");
+            // Where there is room, tight enough to tell the two rules apart: their sigma^2 differ
+            // by 30 %. Next to a bound the noise is too narrow for that many samples.
+            let is_narrow = expected.powi(2) < 0.01;
+            assert!(is_narrow || error <= 0.06 * expected.powi(2), "{width:?} at {x}: {error}");
         }
     }
 }

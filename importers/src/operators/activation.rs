@@ -42,9 +42,10 @@ fn shift(x: T, term: f64) -> T {
     Dispatch::float_add_scalar(x, Scalar::Float(term))
 }
 
-/// `min(x, 0)`.
+/// `min(x, 0)`, whose derivative at 0 is 1 where that of relu is 0: together they make functions
+/// that are smooth at 0 so.
 fn negative_part(x: T) -> T {
-    Dispatch::float_neg(Dispatch::relu(Dispatch::float_neg(x)))
+    Dispatch::float_clamp_max(x, Scalar::Float(0.0))
 }
 
 /// `alpha (exp(x / width) - 1)` where `x < 0`, else `x`, without overflow for large `x`.
@@ -75,7 +76,8 @@ fn hard_swish(x: T) -> T {
 
 /// `ln(1 + exp(x)) = max(x, 0) + ln(1 + exp(-|x|))`.
 fn softplus(x: T) -> T {
-    let tail = Dispatch::float_exp(Dispatch::float_neg(Dispatch::float_abs(x.clone())));
+    let below = Dispatch::float_sub(negative_part(x.clone()), Dispatch::relu(x.clone()));
+    let tail = Dispatch::float_exp(below);
     Dispatch::float_add(Dispatch::relu(x), Dispatch::float_log1p(tail))
 }
 

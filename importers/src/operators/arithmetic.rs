@@ -52,7 +52,7 @@ fn add(a: &Value, b: &Value) -> Outcome<Value> {
     binary(a, b, Dispatch::float_add, Some(Dispatch::int_add))
 }
 
-/// `max(a, b) = b + max(a - b, 0)`, by choice so that no rounding enters.
+/// By choice, so that no rounding enters.
 fn max(a: &Value, b: &Value) -> Outcome<Value> {
     chosen(a, b, Dispatch::float_greater_equal, Dispatch::int_greater_equal)
 }

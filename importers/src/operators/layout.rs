@@ -184,7 +184,7 @@ fn concat(node: &Node, _: &Context) -> Outcome<Run> {
     one(move |inputs| Value::concat(&inputs.all(), axis))
 }
 
-/// Padding per axis; negative padding cuts.
+/// Padding per axis; negative padding cuts, where the parser lets it through.
 fn pad(node: &Node, _: &Context) -> Outcome<Run> {
     let config = expect_node!(node, Pad).config.clone();
     one(move |inputs| {

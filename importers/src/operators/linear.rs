@@ -4,13 +4,11 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 use onnx_ir::Node;
 
-use super::{Context, Inputs, Operator, Run, one};
+use super::{Context, Operator, Run, one};
 use crate::value::{Outcome, Value, binary, broadcast, together};
 
-pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Gemm", compile: gemm },
-    Operator { name: "MatMul", compile: |_, _| one(matmul) },
-];
+pub const OPERATORS: &[Operator] =
+    &[Operator { name: "Gemm", compile: gemm }, Operator { name: "MatMul", compile: matmul }];
 
 /// `alpha A' B' + beta C`; a Linear node, which the parser makes of simple products, is one of
 /// inputs of any rank.
@@ -57,8 +55,12 @@ fn plus(value: Value, bias: Option<Value>) -> Outcome<Value> {
     }
 }
 
-fn matmul(inputs: &Inputs) -> Outcome<Value> {
-    product(&inputs.value(0)?, &inputs.value(1)?)
+/// A product with a constant matrix comes as a Linear node, with the bias of the Add behind it.
+fn matmul(node: &Node, context: &Context) -> Outcome<Run> {
+    match node {
+        Node::Linear(_) => gemm(node, context),
+        _ => one(|inputs| product(&inputs.value(0)?, &inputs.value(1)?)),
+    }
 }
 
 /// The product of the last two axes, the others broadcast; vectors count as matrices of one row on

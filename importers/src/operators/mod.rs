@@ -63,9 +63,11 @@ fn families() -> [&'static [Operator]; 12] {
 
 /// The name in ONNX of a node's operator: the parser splits some by dimension and joins others.
 pub fn onnx_name(node: &Node) -> String {
+    if let Node::Linear(linear) = node {
+        return if linear.config.transpose_weight { "Gemm" } else { "MatMul" }.into();
+    }
     let name = node.node_type().to_string();
     match name.as_str() {
-        "Linear" => "Gemm".into(),
         "Lrn" => "LRN".into(),
         _ => ["1d", "2d", "3d"]
             .iter()

@@ -1,5 +1,6 @@
 //! Weights that lie in files beside the model are brought into it.
 
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use onnx_ir::{ModelProto, TensorProto};
@@ -12,60 +13,62 @@ use crate::error::{ErrorKind, LoadError};
 ///
 /// When a file is missing, too short, or outside the model's folder.
 pub fn inline(model: &mut ModelProto, path: Option<&Path>) -> Result<bool, LoadError> {
-    let mut found = false;
+    let mut files = HashMap::new();
     let Some(graph) = model.graph.as_mut() else {
         return Ok(false);
     };
     for tensor in &mut graph.initializer {
-        let Some(place) = Place::of(tensor) else {
+        let Some(location) = entry(tensor, "location") else {
             continue;
         };
-        let data = place.read(path).map_err(|reason| {
-            let (name, file) = (&tensor.name, place.file.display());
-            let message = format!("the weight {name} lies in the file {file}, {reason}");
+        let file = PathBuf::from(location);
+        let data = read(tensor, &file, path, &mut files).map_err(|reason| {
+            let message =
+                format!("the weight {} lies in the file {location}, {reason}", tensor.name);
             LoadError::new(ErrorKind::Weights, message)
         })?;
         tensor.raw_data = data.into();
         tensor.external_data.clear();
         tensor.data_location = Default::default();
-        found = true;
     }
-    Ok(found)
+    Ok(!files.is_empty())
 }
 
-/// Where a weight lies.
-struct Place {
-    file: PathBuf,
-    offset: usize,
-    length: Option<usize>,
+/// Where a weight's data lie, by `key`.
+fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
+    tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
 }
 
-impl Place {
-    fn of(tensor: &TensorProto) -> Option<Self> {
-        let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key == key);
-        let number = |key: &str| entry(key).and_then(|entry| entry.value.parse().ok());
-        Some(Self {
-            file: PathBuf::from(&entry("location")?.value),
-            offset: number("offset").unwrap_or(0),
-            length: number("length"),
-        })
+/// The bytes of a weight, of a file that is read once.
+fn read(
+    tensor: &TensorProto,
+    file: &Path,
+    model: Option<&Path>,
+    files: &mut HashMap<PathBuf, Vec<u8>>,
+) -> Result<Vec<u8>, String> {
+    let number = |key: &str| match entry(tensor, key).map(str::parse::<usize>) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(format!("but its {key} is not a number; export the model again")),
+    };
+    let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
+    if !file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err("which lies outside the model's folder; store it beside the model".into());
     }
-
-    fn read(&self, model: Option<&Path>) -> Result<Vec<u8>, String> {
-        if !self.file.components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err("which lies outside the model's folder; store it beside the model".into());
-        }
-        let Some(model) = model else {
-            return Err("but the model was given as bytes; store it in one file".into());
-        };
-        let file = model.parent().unwrap_or(Path::new("")).join(&self.file);
-        if !file.is_file() {
-            return Err("which is not there; keep it beside the model".into());
-        }
+    let Some(model) = model else {
+        return Err("but the model was given as bytes; store it in one file".into());
+    };
+    let path = model.parent().unwrap_or(Path::new("")).join(file);
+    if !path.is_file() {
+        return Err("which is not there; keep it beside the model".into());
+    }
+    if !files.contains_key(&path) {
         let bytes =
-            std::fs::read(&file).map_err(|error| format!("which cannot be read: {error}"))?;
-        let end = self.length.map_or(bytes.len(), |length| self.offset.saturating_add(length));
-        let part = bytes.get(self.offset..end);
-        part.map(<[u8]>::to_vec).ok_or_else(|| "which is too short; copy it again".into())
+            std::fs::read(&path).map_err(|error| format!("which cannot be read: {error}"))?;
+        files.insert(path.clone(), bytes);
     }
+    let bytes = &files[&path];
+    let end = length.map_or(bytes.len(), |length| offset.saturating_add(length));
+    let part = bytes.get(offset..end);
+    part.map(<[u8]>::to_vec).ok_or_else(|| "which is too short; copy it again".into())
 }
