@@ -18,14 +18,13 @@ fn mollify(args: &[&str]) -> Output {
     command.args(args).output().expect("the program's output")
 }
 
-/// Explains on the CPU with the small model, unless `args` name another.
+/// Explains on the CPU with the small model and few samples, unless `args` say otherwise.
 fn explain(args: &[&str], out: &Path) -> Output {
-    let model = data("zoo/lenet/model.onnx");
-    let mut all = vec!["explain", "--device", "cpu", "--samples", "2"];
-    let out = out.display().to_string();
-    all.extend(["--out", &out]);
-    if !args.contains(&"--model") {
-        all.extend(["--model", &model]);
+    let (model, out) = (data("zoo/lenet/model.onnx"), out.display().to_string());
+    let defaults = [("--device", "cpu"), ("--samples", "2"), ("--out", &out), ("--model", &model)];
+    let mut all = vec!["explain"];
+    for (option, value) in defaults.into_iter().filter(|(option, _)| !args.contains(option)) {
+        all.extend([option, value]);
     }
     all.extend(args);
     mollify(&all)
@@ -146,23 +145,7 @@ fn settings_that_cannot_be_honoured() {
     ];
     for (args, expected) in cases {
         let folder = out();
-        let mut all = vec![picture.as_str()];
-        // Later options win over earlier ones only where they are allowed twice.
-        let out = folder.path().display().to_string();
-        let model = data("zoo/lenet/model.onnx");
-        all.extend(args);
-        if !args.contains(&"--out") {
-            all.extend(["--out", &out]);
-        }
-        if !args.contains(&"--samples") {
-            all.extend(["--samples", "2"]);
-        }
-        if !args.contains(&"--device") {
-            all.extend(["--device", "cpu"]);
-        }
-        all.extend(["--model", &model]);
-        all.insert(0, "explain");
-        let output = mollify(&all);
+        let output = explain(&[&[picture.as_str()], args].concat(), folder.path());
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
         assert!(message.contains(expected), "{args:?}: {message}");

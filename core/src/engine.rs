@@ -168,7 +168,7 @@ fn points(plan: &Plan, node: &Tensor<2>, input: &Input, first: u64, rows: usize)
             node.clone(),
             &sampler.noise(),
             &input.kernel_domain(),
-            &Address { seed: plan.seed, stream: 0, first, rows },
+            &Address { seed: plan.seed, stream: 0, node: 0, first, rows },
         ),
         None => node.clone(),
     }

@@ -5,12 +5,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use onnx_ir::ir::ValueSource;
-use onnx_ir::{Argument, Node, OnnxGraph};
+use onnx_ir::{Argument, Node, OnnxGraph, OnnxGraphBuilder};
 
 use crate::error::{ErrorKind, LoadError};
 use crate::names::Names;
 use crate::operators::{Context, Inputs, Run, fold_batch_norm, onnx_name, operator};
 use crate::value::{Kind, Value};
+
+/// The parser's graph of a file's `bytes`, nothing simplified: that can freeze the batch size.
+///
+/// # Errors
+///
+/// The parser's message, also where it panics.
+pub fn parse_graph(bytes: &[u8]) -> Result<OnnxGraph, String> {
+    catch_unwind(|| OnnxGraphBuilder::new().simplify(false).parse_bytes(bytes))
+        .map_err(|_| "the parser failed on it".to_owned())?
+        .map_err(|error| error.to_string())
+}
 
 /// A graph ready to run.
 pub struct Graph {
@@ -22,6 +33,8 @@ pub struct Graph {
 
 /// One node.
 struct Step {
+    /// The operator's name in ONNX.
+    operator: &'static str,
     /// For messages: the operator and the node's name.
     label: String,
     run: Run,
@@ -290,6 +303,7 @@ impl Compiler {
             }
         }
         let step = Step {
+            operator: operator.name,
             label: prepared.label.clone(),
             run,
             inputs,
@@ -364,8 +378,7 @@ impl Compiler {
         let Source::Slot(slot) = output else {
             return output;
         };
-        let is_softmax =
-            |step: &&Step| ["Softmax ", "LogSoftmax "].iter().any(|op| step.label.starts_with(op));
+        let is_softmax = |step: &&Step| matches!(step.operator, "Softmax" | "LogSoftmax");
         let last = self.steps.iter().find(|step| step.outputs.contains(&slot)).filter(is_softmax);
         match last.and_then(|step| step.inputs.first().copied().flatten()) {
             Some(logits) => {
@@ -411,7 +424,7 @@ impl Compiler {
         let mut wanted = vec![false; self.constants.len()];
         for step in &self.steps {
             let reads = |source: &Option<Source>| matches!(source, Some(Source::Slot(slot)) if on_device[*slot]);
-            let of_shapes = step.label.starts_with("Shape ") || step.label.starts_with("Size ");
+            let of_shapes = matches!(step.operator, "Shape" | "Size");
             if of_shapes || !step.inputs.iter().any(reads) {
                 continue;
             }

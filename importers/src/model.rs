@@ -4,11 +4,10 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use mollify::{Model, ModelError};
-use onnx_ir::OnnxGraphBuilder;
 
 use crate::check::{Summary, parse, summarize};
 use crate::error::{ErrorKind, LoadError};
-use crate::graph::{Graph, as_input};
+use crate::graph::{Graph, as_input, parse_graph};
 use crate::names::Names;
 use crate::operators::Context;
 use crate::rewrite::for_the_parser;
@@ -105,7 +104,8 @@ impl Loader {
         let (batch, shape) = self.shape(&summary)?;
         let output = self.output_index(&summary)?;
         let changed = for_the_parser(&mut proto, path)?;
-        let parsed = parse_graph(changed.as_deref().unwrap_or(bytes))?;
+        let parsed = parse_graph(changed.as_deref().unwrap_or(bytes))
+            .map_err(|message| LoadError::new(ErrorKind::Unsupported, message))?;
         let names = Names::align(&parsed.nodes, &proto.graph.node);
         let context = Context { opset: summary.opset };
         let graph = Graph::compile(&parsed, output, &names, &context, &self.device)?;
@@ -188,14 +188,6 @@ pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     std::fs::read(path)
         .map_err(|error| LoadError::new(ErrorKind::Io, format!("the file cannot be read: {error}")))
-}
-
-/// The parser's graph of the file's `bytes`, or of what the model was changed to.
-fn parse_graph(bytes: &[u8]) -> Result<onnx_ir::OnnxGraph, LoadError> {
-    std::panic::catch_unwind(|| OnnxGraphBuilder::new().simplify(false).parse_bytes(bytes))
-        .map_err(|_| "the parser failed on it".to_owned())
-        .and_then(|parsed| parsed.map_err(|error| error.to_string()))
-        .map_err(|message| LoadError::new(ErrorKind::Unsupported, message))
 }
 
 impl OnnxModel {

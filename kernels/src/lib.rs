@@ -3,9 +3,10 @@
 //! | operation | what it does | definition |
 //! |---|---|---|
 //! | [`noise`] | one input row, or the nodes of a path, to a batch of noisy rows | [`noise::reference`] |
+//! | [`parameter`] | a parameter to a noisy copy of it, by the same kernel | [`noise::reference`] |
 //! | [`estimator`] | a batch of gradients into a running mean and variance | [`estimator::reference`] |
 //!
-//! Both are backend extensions of burn: `flex` runs them on all cores, every CubeCL device as a
+//! They are backend extensions of burn: `flex` runs them on all cores, every CubeCL device as a
 //! device kernel. Beside each stands its plain reference, and tests compare the two number by
 //! number.
 //!
@@ -16,6 +17,7 @@
 pub mod estimator;
 pub mod mollifier;
 pub mod noise;
+pub mod parameter;
 pub mod philox;
 mod quantile;
 

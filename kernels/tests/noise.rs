@@ -1,8 +1,9 @@
 //! The noise kernel against its plain reference, on every device.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use mollify_kernels::noise::reference::{Sizes, draw, element, sigma};
-use mollify_kernels::noise::{Domain, noise};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData, bf16, f16};
+use mollify_kernels::noise::reference::{Sizes, draw, element, sigma, word};
+use mollify_kernels::noise::{Domain, PARAMETERS, noise, noise_in, random_words};
+use mollify_kernels::parameter::{ParameterAddress, perturb};
 use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width};
 use rayon::ThreadPoolBuilder;
 
@@ -27,11 +28,16 @@ fn rows(device: &Device, nodes: &[f32], noise_: &Noise, address: &Address) -> Ve
 }
 
 fn address(first: u64, rows: usize) -> Address {
-    Address { seed: 0x0123_4567_89AB_CDEF, stream: 3, first, rows }
+    Address { seed: 0x0123_4567_89AB_CDEF, stream: 3, node: 2, first, rows }
 }
 
 fn every_noise() -> Vec<Noise> {
-    let widths = [Width::Absolute(0.3), Width::Relative(0.2), Width::Adaptive(0.446)];
+    let widths = [
+        Width::Absolute(0.3),
+        Width::Relative(0.2),
+        Width::Adaptive(0.446),
+        Width::Proportional(0.2),
+    ];
     let mut all = Vec::new();
     for (mollifier, _) in Mollifier::ALL {
         for width in widths {
@@ -60,7 +66,7 @@ fn check(device: &Device, noises: &[Noise], tolerance: f64) {
                 let expected = element(x, (e, r), sizes, noise, &domain(), &address);
                 let channel = domain().channel(e);
                 let (lower, upper) = (domain().lower[channel], domain().upper[channel]);
-                let width = sigma(noise.width, x, lower.into(), upper.into());
+                let width = sigma(noise.width, x, lower.into(), upper.into()).abs();
                 let scale = width * draw((e, r), sizes, noise, &address).abs().max(1.0);
                 let rounding = f64::from(f32::EPSILON) * expected.abs().max(f64::from(x.abs()));
                 assert!(
@@ -94,6 +100,68 @@ fn neither_batches_nor_threads_change_a_bit() {
                 starts.flat_map(part).collect::<Vec<f32>>()
             });
             assert!(parts == whole, "batches of {batch} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn half_precision_is_the_rounded_noise() {
+    let (device, address) = (Device::flex(), address(5, ROWS));
+    let in_half = |dtype, noise: &Noise| {
+        let data = TensorData::new(nodes(), [NODES, FEATURES]);
+        noise_in(dtype, Tensor::from_data(data, &device), noise, &domain(), &address).into_data()
+    };
+    for noise in every_noise() {
+        let full = rows(&device, &nodes(), &noise, &address);
+        let half: Vec<f16> = in_half(FloatDType::F16, &noise).try_into_vec().expect("float16");
+        let brain: Vec<bf16> = in_half(FloatDType::BF16, &noise).try_into_vec().expect("bfloat16");
+        for (i, &value) in full.iter().enumerate() {
+            // One unit in the last place: the rounding to float32 before may cross a tie.
+            let close = |rounded: f32, digits: i32, least: f32| {
+                (rounded - value).abs() <= value.abs() * 2f32.powi(-digits) + least
+            };
+            let (half, brain) = (half[i].to_f32(), brain[i].to_f32());
+            assert!(close(half, 10, 1e-7) || value.abs() > 65_000.0, "{noise:?}: {half} {value}");
+            assert!(close(brain, 7, 0.0), "{noise:?}: {brain} {value}");
+        }
+    }
+}
+
+#[test]
+fn random_words_are_those_of_philox() {
+    let at = address(5, ROWS);
+    let data = TensorData::new(nodes(), [NODES, FEATURES]);
+    let words = random_words(Tensor::from_data(data, &Device::flex()), &at).into_data();
+    let words: Vec<u32> = words.try_into_vec().expect("unsigned words");
+    let sizes = Sizes { nodes: NODES, features: FEATURES };
+    let expected = (0..ROWS * FEATURES).map(|i| word((i % FEATURES, i / FEATURES), sizes, &at));
+    assert!(words.into_iter().eq(expected));
+}
+
+#[test]
+fn a_parameter_is_perturbed_in_proportion() {
+    let values = [0.0f32, 1.0, -2.0, 1e-3, 250.0, -7.5];
+    let parameter =
+        Tensor::<2>::from_data(TensorData::new(values.to_vec(), [2, 3]), &Device::flex());
+    let draw_of = |parameter_: u32, draw_: u32, e: usize| {
+        let noise = Noise {
+            mollifier: Mollifier::Gaussian,
+            width: Width::Proportional(0.2),
+            boundary: Boundary::Free,
+        };
+        let at =
+            Address { seed: 9, stream: PARAMETERS, node: parameter_, first: draw_.into(), rows: 1 };
+        draw((e, 0), Sizes { nodes: 1, features: values.len() }, &noise, &at)
+    };
+    for (number, draw) in [(0, 0), (0, 1), (7, 0)] {
+        let address = ParameterAddress { seed: 9, parameter: number, draw };
+        let perturbed = perturb(parameter.clone(), Mollifier::Gaussian, 0.2, address);
+        assert_eq!(perturbed.dims(), [2, 3]);
+        let perturbed: Vec<f32> = perturbed.into_data().try_into_vec().expect("float32");
+        for (e, (&value, perturbed)) in values.iter().zip(perturbed).enumerate() {
+            let expected = f64::from(value) * (1.0 + f64::from(0.2f32) * draw_of(number, draw, e));
+            let error = (f64::from(perturbed) - expected).abs();
+            assert!(error <= 1e-6 * f64::from(value.abs()), "{perturbed} for {expected}");
         }
     }
 }

@@ -102,18 +102,22 @@ pub fn values(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_into_vec().expect("float32 values")
 }
 
-/// The wgpu device, or none where the machine has no adapter.
+/// Every GPU runtime that is compiled in and finds a device, by name.
 ///
 /// # Panics
 ///
-/// When there is none although `MOLLIFY_REQUIRE_WGPU` is set.
-pub fn wgpu() -> Option<Device> {
-    match mollify::device("wgpu") {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os("MOLLIFY_REQUIRE_WGPU").is_some() => panic!("{error}"),
+/// When wgpu finds none although `MOLLIFY_REQUIRE_WGPU` is set, or CUDA although
+/// `MOLLIFY_REQUIRE_CUDA` is.
+pub fn gpus() -> Vec<(&'static str, Device)> {
+    let required = |variable: &str| std::env::var_os(variable).is_some();
+    let names = [("wgpu", "MOLLIFY_REQUIRE_WGPU"), ("cuda", "MOLLIFY_REQUIRE_CUDA")];
+    let open = |(name, variable)| match mollify::device(name) {
+        Ok(device) => Some((name, device)),
+        Err(error) if required(variable) => panic!("{error}"),
         Err(error) => {
             eprintln!("skipped: {error}");
             None
         }
-    }
+    };
+    names.into_iter().filter_map(open).collect()
 }

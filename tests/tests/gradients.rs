@@ -7,8 +7,7 @@ use burn::tensor::Device;
 use mollify::{Domain, Explainer, Input, Plan, Readout, Target};
 use mollify_onnx::OnnxModel;
 use mollify_tests::{
-    array, cosine, data, efficientnet, folders, logits_and_gradients, relative_l2,
-    relative_maximum, wgpu,
+    array, cosine, data, efficientnet, folders, logits_and_gradients, relative_l2, relative_maximum,
 };
 
 /// What is wrong with the model in `folder`, at a tolerance for logits and for gradients.
@@ -77,16 +76,6 @@ fn of_each_operator_on_the_cpu() {
         .filter(|folder| !NOT_SUPPORTED.iter().any(|(name, _)| folder.ends_with(name)))
         .collect();
     check(&supported, &Device::flex(), 1e-4);
-}
-
-/// Odd sizes and strides, depthwise convolutions, attention.
-#[test]
-fn of_a_handful_on_wgpu() {
-    let Some(device) = wgpu() else { return };
-    let names =
-        ["zoo/mlp", "zoo/resnet-tiny", "operators/conv-depthwise", "operators/matmul-attention"];
-    let folders: Vec<_> = names.iter().map(|name| data(name)).collect();
-    check(&folders, &device, 1e-3);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use burn::tensor::Tensor;
 use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
 
+// Generated: not all of it is used.
+#[allow(dead_code)]
 mod lenet {
     include!(concat!(env!("OUT_DIR"), "/model/lenet.rs"));
 }

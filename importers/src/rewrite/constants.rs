@@ -4,14 +4,15 @@
 
 use std::collections::HashSet;
 
-use onnx_ir::{GraphProto, Message, ModelProto, NodeProto, OnnxGraphBuilder, TensorProto};
+use onnx_ir::{GraphProto, Message, ModelProto, NodeProto, TensorProto};
 
-use crate::graph::constant_outputs;
+use crate::graph::{constant_outputs, parse_graph};
 use crate::operators::Context;
 use crate::value::{Kind, Value};
 
 /// The types of constants that are computed here, by their numbers in `TensorProto.DataType`.
 const FLOAT: i32 = 1;
+const INT32: i32 = 6;
 const INT64: i32 = 7;
 const BOOL: i32 = 9;
 
@@ -20,7 +21,7 @@ pub fn fold(model: &mut ModelProto) -> bool {
     let Some(graph) = model.graph.as_ref() else {
         return false;
     };
-    let plain = |tensor: &TensorProto| [FLOAT, INT64, BOOL, 6].contains(&tensor.data_type);
+    let plain = |tensor: &TensorProto| [FLOAT, INT32, INT64, BOOL].contains(&tensor.data_type);
     if !graph.initializer.iter().all(plain) {
         return false;
     }
@@ -105,8 +106,7 @@ fn evaluate(
         ..Default::default()
     };
     let bytes = sub.write_to_bytes().ok()?;
-    let parse = || OnnxGraphBuilder::new().simplify(false).parse_bytes(&bytes);
-    let parsed = std::panic::catch_unwind(parse).ok()?.ok()?;
+    let parsed = parse_graph(&bytes).ok()?;
     let context = Context { opset: crate::check::opset(model) };
     let values = constant_outputs(&parsed, &context)?;
     wanted.iter().zip(&values).map(|(name, value)| tensor(name, value)).collect()

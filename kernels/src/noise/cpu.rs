@@ -1,6 +1,7 @@
 //! The noise kernel on the CPU: all cores, and loops over short arrays that the compiler turns
 //! into vector instructions, chosen at run time for the machine it runs on.
 
+use burn::tensor::{bf16, f16};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
@@ -14,9 +15,63 @@ const LANES: usize = 64;
 /// Counters of one task.
 const TILE: usize = 16 * LANES;
 
+/// What a row is made of.
+pub trait Value: Copy + Send {
+    /// Zero.
+    const ZERO: Self;
+    /// The nearest value.
+    fn nearest(value: f64) -> Self;
+}
+
+impl Value for f32 {
+    const ZERO: Self = 0.0;
+    #[inline(always)]
+    fn nearest(value: f64) -> Self {
+        value as f32
+    }
+}
+
+impl Value for f16 {
+    const ZERO: Self = f16::ZERO;
+    #[inline(always)]
+    fn nearest(value: f64) -> Self {
+        f16::from_f64(value)
+    }
+}
+
+impl Value for bf16 {
+    const ZERO: Self = bf16::ZERO;
+    #[inline(always)]
+    fn nearest(value: f64) -> Self {
+        bf16::from_f64(value)
+    }
+}
+
+/// The random words of `address.rows` rows of `features` elements, as [`fill`] uses them.
+pub fn words(features: usize, nodes: usize, address: &Address) -> Vec<u32> {
+    let mut rows = vec![0; address.rows * features];
+    let quarter = features.div_ceil(4);
+    rows.par_chunks_mut(features).enumerate().for_each(|(r, row)| {
+        let [sample, node] = sample_and_node(address, r, nodes as u64);
+        for (word, row) in row.chunks_mut(quarter).enumerate() {
+            for (e, out) in row.iter_mut().enumerate() {
+                let counter = [e as u32, sample, address.node + node, address.stream];
+                *out = philox(counter, key(address.seed))[word];
+            }
+        }
+    });
+    rows
+}
+
+/// Which sample of which of `count` nodes row `r` is.
+fn sample_and_node(address: &Address, r: usize, count: u64) -> [u32; 2] {
+    let index = address.first + r as u64;
+    [(index / count) as u32, (index % count) as u32]
+}
+
 /// Fills `rows` (`address.rows` rows of `features` elements) from `nodes` (rows of the path).
-pub fn fill(
-    rows: &mut [f32],
+pub fn fill<T: Value>(
+    rows: &mut [T],
     nodes: &[f32],
     features: usize,
     noise: &Noise,
@@ -26,11 +81,10 @@ pub fn fill(
     let count = (nodes.len() / features) as u64;
     let quarter = features.div_ceil(4);
     rows.par_chunks_mut(features).enumerate().for_each(|(r, row)| {
-        let index = address.first + r as u64;
-        let (sample, node) = ((index / count) as u32, (index % count) as u32);
+        let [sample, node] = sample_and_node(address, r, count);
         let x = &nodes[node as usize * features..][..features];
         tiles(row, quarter).into_par_iter().enumerate().for_each(|(tile, quarters)| {
-            let counter = [(tile * TILE) as u32, sample, node, address.stream];
+            let counter = [(tile * TILE) as u32, sample, address.node + node, address.stream];
             let place = Place { quarter, x, domain };
             fill_tile(quarters, counter, key(address.seed), noise, &place);
         });
@@ -38,7 +92,7 @@ pub fn fill(
 }
 
 /// A row cut in its four quarters, and these in tiles: each word of a counter has its own.
-fn tiles(row: &mut [f32], quarter: usize) -> Vec<[&mut [f32]; 4]> {
+fn tiles<T>(row: &mut [T], quarter: usize) -> Vec<[&mut [T]; 4]> {
     let mut quarters = row.chunks_mut(quarter);
     let mut tiles: [_; 4] =
         std::array::from_fn(|_| quarters.next().unwrap_or_default().chunks_mut(TILE));
@@ -56,8 +110,8 @@ struct Place<'a> {
 
 /// Fills one tile, whose first counter is `counter`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2"))]
-fn fill_tile(
-    mut quarters: [&mut [f32]; 4],
+fn fill_tile<T: Value>(
+    mut quarters: [&mut [T]; 4],
     counter: [u32; 4],
     key: [u32; 2],
     noise: &Noise,
@@ -124,7 +178,13 @@ fn each(draws: &mut [f64; LANES], words: &[u32; LANES], draw: impl Fn(u32) -> f6
 
 /// Adds the scaled draws to `x`, run by run of one channel.
 #[inline(always)]
-fn scale(row: &mut [f32], draws: &[f64; LANES], first: usize, noise: &Noise, place: &Place) {
+fn scale<T: Value>(
+    row: &mut [T],
+    draws: &[f64; LANES],
+    first: usize,
+    noise: &Noise,
+    place: &Place,
+) {
     let domain = place.domain;
     let x = &place.x[first..][..row.len()];
     let mut done = 0;
@@ -132,36 +192,59 @@ fn scale(row: &mut [f32], draws: &[f64; LANES], first: usize, noise: &Noise, pla
         let e = first + done;
         let run = (domain.inner - e % domain.inner).min(row.len() - done);
         let channel = domain.channel(e);
-        let (lower, upper) = (f64::from(domain.lower[channel]), f64::from(domain.upper[channel]));
+        let bounds = (f64::from(domain.lower[channel]), f64::from(domain.upper[channel]));
         let span = done..done + run;
         let (row, x, draws) = (&mut row[span.clone()], &x[span.clone()], &draws[span]);
-        match noise.width {
-            Width::Absolute(sigma) => {
-                let sigma = f64::from(sigma);
-                add(row, x, draws, |_| sigma);
-            }
-            Width::Relative(factor) => {
-                let sigma = f64::from(factor) * (upper - lower);
-                add(row, x, draws, |_| sigma);
-            }
-            Width::Adaptive(factor) => {
-                let factor = f64::from(factor);
-                add(row, x, draws, |x| factor * (x - lower).min(upper - x).max(0.0));
-            }
-        }
-        if noise.boundary == Boundary::Clipped {
-            for value in row.iter_mut() {
-                *value = value.clamp(lower as f32, upper as f32);
-            }
+        match noise.boundary {
+            Boundary::Free => widen(row, x, draws, noise.width, bounds, |value| value),
+            Boundary::Clipped => widen(row, x, draws, noise.width, bounds, |value: f64| {
+                value.clamp(bounds.0, bounds.1)
+            }),
         }
         done += run;
     }
 }
 
+/// One run of one channel; `keep` is the boundary rule.
 #[inline(always)]
-fn add(row: &mut [f32], x: &[f32], draws: &[f64], sigma: impl Fn(f64) -> f64) {
+fn widen<T: Value>(
+    row: &mut [T],
+    x: &[f32],
+    draws: &[f64],
+    width: Width,
+    (lower, upper): (f64, f64),
+    keep: impl Fn(f64) -> f64,
+) {
+    match width {
+        Width::Absolute(sigma) => {
+            let sigma = f64::from(sigma);
+            add(row, x, draws, |_| sigma, keep);
+        }
+        Width::Relative(factor) => {
+            let sigma = f64::from(factor) * (upper - lower);
+            add(row, x, draws, |_| sigma, keep);
+        }
+        Width::Adaptive(factor) => {
+            let factor = f64::from(factor);
+            add(row, x, draws, |x| factor * (x - lower).min(upper - x).max(0.0), keep);
+        }
+        Width::Proportional(scale) => {
+            let scale = f64::from(scale);
+            add(row, x, draws, |x| scale * x, keep);
+        }
+    }
+}
+
+#[inline(always)]
+fn add<T: Value>(
+    row: &mut [T],
+    x: &[f32],
+    draws: &[f64],
+    sigma: impl Fn(f64) -> f64,
+    keep: impl Fn(f64) -> f64,
+) {
     for ((out, &x), &draw) in row.iter_mut().zip(x).zip(draws) {
         let x = f64::from(x);
-        *out = (x + sigma(x) * draw) as f32;
+        *out = T::nearest(keep(x + sigma(x) * draw));
     }
 }

@@ -1,256 +1,103 @@
-//! The noise kernel for every CubeCL device, and its launch.
+//! Launches of the noise kernel on a CubeCL device.
 
 use burn::backend::TensorMetadata;
+use burn::tensor::{DType, FloatDType, bf16, f16};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
+use super::kernel::{JobLaunch, ROWS, Rule, THREADS, Variant, noise_kernel, words_kernel};
 use super::{Address, Boundary, Domain, Noise, Width};
-use crate::mollifier::Mollifier;
-use crate::{philox, quantile};
+use crate::philox;
 
-/// Threads per cube.
-const THREADS: u32 = 256;
-/// Rows one thread writes, so that it reads the input and its bounds once for all of them.
-const ROWS: u32 = 8;
+/// Cubes that every device takes in one direction.
+const CUBES: u32 = 65_535;
 
-/// How the width follows from the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Rule {
-    Absolute,
-    Relative,
-    Adaptive,
-}
-
-/// What is known when the kernel is compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Variant {
-    mollifier: Mollifier,
-    rule: Rule,
-    clipped: bool,
-    /// Whether all rows come from one node, so that it is read once per thread.
-    single: bool,
-}
-
-/// What is known when the kernel is launched.
-#[derive(CubeLaunch, CubeType)]
-struct Job {
-    features: u32,
-    rows: u32,
-    nodes: u32,
-    /// The flat index of the first row, as sample and node.
-    sample: u32,
-    node: u32,
-    stream: u32,
-    key0: u32,
-    key1: u32,
-    channels: u32,
-    inner: u32,
-    factor: f32,
-}
-
-/// Thread `(x, y)` takes counter `x` of the rows from `y * ROWS` on: four elements, a quarter of a
-/// row apart, of each. `bounds` holds the lower bounds of all channels, then the upper ones.
-#[cube(launch)]
-fn noise_kernel(
-    nodes: &[f32],
-    bounds: &[f32],
-    rows: &mut [f32],
-    job: &Job,
-    #[comptime] variant: Variant,
-) {
-    let quarter = job.features.div_ceil(4);
-    let block = ABSOLUTE_POS_X;
-    if block >= quarter {
-        terminate!();
-    }
-    let start = ABSOLUTE_POS_Y * ROWS;
-    let end = u32::min(start + ROWS, job.rows);
-    let mut x = Array::<f32>::new(4usize);
-    let mut sigma = Array::<f32>::new(4usize);
-    if variant.single {
-        load(nodes, bounds, job, block, quarter, 0u32, &mut x, &mut sigma, variant);
-    }
-    for row in start..end {
-        let flat = job.node + row;
-        let node = flat % job.nodes;
-        let sample = job.sample + flat / job.nodes;
-        if comptime!(!variant.single) {
-            load(nodes, bounds, job, block, quarter, node, &mut x, &mut sigma, variant);
-        }
-        let words = philox_words(block, sample, node, job.stream, job.key0, job.key1);
-        #[unroll]
-        for word in 0..4u32 {
-            let e = block + word * quarter;
-            if e < job.features {
-                let draw = draw(words[word as usize], variant.mollifier);
-                let mut value = x[word as usize] + sigma[word as usize] * draw;
-                if variant.clipped {
-                    let channel = (e / job.inner) % job.channels;
-                    let lower = bounds[channel as usize];
-                    let upper = bounds[(job.channels + channel) as usize];
-                    value = f32::clamp(value, lower, upper);
-                }
-                rows[(row as usize) * (job.features as usize) + (e as usize)] = value;
-            }
-        }
-    }
-}
-
-/// The values of a counter's four elements at `node`, and their widths.
-#[cube]
-#[allow(clippy::too_many_arguments)]
-fn load(
-    nodes: &[f32],
-    bounds: &[f32],
-    job: &Job,
-    block: u32,
-    quarter: u32,
-    node: u32,
-    x: &mut Array<f32>,
-    sigma: &mut Array<f32>,
-    #[comptime] variant: Variant,
-) {
-    #[unroll]
-    for word in 0..4u32 {
-        let e = block + word * quarter;
-        if e < job.features {
-            let value = nodes[(node * job.features + e) as usize];
-            x[word as usize] = value;
-            let channel = (e / job.inner) % job.channels;
-            let lower = bounds[channel as usize];
-            let upper = bounds[(job.channels + channel) as usize];
-            sigma[word as usize] = width(value, lower, upper, job.factor, variant.rule);
-        }
-    }
-}
-
-#[cube]
-fn width(x: f32, lower: f32, upper: f32, factor: f32, #[comptime] rule: Rule) -> f32 {
-    match rule {
-        Rule::Absolute => factor,
-        Rule::Relative => factor * (upper - lower),
-        Rule::Adaptive => factor * f32::max(f32::min(x - lower, upper - x), 0.0f32),
-    }
-}
-
-/// Philox4x32-10; see [`crate::philox`].
-#[cube]
-fn philox_words(
-    block: u32,
-    sample: u32,
-    node: u32,
-    stream: u32,
-    key0: u32,
-    key1: u32,
-) -> Array<u32> {
-    let mut c0 = block;
-    let mut c1 = sample;
-    let mut c2 = node;
-    let mut c3 = stream;
-    let mut k0 = key0;
-    let mut k1 = key1;
-    #[unroll]
-    for _ in 0..philox::ROUNDS {
-        let high0 = u32::mul_hi(c0, philox::MULTIPLIER_0);
-        let low0 = c0 * philox::MULTIPLIER_0;
-        let high1 = u32::mul_hi(c2, philox::MULTIPLIER_1);
-        let low1 = c2 * philox::MULTIPLIER_1;
-        c0 = high1 ^ c1 ^ k0;
-        c2 = high0 ^ c3 ^ k1;
-        c1 = low1;
-        c3 = low0;
-        k0 += philox::WEYL_0;
-        k1 += philox::WEYL_1;
-    }
-    let mut words = Array::<u32>::new(4usize);
-    words[0] = c0;
-    words[1] = c1;
-    words[2] = c2;
-    words[3] = c3;
-    words
-}
-
-/// The draw of a word; see [`crate::quantile`].
-#[cube]
-fn draw(word: u32, #[comptime] mollifier: Mollifier) -> f32 {
-    let m = word & 0x7FFF_FFFFu32;
-    let p = (f32::cast_from(m) + 0.5f32) * comptime!(quantile::UNIT as f32);
-    let x = (f32::cast_from(0x7FFF_FFFFu32 - m) + 0.5f32) * comptime!(2.0 * quantile::UNIT as f32);
-    let magnitude = match mollifier {
-        Mollifier::Gaussian => normal(p, x),
-        Mollifier::Poisson => cauchy(p, x),
-        Mollifier::Hyperbolic => 0.5f32 * f32::ln((1.0f32 - p) / p),
-        Mollifier::Sigmoid => f32::ln((1.0f32 - p) / p),
-        Mollifier::Rect => x,
-    };
-    if word >= 0x8000_0000u32 { -magnitude } else { magnitude }
-}
-
-#[cube]
-fn normal(p: f32, x: f32) -> f32 {
-    let w = -f32::ln(4.0f32 * p * (1.0f32 - p));
-    let mut ratio = 0.0f32;
-    if w < comptime!(quantile::TAIL_STARTS as f32) {
-        let t = w * (1.0f32 / 3.0f32) - 1.0f32;
-        #[unroll]
-        for i in 0..12usize {
-            ratio = ratio * t + comptime!(quantile::CENTRE[11 - i] as f32);
-        }
-    } else {
-        let t = (f32::sqrt(w) - comptime!(quantile::TAIL_CENTRE as f32))
-            * comptime!((1.0 / quantile::TAIL_HALF_WIDTH) as f32);
-        #[unroll]
-        for i in 0..12usize {
-            ratio = ratio * t + comptime!(quantile::TAIL[11 - i] as f32);
-        }
-    }
-    x * ratio
-}
-
-#[cube]
-fn cauchy(p: f32, x: f32) -> f32 {
-    let y = f32::min(2.0f32 * p, x);
-    let t = 8.0f32 * y * y - 1.0f32;
-    let mut ratio = 0.0f32;
-    #[unroll]
-    for i in 0..7usize {
-        ratio = ratio * t + comptime!(quantile::TANGENT[6 - i] as f32);
-    }
-    let tangent = y * ratio;
-    if p < 0.25f32 { 1.0f32 / tangent } else { tangent }
-}
-
-/// Launches the kernel on the device of `nodes`.
-pub fn launch(nodes: CubeTensor, noise: &Noise, domain: &Domain, address: &Address) -> CubeTensor {
+/// Noisy rows of `dtype` on the device of `nodes`.
+pub fn launch(
+    nodes: CubeTensor,
+    noise: &Noise,
+    domain: &Domain,
+    address: &Address,
+    dtype: FloatDType,
+) -> CubeTensor {
     let nodes = into_contiguous(nodes);
-    let shape = nodes.shape();
-    let (count, features) = (shape[0], shape[1]);
     let client = nodes.client.clone();
-    let rows = empty_device_contiguous_dtype(
-        client.clone(),
-        nodes.device.clone(),
-        [address.rows, features].into(),
-        nodes.dtype,
-    );
+    let rows = empty_rows(&nodes, address, dtype.into());
     let bounds: Vec<f32> = domain.lower.iter().chain(&domain.upper).copied().collect();
     let (rule, factor) = match noise.width {
         Width::Absolute(sigma) => (Rule::Absolute, sigma),
         Width::Relative(factor) => (Rule::Relative, factor),
         Width::Adaptive(factor) => (Rule::Adaptive, factor),
+        Width::Proportional(scale) => (Rule::Proportional, scale),
     };
     let variant = Variant {
         mollifier: noise.mollifier,
         rule,
         clipped: noise.boundary == Boundary::Clipped,
-        single: count == 1,
+        single: nodes.shape()[0] == 1,
     };
+    let job = job(&nodes, domain, address, factor);
+    let cubes = cubes(&nodes, (address.rows as u32).div_ceil(ROWS));
+    let bounds = CubeTensor::new_contiguous(
+        client.clone(),
+        nodes.device.clone(),
+        [bounds.len()].into(),
+        client.create_from_slice(f32::as_bytes(&bounds)),
+        nodes.dtype,
+    );
+    let (nodes, bounds) = (nodes.into_buffer_arg(), bounds.into_buffer_arg());
+    let (threads, out) = (CubeDim::new_1d(THREADS), rows.clone().into_buffer_arg());
+    match dtype {
+        FloatDType::F16 => {
+            noise_kernel::launch::<f16>(&client, cubes, threads, nodes, bounds, out, job, variant);
+        }
+        FloatDType::BF16 => {
+            noise_kernel::launch::<bf16>(&client, cubes, threads, nodes, bounds, out, job, variant);
+        }
+        _ => {
+            noise_kernel::launch::<f32>(&client, cubes, threads, nodes, bounds, out, job, variant);
+        }
+    }
+    rows
+}
+
+/// The random words of the rows at `address`.
+pub fn launch_words(nodes: CubeTensor, address: &Address) -> CubeTensor {
+    let client = nodes.client.clone();
+    let words = empty_rows(&nodes, address, DType::U32);
+    let unbounded = Domain { lower: vec![0.0], upper: vec![0.0], inner: 1 };
+    words_kernel::launch(
+        &client,
+        cubes(&nodes, address.rows as u32),
+        CubeDim::new_1d(THREADS),
+        words.clone().into_buffer_arg(),
+        job(&nodes, &unbounded, address, 0.0),
+    );
+    words
+}
+
+fn empty_rows(nodes: &CubeTensor, address: &Address, dtype: DType) -> CubeTensor {
+    let shape = [address.rows, nodes.shape()[1]];
+    let (client, device) = (nodes.client.clone(), nodes.device.clone());
+    empty_device_contiguous_dtype(client, device, shape.into(), dtype)
+}
+
+/// One thread for each counter of a row, and `rows` times as many.
+fn cubes(nodes: &CubeTensor, rows: u32) -> CubeCount {
+    let blocks = (nodes.shape()[1] as u32).div_ceil(4).div_ceil(THREADS);
+    CubeCount::Static(blocks.min(CUBES), rows, blocks.div_ceil(CUBES))
+}
+
+fn job(nodes: &CubeTensor, domain: &Domain, address: &Address, factor: f32) -> JobLaunch {
+    let [count, features] = [nodes.shape()[0], nodes.shape()[1]];
     let [key0, key1] = philox::key(address.seed);
-    let job = JobLaunch::new(
+    JobLaunch::new(
         features as u32,
         address.rows as u32,
         count as u32,
+        address.node,
         (address.first / count as u64) as u32,
         (address.first % count as u64) as u32,
         address.stream,
@@ -259,25 +106,5 @@ pub fn launch(nodes: CubeTensor, noise: &Noise, domain: &Domain, address: &Addre
         domain.lower.len() as u32,
         domain.inner as u32,
         factor,
-    );
-    let blocks = (features as u32).div_ceil(4).div_ceil(THREADS);
-    let cubes = CubeCount::Static(blocks, (address.rows as u32).div_ceil(ROWS), 1);
-    let bounds = CubeTensor::new_contiguous(
-        client.clone(),
-        nodes.device.clone(),
-        [bounds.len()].into(),
-        client.create_from_slice(f32::as_bytes(&bounds)),
-        nodes.dtype,
-    );
-    noise_kernel::launch(
-        &client,
-        cubes,
-        CubeDim::new_1d(THREADS),
-        nodes.into_buffer_arg(),
-        bounds.into_buffer_arg(),
-        rows.clone().into_buffer_arg(),
-        job,
-        variant,
-    );
-    rows
+    )
 }

@@ -5,21 +5,24 @@
 //!
 //! ```text
 //! y = clip(x[i, e] + sigma(x[i, e]) * quantile(word))
-//! word = philox(counter = (e mod q, j, i, stream), key = seed)[e / q],  q = ceil(features / 4)
+//! word = philox(counter = (e mod q, j, a.node + i, a.stream), key = a.seed)[e / q]
+//! q = ceil(features / 4)
 //! ```
 //!
 //! so that the four words of a counter lie `q` elements apart, and neighbouring threads write
-//! neighbouring elements. Here `quantile` belongs to a [`Mollifier`], `sigma` to a [`Width`] and `clip` to a
-//! [`Boundary`]. So the noise of a sample depends on its address alone: never on how the samples
-//! are cut into batches, on the thread or on the device, up to float rounding.
+//! neighbouring elements. Here `quantile` belongs to a [`Mollifier`], `sigma` to a [`Width`] and
+//! `clip` to a [`Boundary`]. So the noise of a sample depends on its address alone: never on how
+//! the samples are cut into batches, on the thread or on the device, up to float rounding.
 
 mod cpu;
 #[cfg(feature = "cubecl")]
 mod device;
+#[cfg(feature = "cubecl")]
+mod kernel;
 mod op;
 pub mod reference;
 
-pub use op::{NoiseBackend, noise};
+pub use op::{NoiseBackend, noise, noise_in, random_words};
 
 use crate::mollifier::Mollifier;
 
@@ -35,6 +38,9 @@ pub enum Width {
     /// outside the domain: AdaptGrad (arXiv 2410.07711, Eq. 12), whose factor is
     /// [`Mollifier::width_factor`].
     Adaptive(f32),
+    /// `scale * x`: multiplicative noise, `x (1 + scale * draw)`, as NoiseGrad puts it on
+    /// parameters (Bykov et al., AAAI 2022).
+    Proportional(f32),
 }
 
 /// What happens to noisy values outside the domain.
@@ -59,13 +65,18 @@ pub struct Noise {
     pub boundary: Boundary,
 }
 
+/// The stream of the noise on parameters, which no sample uses.
+pub const PARAMETERS: u32 = u32::MAX;
+
 /// Which samples a batch holds, and of which random stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The key of the generator.
     pub seed: u64,
-    /// The stream: one for each weight draw of a plan.
+    /// The stream: one for each weight draw of a plan, below [`PARAMETERS`].
     pub stream: u32,
+    /// The number of the first node, for streams that are shared by several paths.
+    pub node: u32,
     /// The flat index of the batch's first row.
     pub first: u64,
     /// The number of rows in the batch.

@@ -43,7 +43,7 @@ pub fn draw((e, r): (usize, usize), sizes: Sizes, noise: &Noise, at: &Address) -
 pub fn word((e, r): (usize, usize), sizes: Sizes, at: &Address) -> u32 {
     let index = at.first + r as u64;
     let sample = (index / sizes.nodes as u64) as u32;
-    let node = (index % sizes.nodes as u64) as u32;
+    let node = at.node + (index % sizes.nodes as u64) as u32;
     let quarter = sizes.features.div_ceil(4);
     let counter = [(e % quarter) as u32, sample, node, at.stream];
     philox(counter, key(at.seed))[e / quarter]
@@ -56,6 +56,7 @@ pub fn sigma(width: Width, x: f32, lower: f64, upper: f64) -> f64 {
         Width::Absolute(sigma) => f64::from(sigma),
         Width::Relative(factor) => f64::from(factor) * (upper - lower),
         Width::Adaptive(factor) => f64::from(factor) * (x - lower).min(upper - x).max(0.0),
+        Width::Proportional(scale) => f64::from(scale) * x,
     }
 }
 

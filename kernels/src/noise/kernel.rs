@@ -1,0 +1,250 @@
+//! The noise kernel in CubeCL's language.
+
+use cubecl::prelude::*;
+
+use crate::mollifier::Mollifier;
+use crate::{philox, quantile};
+
+/// Threads per cube.
+pub const THREADS: u32 = 256;
+/// Rows one thread writes, so that it reads the input and its bounds once for all of them.
+pub const ROWS: u32 = 8;
+
+/// How the width follows from the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    Absolute,
+    Relative,
+    Adaptive,
+    Proportional,
+}
+
+/// What is known when the kernel is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    pub mollifier: Mollifier,
+    pub rule: Rule,
+    pub clipped: bool,
+    /// Whether all rows come from one node, so that it is read once per thread.
+    pub single: bool,
+}
+
+/// What is known when the kernel is launched.
+#[derive(CubeLaunch, CubeType)]
+pub struct Job {
+    features: u32,
+    rows: u32,
+    nodes: u32,
+    /// The number of the first node.
+    base: u32,
+    /// The flat index of the first row, as sample and node.
+    sample: u32,
+    node: u32,
+    stream: u32,
+    key0: u32,
+    key1: u32,
+    channels: u32,
+    inner: u32,
+    factor: f32,
+}
+
+/// Each thread takes one counter of [`ROWS`] rows: four elements, a quarter of a row apart, of
+/// each. Cubes lie along x, and along z where a device allows no more of them in one direction;
+/// rows along y. `bounds` holds the lower bounds of all channels, then the upper ones.
+#[cube(launch)]
+pub fn noise_kernel<F: Float>(
+    nodes: &[f32],
+    bounds: &[f32],
+    rows: &mut [F],
+    job: &Job,
+    #[comptime] variant: Variant,
+) {
+    let quarter = job.features.div_ceil(4);
+    let block = counter();
+    if block >= quarter {
+        terminate!();
+    }
+    let start = ABSOLUTE_POS_Y * ROWS;
+    let end = u32::min(start + ROWS, job.rows);
+    let mut x = Array::<f32>::new(4usize);
+    let mut sigma = Array::<f32>::new(4usize);
+    if variant.single {
+        load(nodes, bounds, job, block, quarter, 0u32, &mut x, &mut sigma, variant);
+    }
+    for row in start..end {
+        let flat = job.node + row;
+        let node = flat % job.nodes;
+        let sample = job.sample + flat / job.nodes;
+        if comptime!(!variant.single) {
+            load(nodes, bounds, job, block, quarter, node, &mut x, &mut sigma, variant);
+        }
+        let words = philox_words(block, sample, job.base + node, job.stream, job.key0, job.key1);
+        #[unroll]
+        for word in 0..4u32 {
+            let e = block + word * quarter;
+            if e < job.features {
+                let draw = draw(words[word as usize], variant.mollifier);
+                let mut value = x[word as usize] + sigma[word as usize] * draw;
+                if variant.clipped {
+                    let channel = (e / job.inner) % job.channels;
+                    let lower = bounds[channel as usize];
+                    let upper = bounds[(job.channels + channel) as usize];
+                    value = f32::clamp(value, lower, upper);
+                }
+                rows[(row as usize) * (job.features as usize) + (e as usize)] = F::cast_from(value);
+            }
+        }
+    }
+}
+
+/// The random words that [`noise_kernel`] uses, one row at a time.
+#[cube(launch)]
+pub fn words_kernel(words: &mut [u32], job: &Job) {
+    let quarter = job.features.div_ceil(4);
+    let block = counter();
+    if block >= quarter {
+        terminate!();
+    }
+    let row = CUBE_POS_Y;
+    let flat = job.node + row;
+    let (node, sample) = (flat % job.nodes, job.sample + flat / job.nodes);
+    let four = philox_words(block, sample, job.base + node, job.stream, job.key0, job.key1);
+    #[unroll]
+    for word in 0..4u32 {
+        let e = block + word * quarter;
+        if e < job.features {
+            words[(row as usize) * (job.features as usize) + (e as usize)] = four[word as usize];
+        }
+    }
+}
+
+/// The counter of this thread.
+#[cube]
+fn counter() -> u32 {
+    (CUBE_POS_Z * CUBE_COUNT_X + CUBE_POS_X) * THREADS + UNIT_POS_X
+}
+
+/// The values of a counter's four elements at `node`, and their widths.
+#[cube]
+#[allow(clippy::too_many_arguments)]
+fn load(
+    nodes: &[f32],
+    bounds: &[f32],
+    job: &Job,
+    block: u32,
+    quarter: u32,
+    node: u32,
+    x: &mut Array<f32>,
+    sigma: &mut Array<f32>,
+    #[comptime] variant: Variant,
+) {
+    #[unroll]
+    for word in 0..4u32 {
+        let e = block + word * quarter;
+        if e < job.features {
+            let value = nodes[(node * job.features + e) as usize];
+            x[word as usize] = value;
+            let channel = (e / job.inner) % job.channels;
+            let lower = bounds[channel as usize];
+            let upper = bounds[(job.channels + channel) as usize];
+            sigma[word as usize] = width(value, lower, upper, job.factor, variant.rule);
+        }
+    }
+}
+
+#[cube]
+fn width(x: f32, lower: f32, upper: f32, factor: f32, #[comptime] rule: Rule) -> f32 {
+    match rule {
+        Rule::Absolute => factor,
+        Rule::Relative => factor * (upper - lower),
+        Rule::Adaptive => factor * f32::max(f32::min(x - lower, upper - x), 0.0f32),
+        Rule::Proportional => factor * x,
+    }
+}
+
+/// Philox4x32-10; see [`crate::philox`].
+#[cube]
+fn philox_words(
+    block: u32,
+    sample: u32,
+    node: u32,
+    stream: u32,
+    key0: u32,
+    key1: u32,
+) -> Array<u32> {
+    let mut c0 = block;
+    let mut c1 = sample;
+    let mut c2 = node;
+    let mut c3 = stream;
+    let mut k0 = key0;
+    let mut k1 = key1;
+    #[unroll]
+    for _ in 0..philox::ROUNDS {
+        let high0 = u32::mul_hi(c0, philox::MULTIPLIER_0);
+        let low0 = c0 * philox::MULTIPLIER_0;
+        let high1 = u32::mul_hi(c2, philox::MULTIPLIER_1);
+        let low1 = c2 * philox::MULTIPLIER_1;
+        c0 = high1 ^ c1 ^ k0;
+        c2 = high0 ^ c3 ^ k1;
+        c1 = low1;
+        c3 = low0;
+        k0 += philox::WEYL_0;
+        k1 += philox::WEYL_1;
+    }
+    let mut words = Array::<u32>::new(4usize);
+    words[0] = c0;
+    words[1] = c1;
+    words[2] = c2;
+    words[3] = c3;
+    words
+}
+
+/// The draw of a word; see [`crate::quantile`].
+#[cube]
+fn draw(word: u32, #[comptime] mollifier: Mollifier) -> f32 {
+    let m = word & 0x7FFF_FFFFu32;
+    let p = (f32::cast_from(m) + 0.5f32) * comptime!(quantile::UNIT as f32);
+    let x = (f32::cast_from(0x7FFF_FFFFu32 - m) + 0.5f32) * comptime!(2.0 * quantile::UNIT as f32);
+    let magnitude = match mollifier {
+        Mollifier::Gaussian => normal(p, x),
+        Mollifier::Poisson => cauchy(p, x),
+        Mollifier::Hyperbolic => 0.5f32 * f32::ln((1.0f32 - p) / p),
+        Mollifier::Sigmoid => f32::ln((1.0f32 - p) / p),
+        Mollifier::Rect => x,
+    };
+    if word >= 0x8000_0000u32 { -magnitude } else { magnitude }
+}
+
+#[cube]
+fn normal(p: f32, x: f32) -> f32 {
+    let w = -f32::ln(4.0f32 * p * (1.0f32 - p));
+    let mut ratio = 0.0f32;
+    if w < comptime!(quantile::TAIL_STARTS as f32) {
+        let t = w * (1.0f32 / 3.0f32) - 1.0f32;
+        #[unroll]
+        for i in 0..12usize {
+            ratio = ratio * t + comptime!(quantile::CENTRE[11 - i] as f32);
+        }
+    } else {
+        let t = (f32::sqrt(w) - comptime!(quantile::TAIL_CENTRE as f32))
+            * comptime!((1.0 / quantile::TAIL_HALF_WIDTH) as f32);
+        #[unroll]
+        for i in 0..12usize {
+            ratio = ratio * t + comptime!(quantile::TAIL[11 - i] as f32);
+        }
+    }
+    x * ratio
+}
+
+#[cube]
+fn cauchy(p: f32, x: f32) -> f32 {
+    let y = f32::min(2.0f32 * p, x);
+    let t = 8.0f32 * y * y - 1.0f32;
+    let mut ratio = 0.0f32;
+    #[unroll]
+    for i in 0..7usize {
+        ratio = ratio * t + comptime!(quantile::TANGENT[6 - i] as f32);
+    }
+    let tangent = y * ratio;
+    if p < 0.25f32 { 1.0f32 / tangent } else { tangent }
+}
