@@ -5,14 +5,20 @@
 //! | `auto` | the first real GPU, or the CPU where there is none; never a software renderer |
 //! | `cpu` | burn's `flex` on all cores |
 //! | `wgpu`, `wgpu:N` | the best, or the N-th, adapter of Vulkan, Metal, DirectX 12 or WebGPU |
+//! | `cuda`, `cuda:N` | NVIDIA's GPUs; feature `cuda` |
+//! | `vulkan`, `vulkan:N` | as `wgpu`, through Vulkan with SPIR-V kernels; feature `vulkan` |
+//! | `metal`, `metal:N` | as `wgpu`, through Metal with its own kernels; feature `metal` |
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod fusion;
 mod memory;
 mod runtime;
 
+pub use fusion::disable_fusion;
 pub use memory::memory_budget;
-pub use runtime::{Listed, Status};
+pub use runtime::{Listed, Status, describe};
+use runtime::{RUNTIMES, Runtime};
 
 use burn::tensor::Device;
 
@@ -40,22 +46,26 @@ impl DeviceError {
 pub fn device(name: &str) -> Result<Device, DeviceError> {
     let (runtime, index) = parse(name)?;
     match runtime {
-        "auto" => Ok(runtime::best().unwrap_or_else(Device::flex)),
+        "auto" => Ok(RUNTIMES.iter().find_map(Runtime::best).unwrap_or_else(Device::flex)),
         "cpu" => Ok(Device::flex()),
-        _ => runtime::open(name, runtime, index),
+        _ => match Runtime::named(runtime) {
+            Some(runtime) => runtime.open(name, index),
+            None => Err(DeviceError::new(
+                name,
+                format!("there is no such device; the devices are {}", names().join(", ")),
+            )),
+        },
     }
 }
 
 /// Every device this build knows of, usable or not, in the order `auto` considers them.
 pub fn devices() -> Vec<Listed> {
-    let mut all = runtime::list();
-    all.push(Listed::cpu());
-    all
+    RUNTIMES.iter().flat_map(Runtime::list).chain([Listed::cpu()]).collect()
 }
 
-/// A name for the manifest: the runtime and, where it has one, the hardware's own name.
-pub fn describe(device: &Device) -> String {
-    runtime::describe(device)
+/// What a device can be called, without its number.
+fn names() -> Vec<&'static str> {
+    ["auto", "cpu"].into_iter().chain(RUNTIMES.iter().map(|runtime| runtime.name)).collect()
 }
 
 /// Splits `wgpu:1` into its runtime and index.
@@ -72,13 +82,6 @@ fn parse(name: &str) -> Result<(&str, Option<usize>), DeviceError> {
         },
         None => (name, None),
     };
-    if !runtime::NAMES.contains(&runtime) {
-        let known = runtime::NAMES.join(", ");
-        return Err(DeviceError::new(
-            name,
-            format!("there is no such device; the devices are {known}"),
-        ));
-    }
     if index.is_some() && matches!(runtime, "auto" | "cpu") {
         return Err(DeviceError::new(name, format!("{runtime} takes no number; write {runtime}")));
     }
@@ -92,7 +95,7 @@ mod tests {
     #[test]
     fn names_that_mean_no_device_say_so() {
         let cases = [
-            ("gpu", "device gpu: there is no such device; the devices are auto, cpu, wgpu"),
+            ("gpu", "device gpu: there is no such device; the devices are auto, cpu, cuda,"),
             ("wgpu:x", "device wgpu:x: \"x\" is not a device number; write wgpu:0"),
             ("cpu:1", "device cpu:1: cpu takes no number; write cpu"),
         ];

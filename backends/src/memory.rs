@@ -11,7 +11,7 @@ pub fn memory_budget(device: &Device) -> u64 {
     capacity(device).map_or(GIB, |bytes| bytes / 2)
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "gpu")]
 fn capacity(device: &Device) -> Option<u64> {
     match device.as_dispatch() {
         burn::backend::DispatchDevice::Cube(device) => {
@@ -21,7 +21,7 @@ fn capacity(device: &Device) -> Option<u64> {
     }
 }
 
-#[cfg(not(feature = "wgpu"))]
+#[cfg(not(feature = "gpu"))]
 fn capacity(_: &Device) -> Option<u64> {
     None
 }

@@ -1,9 +1,55 @@
-//! The GPU runtimes: each compiled in or not, with its adapters.
+//! The GPU runtimes: each compiled in or not, with its devices.
+
+use std::panic::catch_unwind;
+
+use burn::tensor::{Device, DeviceType};
 
 use crate::DeviceError;
 
-/// The runtimes' names, whether compiled in or not.
-pub const NAMES: [&str; 3] = ["auto", "cpu", "wgpu"];
+/// A GPU runtime of burn.
+pub struct Runtime {
+    /// The device's name, which is also the feature's.
+    pub name: &'static str,
+    /// The runtime for burn; none where it is not compiled in.
+    kind: Option<fn() -> DeviceType>,
+    /// What may be missing where it finds no device.
+    missing: &'static str,
+}
+
+/// burn's name of a runtime, where the feature is on.
+macro_rules! compiled_in {
+    ($feature:literal, $kind:ident) => {{
+        #[cfg(feature = $feature)]
+        let kind: Option<fn() -> DeviceType> = Some(|| DeviceType::$kind);
+        #[cfg(not(feature = $feature))]
+        let kind: Option<fn() -> DeviceType> = None;
+        kind
+    }};
+}
+
+/// Every runtime, in the order `auto` tries them.
+pub const RUNTIMES: [Runtime; 4] = [
+    Runtime {
+        name: "cuda",
+        kind: compiled_in!("cuda", Cuda),
+        missing: "no CUDA device was found; it takes an NVIDIA GPU and NVIDIA's driver (libcuda, which nvidia-smi tells about), or use --device cpu",
+    },
+    Runtime {
+        name: "metal",
+        kind: compiled_in!("metal", Metal),
+        missing: "no Metal device was found; Metal takes macOS or iOS, or use --device cpu",
+    },
+    Runtime {
+        name: "vulkan",
+        kind: compiled_in!("vulkan", Vulkan),
+        missing: "no Vulkan device was found; install a driver for Vulkan (on Linux without a GPU: mesa-vulkan-drivers), or use --device cpu",
+    },
+    Runtime {
+        name: "wgpu",
+        kind: compiled_in!("wgpu", Wgpu),
+        missing: "no adapter was found; install a driver for Vulkan, Metal or DirectX 12 (on Linux without a GPU: mesa-vulkan-drivers), or use --device cpu",
+    },
+];
 
 /// A device in the list of devices.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,132 +81,139 @@ impl Listed {
     }
 }
 
-#[cfg(feature = "wgpu")]
-pub use adapters::{best, describe, list, open};
+impl Runtime {
+    /// The runtime called `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        RUNTIMES.into_iter().find(|runtime| runtime.name == name)
+    }
 
-#[cfg(feature = "wgpu")]
-mod adapters {
-    use super::{DeviceError, Listed, Status};
-    use burn::backend::{CubeDevice, DispatchDevice, WgpuDevice, WgpuDeviceKind};
-    use burn::tensor::{Device, DeviceType};
-    use std::panic::catch_unwind;
-
-    const NO_ADAPTER: &str = "no adapter was found; install a driver for Vulkan, Metal or DirectX 12 (on Linux without a GPU: mesa-vulkan-drivers), or use --device cpu";
-
-    /// The adapters of the machine, real GPUs first.
-    fn adapters() -> Vec<Device> {
+    /// Its devices, real GPUs first.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, where there are none.
+    fn devices(&self) -> Result<Vec<Device>, String> {
+        let Some(kind) = self.kind else {
+            return Err(format!("it is not compiled in; build with --features {}", self.name));
+        };
         let mut devices =
-            catch_unwind(|| Device::enumerate(DeviceType::Wgpu).into_vec()).unwrap_or_default();
+            catch_unwind(move || Device::enumerate(kind()).into_vec()).unwrap_or_default();
         devices.sort_by_key(is_software);
-        devices
+        if devices.is_empty() { Err(self.missing.into()) } else { Ok(devices) }
     }
 
-    /// Whether the device is a renderer that runs on the CPU.
-    fn is_software(device: &Device) -> bool {
-        matches!(kind(device), Some(WgpuDeviceKind::Cpu))
-    }
-
-    fn kind(device: &Device) -> Option<WgpuDeviceKind> {
-        match device.as_dispatch() {
-            DispatchDevice::Cube(CubeDevice::Wgpu(WgpuDevice { kind, .. })) => Some(kind.clone()),
-            _ => None,
-        }
-    }
-
-    /// The first real GPU that opens.
-    pub fn best() -> Option<Device> {
-        adapters()
+    /// Its first real GPU that opens.
+    pub fn best(&self) -> Option<Device> {
+        self.devices()
+            .ok()?
             .into_iter()
             .filter(|device| !is_software(device))
             .find(|device| hardware(device).is_ok())
     }
 
-    /// Every adapter with what it is.
-    pub fn list() -> Vec<Listed> {
-        let adapters = adapters();
-        if adapters.is_empty() {
-            return vec![Listed {
-                name: "wgpu".into(),
-                hardware: "-".into(),
-                status: Status::Unusable(NO_ADAPTER.into()),
-            }];
-        }
+    /// Each of its devices with what it is, or why it has none.
+    pub fn list(&self) -> Vec<Listed> {
+        let devices = match self.devices() {
+            Ok(devices) => devices,
+            Err(reason) => {
+                let (name, hardware) = (self.name.into(), "-".into());
+                return vec![Listed { name, hardware, status: Status::Unusable(reason) }];
+            }
+        };
         let listed = |(index, device): (usize, &Device)| {
             let (hardware, status) = match hardware(device) {
                 Ok(hardware) if is_software(device) => (hardware, Status::Software),
                 Ok(hardware) => (hardware, Status::Ready),
                 Err(reason) => ("-".into(), Status::Unusable(reason)),
             };
-            Listed { name: format!("wgpu:{index}"), hardware, status }
+            Listed { name: format!("{}:{index}", self.name), hardware, status }
         };
-        adapters.iter().enumerate().map(listed).collect()
+        devices.iter().enumerate().map(listed).collect()
     }
 
-    /// The adapter `index` of `runtime`, or its first.
-    pub fn open(name: &str, _runtime: &str, index: Option<usize>) -> Result<Device, DeviceError> {
-        let mut adapters = adapters();
-        if adapters.is_empty() {
-            return Err(DeviceError::new(name, NO_ADAPTER));
-        }
+    /// The device `index`, or the first.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it does not open.
+    pub fn open(&self, name: &str, index: Option<usize>) -> Result<Device, DeviceError> {
+        let mut devices = self.devices().map_err(|reason| DeviceError::new(name, reason))?;
         let index = index.unwrap_or(0);
-        if index >= adapters.len() {
-            let reason = format!(
-                "there are {} adapters, 0 to {}; `mollify devices` lists them",
-                adapters.len(),
-                adapters.len() - 1
-            );
+        if index >= devices.len() {
+            let last = devices.len() - 1;
+            let reason = match last {
+                0 => format!("there is one, {}:0; `mollify devices` lists it", self.name),
+                _ => format!(
+                    "there are {}, {}:0 to {}:{last}; `mollify devices` lists them",
+                    devices.len(),
+                    self.name,
+                    self.name
+                ),
+            };
             return Err(DeviceError::new(name, reason));
         }
-        let device = adapters.swap_remove(index);
+        let device = devices.swap_remove(index);
         hardware(&device).map_err(|reason| DeviceError::new(name, reason))?;
         Ok(device)
     }
+}
 
-    /// What the hardware calls itself; opens the device.
-    fn hardware(device: &Device) -> Result<String, String> {
-        let device = device.clone();
-        catch_unwind(move || device.identity())
-            .map_err(|_| "it was found but could not be opened; update its driver".to_owned())?
-            .map(|identity| identity.name)
-            .ok_or_else(|| "it does not say what it is".to_owned())
+/// A name for the manifest: the runtime and, where it has one, the hardware's own name.
+pub fn describe(device: &Device) -> String {
+    match runtime_of(device) {
+        Some(runtime) => {
+            format!("{runtime} ({})", hardware(device).unwrap_or_else(|_| "unknown".into()))
+        }
+        None => "cpu".into(),
+    }
+}
+
+/// What the hardware calls itself; opens the device.
+fn hardware(device: &Device) -> Result<String, String> {
+    let device = device.clone();
+    catch_unwind(move || device.identity())
+        .map_err(|_| "it was found but could not be opened; update its driver".to_owned())?
+        .map(|identity| identity.name)
+        .ok_or_else(|| "it does not say what it is".to_owned())
+}
+
+#[cfg(feature = "gpu")]
+use of_cubecl::{is_software, runtime_of};
+
+#[cfg(feature = "gpu")]
+mod of_cubecl {
+    use burn::backend::{CubeDevice, DispatchDevice};
+    use burn::tensor::Device;
+
+    /// Whether the device is a renderer that runs on the CPU.
+    pub fn is_software(device: &Device) -> bool {
+        match device.as_dispatch() {
+            #[cfg(feature = "wgpu")]
+            DispatchDevice::Cube(CubeDevice::Wgpu(device)) => {
+                matches!(device.kind, burn::backend::WgpuDeviceKind::Cpu)
+            }
+            _ => false,
+        }
     }
 
-    /// The device for the manifest.
-    pub fn describe(device: &Device) -> String {
-        match kind(device) {
-            Some(_) => format!("wgpu ({})", hardware(device).unwrap_or_else(|_| "unknown".into())),
-            None => "cpu".into(),
+    /// The name of the runtime of a GPU.
+    pub fn runtime_of(device: &Device) -> Option<&'static str> {
+        match device.as_dispatch() {
+            #[cfg(feature = "wgpu")]
+            DispatchDevice::Cube(CubeDevice::Wgpu(_)) => Some("wgpu"),
+            #[cfg(feature = "cuda")]
+            DispatchDevice::Cube(CubeDevice::Cuda(_)) => Some("cuda"),
+            _ => None,
         }
     }
 }
 
-#[cfg(not(feature = "wgpu"))]
-pub use absent::{best, describe, list, open};
+#[cfg(not(feature = "gpu"))]
+fn is_software(_: &Device) -> bool {
+    false
+}
 
-#[cfg(not(feature = "wgpu"))]
-mod absent {
-    use super::{DeviceError, Listed, Status};
-    use burn::tensor::Device;
-
-    const NOT_BUILT: &str = "it is not compiled in; build with --features wgpu";
-
-    pub fn best() -> Option<Device> {
-        None
-    }
-
-    pub fn list() -> Vec<Listed> {
-        vec![Listed {
-            name: "wgpu".into(),
-            hardware: "-".into(),
-            status: Status::Unusable(NOT_BUILT.into()),
-        }]
-    }
-
-    pub fn open(name: &str, _: &str, _: Option<usize>) -> Result<Device, DeviceError> {
-        Err(DeviceError::new(name, NOT_BUILT))
-    }
-
-    pub fn describe(_: &Device) -> String {
-        "cpu".into()
-    }
+#[cfg(not(feature = "gpu"))]
+fn runtime_of(_: &Device) -> Option<&'static str> {
+    None
 }

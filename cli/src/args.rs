@@ -86,9 +86,13 @@ pub struct ExplainArgs {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 
-    /// Where to compute: auto, cpu, wgpu or wgpu:N (see `mollify devices`)
+    /// Where to compute: auto, cpu, wgpu or wgpu:N, and more (see `mollify devices`)
     #[arg(long, default_value = "auto")]
     pub device: String,
+
+    /// Run every operation of the model as a kernel of its own on a GPU
+    #[arg(long)]
+    pub no_fusion: bool,
 
     /// Samples per batch [default: as many as the memory holds]
     #[arg(long, value_name = "N")]

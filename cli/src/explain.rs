@@ -67,6 +67,9 @@ impl<'a> Job<'a> {
         let memory = args.memory.as_deref().map(settings::bytes).transpose()?;
         let labels = Labels::load(args.labels.as_deref(), args.model.is_none())?;
         let targets = Targets::parse(&args.target, &labels)?;
+        if args.no_fusion {
+            mollify::disable_fusion()?;
+        }
         let device = mollify::device(&args.device)?;
         let (model, model_file) = load(args, &device)?;
         labels.check(model.classes())?;
@@ -95,7 +98,11 @@ impl<'a> Job<'a> {
             labels,
             model,
             model_file,
-            device: mollify_backends::describe(&device),
+            device: if args.no_fusion {
+                format!("{}, without fusion", mollify_backends::describe(&device))
+            } else {
+                mollify_backends::describe(&device)
+            },
             preprocess,
             domain,
             memory,
@@ -255,9 +262,21 @@ fn record(
         samples: map.samples,
         left_out: map.left_out,
         batch: map.batch,
+        notes: notes(map),
         relative_standard_error: map.relative_standard_error(),
         completeness_gap: None,
     }
+}
+
+/// What a reader of the manifest should know besides the figures.
+fn notes(map: &Attribution) -> Vec<String> {
+    let halved = map.refused_batch.map(|asked| {
+        format!(
+            "the device had no memory for batches of {asked}; they were halved to {}",
+            map.batch
+        )
+    });
+    halved.into_iter().collect()
 }
 
 fn headline(source: &Source, target: &manifest::Target) -> String {
@@ -276,8 +295,9 @@ fn summary(method: &str, map: &Attribution, written: &[PathBuf]) -> String {
         0 => String::new(),
         count => format!(", {count} samples left out (not finite)"),
     };
+    let notes: String = notes(map).iter().map(|note| format!("\n              {note}")).collect();
     format!(
-        "  {method:<11} {} gradients in {:.2} s{error}{left_out}\n              {}",
+        "  {method:<11} {} gradients in {:.2} s{error}{left_out}{notes}\n              {}",
         map.gradients,
         map.seconds,
         files.join("\n              ")

@@ -72,6 +72,7 @@ pub struct Method {
     pub samples: u64,
     pub left_out: u64,
     pub batch: usize,
+    pub notes: Vec<String>,
     pub relative_standard_error: Option<f64>,
     pub completeness_gap: Option<f64>,
 }

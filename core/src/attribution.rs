@@ -20,6 +20,9 @@ pub struct Attribution {
     pub left_out: u64,
     /// Samples per batch.
     pub batch: usize,
+    /// Samples per batch at first, where the device had no memory for as many and the batch was
+    /// halved.
+    pub refused_batch: Option<usize>,
     /// Seconds from the first sample to the finished map.
     pub seconds: f64,
 }

@@ -83,21 +83,21 @@ impl<'a> Explainer<'a> {
         plan.check()?;
         let class = self.predict(input)?.class(target)?;
         let start = Instant::now();
-        let node = self.row(input)?;
         let total = plan.gradients();
-        let batch = self.batch_size(total);
-        let mut estimator = Estimator::new(input.values().len(), self.model.device());
-        let mut first = 0;
-        while first < total {
-            let rows = batch.min((total - first) as usize);
-            let points = points(plan, &node, input, first, rows);
-            estimator = estimator.update(self.gradients(plan.output, points, class)?);
-            first += rows as u64;
-            if let Some(progress) = self.progress {
-                progress(first, total);
+        let first_batch = self.batch_size(total);
+        let mut batch = first_batch;
+        let estimate = loop {
+            match self.estimate(plan, input, class, batch) {
+                Err(error) if is_out_of_memory(&error) && batch > 1 => {
+                    self.model.device().memory_cleanup();
+                    batch = batch.div_ceil(2);
+                }
+                Err(Error::Model(error)) if error.is_out_of_memory() => {
+                    return Err(Error::OutOfMemory(error.to_string()));
+                }
+                result => break result?,
             }
-        }
-        let estimate = Estimate::read(estimator)?;
+        };
         if estimate.samples == 0 {
             return Err(Error::NoFiniteGradient { samples: total });
         }
@@ -111,8 +111,36 @@ impl<'a> Explainer<'a> {
             samples: estimate.samples,
             left_out: total - estimate.samples,
             batch,
+            refused_batch: (batch < first_batch).then_some(first_batch),
             seconds: start.elapsed().as_secs_f64(),
         })
+    }
+
+    /// The estimate from all of a plan's samples, `batch` of them at a time.
+    fn estimate(
+        &self,
+        plan: &Plan,
+        input: &Input,
+        class: usize,
+        batch: usize,
+    ) -> Result<Estimate, Error> {
+        let (node, total) = (self.row(input)?, plan.gradients());
+        let mut estimator = Estimator::new(input.values().len(), self.model.device());
+        let mut first = 0;
+        while first < total {
+            let rows = batch.min((total - first) as usize);
+            let points = points(plan, &node, input, first, rows);
+            estimator = estimator.update(self.gradients(plan.output, points, class)?);
+            if first == 0 && total > batch as u64 {
+                // Batches are alike: what the device refuses, it refuses with the first.
+                read(estimator.count())?;
+            }
+            first += rows as u64;
+            if let Some(progress) = self.progress {
+                progress(first, total);
+            }
+        }
+        Estimate::read(estimator)
     }
 
     /// The clean input as a batch of one row on the model's device.
@@ -210,6 +238,87 @@ impl Estimate {
 
 /// The values of a tensor, once the device has computed them.
 fn read(tensor: Tensor<2>) -> Result<Vec<f32>, Error> {
-    let data = tensor.try_into_data().map_err(|error| Error::Execution(error.to_string()))?;
+    let data = tensor.try_into_data().map_err(|error| device_error(error.to_string()))?;
     data.convert::<f32>().try_into_vec().map_err(|error| Error::Execution(format!("{error:?}")))
+}
+
+/// The error of a device that says `message`.
+fn device_error(message: String) -> Error {
+    match message.lines().find(|line| says_out_of_memory(line)) {
+        Some(line) => Error::OutOfMemory(line.trim().to_owned()),
+        None => Error::Execution(message),
+    }
+}
+
+/// Whether a line of a device's message speaks of a failed allocation. The message is all that
+/// burn hands on of what its runtimes say (`IoError` and `LaunchError` of CubeCL).
+fn says_out_of_memory(line: &str) -> bool {
+    ["can't allocate", "out of device memory", "out-of-memory", "out of memory"]
+        .iter()
+        .any(|words| line.to_lowercase().contains(words))
+}
+
+/// Whether a smaller batch may mend the error.
+fn is_out_of_memory(error: &Error) -> bool {
+    match error {
+        Error::OutOfMemory(_) => true,
+        Error::Model(error) => error.is_out_of_memory(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Domain, ModelError};
+    use burn::tensor::Device;
+
+    /// `sum x^2`, on a device that has memory for batches of up to `rows`.
+    struct Small {
+        device: Device,
+        rows: usize,
+    }
+
+    impl Model for Small {
+        fn input_shape(&self) -> &[usize] {
+            &[3]
+        }
+
+        fn device(&self) -> &Device {
+            &self.device
+        }
+
+        fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError> {
+            if batch.dims()[0] > self.rows {
+                return Err(ModelError::out_of_memory("no room"));
+            }
+            Ok(batch.powi_scalar(2))
+        }
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_halved() {
+        let input = Input::new(vec![0.1, 0.5, 0.7], &[3], Domain::uniform(0.0, 1.0));
+        let input = input.expect("an input");
+        let explain = |rows| {
+            let model = Small { device: Device::flex(), rows };
+            let plan = Plan::adaptgrad().samples(100);
+            Explainer::new(&model).batch(Some(64)).explain(&plan, &input, Target::Index(1))
+        };
+        let (whole, halved) = (explain(64).expect("a map"), explain(10).expect("a map"));
+        assert_eq!((whole.batch, whole.refused_batch), (64, None));
+        assert_eq!((halved.batch, halved.refused_batch), (8, Some(64)));
+        for (whole, halved) in whole.values.iter().zip(&halved.values) {
+            assert!((whole - halved).abs() < 1e-6);
+        }
+        let message = explain(0).expect_err("no room for one").to_string();
+        assert!(message.contains("no room"), "{message}");
+    }
+
+    #[test]
+    fn failed_allocations_are_told_from_other_failures() {
+        let allocation = "An IO error happened\nCaused by:\n  can't allocate buffer of size: 99\n";
+        assert!(is_out_of_memory(&device_error(allocation.into())));
+        assert!(!is_out_of_memory(&device_error("the kernel does not compile".into())));
+    }
 }

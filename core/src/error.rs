@@ -83,6 +83,9 @@ pub enum Error {
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] mollify_backends::DeviceError),
+    /// The device has no memory for what a batch of one sample takes.
+    #[error("the device has no memory for a single sample: {0}; free some, or use another device")]
+    OutOfMemory(String),
     /// The device failed while it ran.
     #[error("the device failed: {0}")]
     Execution(String),

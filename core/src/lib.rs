@@ -49,7 +49,7 @@ pub use error::Error;
 pub use input::{Domain, Input};
 pub use method::{METHODS, Method, Settings};
 pub use model::{Model, ModelError, ModuleModel};
-pub use mollify_backends::{DeviceError, device, devices};
+pub use mollify_backends::{DeviceError, describe, device, devices, disable_fusion};
 pub use mollify_kernels::{Boundary, Mollifier};
 pub use plan::{AdaptiveRule, Output, Plan, Readout, Sampler, WidthRule};
 pub use target::{Prediction, Target};

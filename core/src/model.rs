@@ -38,12 +38,23 @@ pub trait Model: Send + Sync {
 #[error("{message}")]
 pub struct ModelError {
     message: String,
+    out_of_memory: bool,
 }
 
 impl ModelError {
     /// An error that says `message`.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self { message: message.into(), out_of_memory: false }
+    }
+
+    /// An error that a smaller batch may mend, for want of memory.
+    pub fn out_of_memory(message: impl Into<String>) -> Self {
+        Self { message: message.into(), out_of_memory: true }
+    }
+
+    /// Whether a smaller batch may mend it.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.out_of_memory
     }
 }
 

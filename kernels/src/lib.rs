@@ -19,6 +19,8 @@ pub mod mollifier;
 pub mod noise;
 pub mod parameter;
 pub mod philox;
+#[cfg(feature = "ptx")]
+pub mod ptx;
 mod quantile;
 
 pub use mollifier::Mollifier;

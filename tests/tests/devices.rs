@@ -134,7 +134,7 @@ fn complaint(folder: &Path, device: &Device) -> Option<String> {
     let input = Input::new(rows.values[..features].to_vec(), &rows.shape[1..], domain);
     let input = input.expect("an input");
     let map = |model: &OnnxModel| {
-        let plan = Plan::adaptgrad().samples(4);
+        let plan = Plan::adaptgrad();
         Explainer::new(model).explain(&plan, &input, Target::Index(0)).expect("a map").values
     };
     let map_error = relative_l2(&map(&model), &map(&load(&Device::flex())));

@@ -96,6 +96,13 @@ fn sigmoid_unit(x: T, alpha: f64) -> T {
     Dispatch::float_mul(x.clone(), Dispatch::sigmoid(scale(x, alpha)))
 }
 
+/// `x / 2 (1 + erf(x / sqrt(2)))`. burn's own is differentiated on GPUs as if it were the tanh
+/// approximation.
+fn gelu_exact(x: T) -> T {
+    let erf = Dispatch::float_erf(scale(x.clone(), std::f64::consts::FRAC_1_SQRT_2));
+    Dispatch::float_mul(scale(x, 0.5), shift(erf, 1.0))
+}
+
 /// The tanh approximation `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
 fn gelu_tanh(x: T) -> T {
     let cube = Dispatch::float_mul(Dispatch::float_mul(x.clone(), x.clone()), x.clone());
@@ -163,7 +170,7 @@ fn swish(node: &Node, _: &Context) -> Outcome<Run> {
 
 fn gelu(node: &Node, _: &Context) -> Outcome<Run> {
     match expect_node!(node, Gelu).config.approximate {
-        GeluApproximate::Exact => pointwise(Dispatch::gelu),
+        GeluApproximate::Exact => pointwise(gelu_exact),
         GeluApproximate::Tanh => pointwise(gelu_tanh),
     }
 }

@@ -12,7 +12,7 @@ const THREADS: u32 = 256;
 /// Marks each row that holds a value which is not finite. Threads that see one write the same
 /// number, so their order does not matter.
 #[cube(launch)]
-fn mark_kernel(rows: &[f32], bad: &mut [f32], features: u32) {
+pub fn mark_kernel(rows: &[f32], bad: &mut [f32], features: u32) {
     let e = ABSOLUTE_POS_X;
     if e >= features {
         terminate!();
@@ -27,7 +27,7 @@ fn mark_kernel(rows: &[f32], bad: &mut [f32], features: u32) {
 
 /// Thread `e` takes element `e` of every row that is not marked.
 #[cube(launch)]
-fn update_kernel(
+pub fn update_kernel(
     state: &[f32],
     rows: &[f32],
     bad: &[f32],

@@ -13,7 +13,7 @@
 
 mod cpu;
 #[cfg(feature = "cubecl")]
-mod device;
+pub(crate) mod device;
 mod op;
 pub mod reference;
 

@@ -37,6 +37,11 @@ impl Estimator {
         }
     }
 
+    /// The number of samples taken in, `[1, 1]`.
+    pub fn count(&self) -> Tensor<2> {
+        self.state.clone().slice([2..3, 0..1])
+    }
+
     /// The state `[3, features]`: mean, sum of squared deviations and count per element.
     pub fn into_state(self) -> Tensor<2> {
         self.state

@@ -69,22 +69,31 @@ pub fn noise_kernel<F: Float>(
     let mut x = Array::<f32>::new(4usize);
     let mut sigma = Array::<f32>::new(4usize);
     if variant.single {
-        load(nodes, bounds, job, block, quarter, 0u32, &mut x, &mut sigma, variant);
+        #[unroll]
+        for word in 0..4u32 {
+            let e = block + word * quarter;
+            if e < job.features {
+                x[word as usize] = nodes[e as usize];
+                sigma[word as usize] = sigma_at(x[word as usize], e, bounds, job, variant.rule);
+            }
+        }
     }
     for row in start..end {
         let flat = job.node + row;
         let node = flat % job.nodes;
         let sample = job.sample + flat / job.nodes;
-        if comptime!(!variant.single) {
-            load(nodes, bounds, job, block, quarter, node, &mut x, &mut sigma, variant);
-        }
         let words = philox_words(block, sample, job.base + node, job.stream, job.key0, job.key1);
         #[unroll]
         for word in 0..4u32 {
             let e = block + word * quarter;
             if e < job.features {
                 let draw = draw(words[word as usize], variant.mollifier);
-                let mut value = x[word as usize] + sigma[word as usize] * draw;
+                let mut value = if variant.single {
+                    x[word as usize] + sigma[word as usize] * draw
+                } else {
+                    let at = nodes[(node * job.features + e) as usize];
+                    at + sigma_at(at, e, bounds, job, variant.rule) * draw
+                };
                 if variant.clipped {
                     let channel = (e / job.inner) % job.channels;
                     let lower = bounds[channel as usize];
@@ -124,32 +133,13 @@ fn counter() -> u32 {
     (CUBE_POS_Z * CUBE_COUNT_X + CUBE_POS_X) * THREADS + UNIT_POS_X
 }
 
-/// The values of a counter's four elements at `node`, and their widths.
+/// The width at element `e`, whose value is `x`.
 #[cube]
-#[allow(clippy::too_many_arguments)]
-fn load(
-    nodes: &[f32],
-    bounds: &[f32],
-    job: &Job,
-    block: u32,
-    quarter: u32,
-    node: u32,
-    x: &mut Array<f32>,
-    sigma: &mut Array<f32>,
-    #[comptime] variant: Variant,
-) {
-    #[unroll]
-    for word in 0..4u32 {
-        let e = block + word * quarter;
-        if e < job.features {
-            let value = nodes[(node * job.features + e) as usize];
-            x[word as usize] = value;
-            let channel = (e / job.inner) % job.channels;
-            let lower = bounds[channel as usize];
-            let upper = bounds[(job.channels + channel) as usize];
-            sigma[word as usize] = width(value, lower, upper, job.factor, variant.rule);
-        }
-    }
+fn sigma_at(x: f32, e: u32, bounds: &[f32], job: &Job, #[comptime] rule: Rule) -> f32 {
+    let channel = (e / job.inner) % job.channels;
+    let lower = bounds[channel as usize];
+    let upper = bounds[(job.channels + channel) as usize];
+    width(x, lower, upper, job.factor, rule)
 }
 
 #[cube]
@@ -208,16 +198,33 @@ fn draw(word: u32, #[comptime] mollifier: Mollifier) -> f32 {
     let magnitude = match mollifier {
         Mollifier::Gaussian => normal(p, x),
         Mollifier::Poisson => cauchy(p, x),
-        Mollifier::Hyperbolic => 0.5f32 * f32::ln((1.0f32 - p) / p),
-        Mollifier::Sigmoid => f32::ln((1.0f32 - p) / p),
+        Mollifier::Hyperbolic => 0.5f32 * ln((1.0f32 - p) / p),
+        Mollifier::Sigmoid => ln((1.0f32 - p) / p),
         Mollifier::Rect => x,
     };
     if word >= 0x8000_0000u32 { -magnitude } else { magnitude }
 }
 
+/// The natural logarithm of `v` in `[2^-32, 2^33]`, as [`crate::quantile`] takes it: the devices'
+/// own differ, and CUDA's takes a library of the CUDA toolkit.
+#[cube]
+fn ln(v: f32) -> f32 {
+    // The exponent, 64 added, of `v` over the root of 1/2, and what remains in [0.7, 1.4].
+    let bits = u32::reinterpret(v) + 0x2000_0000u32;
+    let biased = (bits - 0x3F35_04F3u32) >> 23u32;
+    let mantissa = f32::reinterpret(bits - (biased << 23u32));
+    let s = (mantissa - 1.0f32) / (mantissa + 1.0f32);
+    let q = s * s;
+    let series = 1.0f32
+        + q * (comptime!(1.0f32 / 3.0)
+            + q * (comptime!(1.0f32 / 5.0)
+                + q * (comptime!(1.0f32 / 7.0) + q * comptime!(1.0f32 / 9.0))));
+    (f32::cast_from(biased) - 64.0f32) * comptime!(std::f32::consts::LN_2) + 2.0f32 * s * series
+}
+
 #[cube]
 fn normal(p: f32, x: f32) -> f32 {
-    let w = -f32::ln(4.0f32 * p * (1.0f32 - p));
+    let w = -ln(4.0f32 * p * (1.0f32 - p));
     let mut ratio = 0.0f32;
     if w < comptime!(quantile::TAIL_STARTS as f32) {
         let t = w * (1.0f32 / 3.0f32) - 1.0f32;

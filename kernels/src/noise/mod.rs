@@ -18,7 +18,7 @@ mod cpu;
 #[cfg(feature = "cubecl")]
 mod device;
 #[cfg(feature = "cubecl")]
-mod kernel;
+pub(crate) mod kernel;
 mod op;
 pub mod reference;
 

@@ -2,7 +2,9 @@
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{DType, Element, FloatDType, Int, Shape, Tensor, TensorData, bf16, f16};
+#[cfg(feature = "fusion")]
+use burn::tensor::{DType, Shape};
+use burn::tensor::{Element, FloatDType, Int, Tensor, TensorData, bf16, f16};
 
 use super::{Address, Domain, Noise, cpu};
 

@@ -1,0 +1,175 @@
+//! The kernels' assembly for NVIDIA's GPUs, made without a GPU: for checking that it assembles and
+//! what it takes up. Not a part of the library.
+
+use std::sync::Arc;
+
+use burn::tensor::{bf16, f16};
+use cubecl::ir::features::Features;
+use cubecl::ir::nvidia::SmArch;
+use cubecl::ir::{AddressType, DeviceIdentity, HardwareProperties, MemoryDeviceProperties};
+use cubecl::prelude::*;
+use cubecl::{Compiler, CubeKernel};
+use cubecl_llvm::nvptx::ptx_version::PtxVersion;
+use cubecl_llvm::{LlvmTarget, PlironArtifact, PlironCompiler, PlironOptions};
+
+use crate::estimator::device::{mark_kernel, update_kernel};
+use crate::mollifier::Mollifier;
+use crate::noise::kernel::{Job, JobLaunch, Rule, Variant, noise_kernel, words_kernel};
+
+/// Threads of a cube of any kernel.
+const THREADS: u32 = 256;
+/// The version of the driver, CUDA 12.8's, that the assembly is for.
+const DRIVER: i32 = 12_080;
+
+/// The kernels by name in PTX, in every variant, for GPUs of compute capability `architecture`
+/// (80 for 8.0).
+///
+/// # Panics
+///
+/// When a kernel does not compile.
+pub fn kernels(architecture: u32) -> Vec<(String, String)> {
+    let noises = variants().into_iter().flat_map(|variant| {
+        let name = format!(
+            "noise-{}-{:?}{}{}",
+            variant.mollifier.name(),
+            variant.rule,
+            if variant.clipped { "-clipped" } else { "" },
+            if variant.single { "" } else { "-path" }
+        );
+        let single = noise_kernel::NoiseKernel::<f32>::new(
+            settings(),
+            properties(),
+            target(),
+            buffer(),
+            buffer(),
+            buffer(),
+            job(),
+            variant,
+        );
+        let half = noise_kernel::NoiseKernel::<f16>::new(
+            settings(),
+            properties(),
+            target(),
+            buffer(),
+            buffer(),
+            buffer(),
+            job(),
+            variant,
+        );
+        let brain = noise_kernel::NoiseKernel::<bf16>::new(
+            settings(),
+            properties(),
+            target(),
+            buffer(),
+            buffer(),
+            buffer(),
+            job(),
+            variant,
+        );
+        [
+            (format!("{name}-f32"), ptx(&single, architecture)),
+            (format!("{name}-f16"), ptx(&half, architecture)),
+            (format!("{name}-bf16"), ptx(&brain, architecture)),
+        ]
+    });
+    let words = words_kernel::WordsKernel::new(settings(), properties(), target(), buffer(), job());
+    let mark =
+        mark_kernel::MarkKernel::new(settings(), properties(), target(), buffer(), buffer(), ());
+    let update = update_kernel::UpdateKernel::new(
+        settings(),
+        properties(),
+        target(),
+        buffer(),
+        buffer(),
+        buffer(),
+        buffer(),
+        (),
+        (),
+    );
+    noises
+        .chain([
+            ("words".to_owned(), ptx(&words, architecture)),
+            ("estimator-mark".to_owned(), ptx(&mark, architecture)),
+            ("estimator-update".to_owned(), ptx(&update, architecture)),
+        ])
+        .collect()
+}
+
+fn variants() -> Vec<Variant> {
+    let rules = [Rule::Absolute, Rule::Relative, Rule::Adaptive, Rule::Proportional];
+    let mut all = Vec::new();
+    for (mollifier, _) in Mollifier::ALL {
+        for rule in rules {
+            for (clipped, single) in [(false, false), (false, true), (true, false), (true, true)] {
+                all.push(Variant { mollifier, rule, clipped, single });
+            }
+        }
+    }
+    all
+}
+
+fn settings() -> KernelSettings {
+    KernelSettings::new(*CubeDim::new_1d(THREADS), ExecutionMode::Checked, AddressType::U32)
+}
+
+fn target() -> Arc<TargetProperties> {
+    Arc::new(TargetProperties::default())
+}
+
+fn buffer() -> BufferCompilationArg {
+    BufferCompilationArg { inplace: None }
+}
+
+/// The kernel's scalars, as a launch registers them.
+fn job() -> <Job as LaunchArg>::CompilationArg {
+    let mut launcher = KernelLauncher::new(settings());
+    let scalars = JobLaunch::new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0);
+    let job = <Job as LaunchArg>::register(scalars, &mut launcher);
+    launcher.discard();
+    job
+}
+
+/// What a launch knows of the hardware.
+fn properties() -> Arc<DeviceProperties> {
+    let hardware = HardwareProperties {
+        load_width: 128,
+        vector_register_count: None,
+        plane_size_min: 32,
+        plane_size_max: 32,
+        max_bindings: 32,
+        max_shared_memory_size: 48 << 10,
+        max_cube_count: (i32::MAX as u32, 65_535, 65_535),
+        max_units_per_cube: 1024,
+        max_cube_dim: (1024, 1024, 64),
+        num_streaming_multiprocessors: None,
+        num_tensor_cores: None,
+        min_tensor_cores_dim: None,
+        num_cpu_cores: None,
+        last_level_cache_size: None,
+        max_vector_size: VectorSize::MAX,
+        cube_mma_reserved_shared_memory: 0,
+    };
+    Arc::new(DeviceProperties::new(
+        Features::default(),
+        MemoryDeviceProperties::new(u64::MAX, 256),
+        hardware,
+        cubecl::profile::TimingMethod::Device,
+        DeviceIdentity { name: "none".into(), fingerprint: "none".into(), physical: None },
+    ))
+}
+
+fn ptx(kernel: &impl CubeKernel, architecture: u32) -> String {
+    let mut compiler = PlironCompiler { target: LlvmTarget::Nvptx };
+    let options = PlironOptions {
+        sm_arch: Some(SmArch::new(architecture, false)),
+        ptx_version: PtxVersion::for_driver(DRIVER),
+        ..Default::default()
+    };
+    match compiler.compile(kernel.define(), &options) {
+        Ok(PlironArtifact::NvptxCode(module)) => {
+            module.ptx.iter().take_while(|&&c| c != 0).map(|&c| c as u8 as char).collect()
+        }
+        Ok(_) => unreachable!("the compiler's target is PTX"),
+        Err(error) => panic!("a kernel does not compile: {error}"),
+    }
+}

@@ -1,0 +1,241 @@
+//! The noise and estimator kernels against a plain copy of the same bytes and against the same
+//! made of burn's own operations, on every device found, and their share of a ResNet-50's gradient.
+//!
+//! ```text
+//! cargo bench --bench noise [-- DEVICE...]
+//! ```
+//!
+//! What is compared alternates within one run; medians are printed.
+
+use std::time::Instant;
+
+use burn::tensor::activation::relu;
+use burn::tensor::module::{conv2d, linear, max_pool2d};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
+use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+use mollify_kernels::estimator::Estimator;
+use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
+
+const FEATURES: usize = 3 * 224 * 224;
+const ROWS: usize = 64;
+const ROUNDS: usize = 15;
+const BYTES: f64 = (ROWS * FEATURES * 4) as f64;
+
+fn main() {
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let devices: Vec<(String, Device)> = if named.is_empty() {
+        let gpus = mollify_tests::gpus().into_iter().map(|(name, device)| (name.into(), device));
+        std::iter::once(("cpu".to_owned(), Device::flex())).chain(gpus).collect()
+    } else {
+        let open = |name: String| {
+            let device = mollify::device(&name).unwrap_or_else(|error| panic!("{error}"));
+            (name, device)
+        };
+        named.into_iter().map(open).collect()
+    };
+    for (name, device) in &devices {
+        println!("{name}: {ROWS} rows of {FEATURES} elements, medians of {ROUNDS}");
+        noises(device);
+        estimators(device);
+        share(device);
+    }
+}
+
+/// Median seconds of each function, called in turn, with the device's work waited for.
+fn seconds<const N: usize>(device: &Device, calls: [&dyn Fn(); N]) -> [f64; N] {
+    let mut times: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    // The first round compiles kernels and warms the memory pools; it does not count.
+    for round in 0..=ROUNDS {
+        for (call, times) in calls.iter().zip(&mut times) {
+            device.sync().expect("the device");
+            let start = Instant::now();
+            call();
+            device.sync().expect("the device");
+            if round > 0 {
+                times.push(start.elapsed().as_secs_f64());
+            }
+        }
+    }
+    times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    })
+}
+
+fn address() -> Address {
+    Address { seed: 0, stream: 0, node: 0, first: 0, rows: ROWS }
+}
+
+fn domain() -> noise::Domain {
+    noise::Domain { lower: vec![-2.0; 3], upper: vec![2.0; 3], inner: FEATURES / 3 }
+}
+
+fn node(device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = (0..FEATURES).map(|i| (i as f32 * 0.37).sin()).collect();
+    Tensor::from_data(TensorData::new(values, [1, FEATURES]), device)
+}
+
+fn noises(device: &Device) {
+    let node = node(device);
+    let batch = Tensor::<2>::zeros([ROWS, FEATURES], device);
+    let copy = || {
+        // Another tensor holds the batch, so that it cannot be written in place.
+        let copied = batch.clone().mul_scalar(1.0);
+        device.flush().expect("the device");
+        drop(copied);
+    };
+    let random = || {
+        let shape = [ROWS, FEATURES];
+        Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device)
+    };
+    let kind = |width, boundary| Noise { mollifier: Mollifier::Gaussian, width, boundary };
+    let factor = Mollifier::Gaussian.width_factor(0.975) as f32;
+    let adaptive = kind(Width::Adaptive(factor), Boundary::Free);
+    let clipped = kind(Width::Relative(0.2), Boundary::Clipped);
+    let composed_adaptive = || {
+        let reach = (node.clone() + 2.0).min_pair(-node.clone() + 2.0).clamp_min(0.0);
+        drop(random() * (reach * factor) + node.clone());
+    };
+    let composed_clipped = || drop((random() * 0.8 + node.clone()).clamp(-2.0, 2.0));
+    let fused = |dtype, noise: &Noise| {
+        drop(noise::noise_in(dtype, node.clone(), noise, &domain(), &address()));
+    };
+    let composed: [(&str, Noise, &dyn Fn()); 2] =
+        [("AdaptGrad's", adaptive, &composed_adaptive), ("ClipGrad's", clipped, &composed_clipped)];
+    for (name, kind, composed) in composed {
+        let fused = || fused(FloatDType::F32, &kind);
+        let [fused, copy, composed] = seconds(device, [&fused, &copy, composed]);
+        println!(
+            "  {name} noise: {:.2} GB/s written, {:.2} of a copy's rate, {:.1} times burn's operations'",
+            BYTES / fused / 1e9,
+            copy / fused,
+            composed / fused
+        );
+    }
+    for dtype in [FloatDType::F16, FloatDType::BF16] {
+        if device.supports_dtype(dtype) {
+            let half = || fused(dtype, &adaptive);
+            let single = || fused(FloatDType::F32, &adaptive);
+            let [half, single] = seconds(device, [&half, &single]);
+            println!("  in {dtype:?}: {:.2} of float32's time", half / single);
+        }
+    }
+}
+
+fn estimators(device: &Device) {
+    let batch = noise::noise(
+        node(device),
+        &Noise {
+            mollifier: Mollifier::Gaussian,
+            width: Width::Relative(0.2),
+            boundary: Boundary::Free,
+        },
+        &domain(),
+        &address(),
+    );
+    let empty = Estimator::new(FEATURES, device);
+    let ours = || drop(empty.clone().update(batch.clone()));
+    let burns = || {
+        drop((batch.clone().mean_dim(0), batch.clone().var(0)));
+        device.flush().expect("the device");
+    };
+    let [ours, burns] = seconds(device, [&ours, &burns]);
+    println!(
+        "  estimator: {:.2} GB/s read, {:.1} times as fast as burn's mean and variance",
+        BYTES / ours / 1e9,
+        burns / ours
+    );
+}
+
+/// Noise and estimator beside the gradients of a ResNet-50 at 10 samples.
+fn share(device: &Device) {
+    if mollify::describe(device).contains("llvmpipe") {
+        println!("  (no ResNet-50 on a software device)");
+        return;
+    }
+    let model = resnet50(device);
+    let values = (0..FEATURES).map(|i| (i as f32 * 0.37).sin()).collect();
+    let input = Input::new(values, &[3, 224, 224], Domain::uniform(-2.0, 2.0)).expect("an input");
+    let samples = 10;
+    let plan = Plan::adaptgrad().samples(samples as u32);
+    let explainer = Explainer::new(&model).batch(Some(samples));
+    let node = node(device);
+    let factor = Mollifier::Gaussian.width_factor(0.975) as f32;
+    let kind = Noise {
+        mollifier: Mollifier::Gaussian,
+        width: Width::Adaptive(factor),
+        boundary: Boundary::Free,
+    };
+    let outside = || {
+        let address = Address { rows: samples, ..address() };
+        let rows = noise::noise(node.clone(), &kind, &domain(), &address);
+        drop(Estimator::new(FEATURES, device).update(rows).into_state().into_data());
+    };
+    let map = || drop(explainer.explain(&plan, &input, Target::Index(0)).expect("a map"));
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..5 {
+        let [outside, map] = once(device, [&outside, &map]);
+        times[0].push(outside);
+        times[1].push(map);
+    }
+    let [outside, map] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[2]
+    });
+    println!(
+        "  ResNet-50: {:.1} ms per gradient, of which noise and estimator {:.2} %",
+        1e3 * map / samples as f64,
+        100.0 * outside / map
+    );
+}
+
+fn once<const N: usize>(device: &Device, calls: [&dyn Fn(); N]) -> [f64; N] {
+    calls.map(|call| {
+        device.sync().expect("the device");
+        let start = Instant::now();
+        call();
+        device.sync().expect("the device");
+        start.elapsed().as_secs_f64()
+    })
+}
+
+/// A ResNet-50 (He et al. 2016) with its batch normalisation folded away and random weights.
+fn resnet50(device: &Device) -> ModuleModel<4> {
+    let weight = |output: usize, input: usize, size: usize| {
+        let spread = (2.0 / (input * size * size) as f64).sqrt() * 0.5;
+        Tensor::<4>::random([output, input, size, size], Distribution::Normal(0.0, spread), device)
+    };
+    let mut blocks = Vec::new();
+    let mut input = 64;
+    for (width, depth, first) in [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)] {
+        for i in 0..depth {
+            let stride = if i == 0 { first } else { 1 };
+            let shortcut = (i == 0).then(|| weight(4 * width, input, 1));
+            let main =
+                [weight(width, input, 1), weight(width, width, 3), weight(4 * width, width, 1)];
+            blocks.push((main, shortcut, stride));
+            input = 4 * width;
+        }
+    }
+    let stem = weight(64, 3, 7);
+    let head = Tensor::<2>::random([2048, 1000], Distribution::Normal(0.0, 0.02), device);
+    let conv = |x: Tensor<4>, weight: &Tensor<4>, stride: usize| {
+        let [channels, _, size, _] = weight.dims();
+        let bias = Tensor::<1>::zeros([channels], &weight.device());
+        let options = ConvOptions::new([stride; 2], [size / 2; 2], [1; 2], 1);
+        conv2d(x, weight.clone(), Some(bias), options)
+    };
+    ModuleModel::new(&[3, 224, 224], device, move |x: Tensor<4>| {
+        let mut x = relu(conv(x, &stem, 2));
+        x = max_pool2d(x, [3; 2], [2; 2], [1; 2], [1; 2], false);
+        for ([reduce, spatial, expand], shortcut, stride) in &blocks {
+            let main = relu(conv(x.clone(), reduce, 1));
+            let main = conv(relu(conv(main, spatial, *stride)), expand, 1);
+            let skip = shortcut.as_ref().map_or(x.clone(), |weight| conv(x, weight, *stride));
+            x = relu(main + skip);
+        }
+        let pooled = x.mean_dim(3).mean_dim(2).flatten::<2>(1, 3);
+        linear(pooled, head.clone(), None)
+    })
+}
