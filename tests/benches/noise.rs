@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use burn::tensor::activation::relu;
 use burn::tensor::module::{conv2d, linear, max_pool2d};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
 use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
 use mollify_kernels::estimator::Estimator;
@@ -228,7 +228,8 @@ fn resnet50(device: &Device) -> ModuleModel<4> {
     };
     ModuleModel::new(&[3, 224, 224], device, move |x: Tensor<4>| {
         let mut x = relu(conv(x, &stem, 2));
-        x = max_pool2d(x, [3; 2], [2; 2], [1; 2], [1; 2], false);
+        let pool = MaxPoolOptions { padding: [(1, 1); 2], ..MaxPoolOptions::new([3; 2]) };
+        x = max_pool2d(x, pool.with_stride([2; 2]));
         for ([reduce, spatial, expand], shortcut, stride) in &blocks {
             let main = relu(conv(x.clone(), reduce, 1));
             let main = conv(relu(conv(main, spatial, *stride)), expand, 1);

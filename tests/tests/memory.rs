@@ -1,0 +1,98 @@
+//! Memory does not grow with the samples of a map, nor with the number of maps.
+#![cfg(target_os = "linux")]
+
+use std::sync::Mutex;
+
+use burn::tensor::{Device, Tensor};
+use mollify::{Domain, Explainer, Input, Model, ModuleModel, Plan, Target};
+use mollify_onnx::OnnxModel;
+use mollify_tests::{data, gpus, relative_l2};
+
+/// One test at a time: what is measured is the whole process's.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const MIB: u64 = 1 << 20;
+
+/// A figure of the process, `VmRSS` (memory now) or `VmHWM` (the most so far), in bytes.
+fn process(figure: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with(figure)).expect("a known figure");
+    let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
+    kib.expect("a number of kB") << 10
+}
+
+fn load(name: &str, device: &Device) -> (OnnxModel, Input) {
+    let model =
+        OnnxModel::load(data("zoo").join(name).join("model.onnx"), device).expect("a model");
+    let shape = model.input_shape().to_vec();
+    let values = (0..shape.iter().product()).map(|i: usize| (i as f32 * 0.37).sin()).collect();
+    let input = Input::new(values, &shape, Domain::uniform(-2.0, 2.0)).expect("an input");
+    (model, input)
+}
+
+#[test]
+fn ten_thousand_samples_take_no_more_than_fifty() {
+    let _alone = ALONE.lock();
+    let (model, input) = load("lenet", &Device::flex());
+    let explain = |samples| {
+        let plan = Plan::adaptgrad().samples(samples);
+        let explainer = Explainer::new(&model).batch(Some(50));
+        explainer.explain(&plan, &input, Target::Predicted).expect("a map").samples
+    };
+    assert_eq!(explain(50), 50);
+    let fifty = process("VmHWM");
+    assert_eq!(explain(10_000), 10_000);
+    let growth = process("VmHWM") - fifty;
+    assert!(growth < 4 * MIB, "{} MiB more", growth / MIB);
+}
+
+/// `maps` maps, and what the process and the device hold after them.
+fn held_after(maps: usize, model: &OnnxModel, input: &Input) -> (u64, u64) {
+    let plan = Plan::adaptgrad().samples(4);
+    for _ in 0..maps {
+        Explainer::new(model).explain(&plan, input, Target::Predicted).expect("a map");
+    }
+    let device = model.device().memory_pool_usage().map_or(0, |usage| usage.bytes_reserved);
+    (process("VmRSS"), device)
+}
+
+fn check_a_thousand_maps(name: &str, device: &Device) {
+    let (model, input) = load("mlp", device);
+    let before = held_after(100, &model, &input);
+    let after = held_after(900, &model, &input);
+    println!("{name}: {before:?} bytes after 100 maps, {after:?} after 1000");
+    assert!(after.0 < before.0 + 8 * MIB, "{name}: the process grew from {before:?} to {after:?}");
+    assert!(after.1 <= before.1, "{name}: the device's pools grew from {before:?} to {after:?}");
+}
+
+#[test]
+fn a_thousand_maps_take_no_more_than_a_hundred() {
+    let _alone = ALONE.lock();
+    check_a_thousand_maps("cpu", &Device::flex());
+    for (name, device) in gpus() {
+        check_a_thousand_maps(name, &device);
+    }
+}
+
+/// A batch of 2 GiB, more than any adapter binds at once, is halved until it fits, and the map is
+/// the CPU's.
+#[test]
+fn a_batch_that_no_adapter_takes_is_halved() {
+    let _alone = ALONE.lock();
+    const FEATURES: usize = 1 << 20;
+    const BATCH: usize = 512;
+    let Some((_, device)) = gpus().into_iter().find(|(name, _)| *name == "wgpu") else { return };
+    let values = (0..FEATURES).map(|i| (i as f32 * 0.37).sin()).collect();
+    let input = Input::new(values, &[FEATURES], Domain::uniform(-2.0, 2.0)).expect("an input");
+    let explain = |device: &Device, batch| {
+        let model = ModuleModel::<2>::new(&[FEATURES], device, |x: Tensor<2>| x.powi_scalar(2));
+        let plan = Plan::adaptgrad().samples(BATCH as u32);
+        let explainer = Explainer::new(&model).batch(Some(batch));
+        explainer.explain(&plan, &input, Target::Index(7)).expect("a map")
+    };
+    let map = explain(&device, BATCH);
+    println!("batches of {} instead of {:?}", map.batch, map.refused_batch);
+    assert_eq!(map.refused_batch, Some(BATCH));
+    assert!(map.batch < BATCH);
+    assert!(relative_l2(&map.values, &explain(&Device::flex(), 16).values) < 1e-5);
+}
