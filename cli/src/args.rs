@@ -42,7 +42,8 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
-    /// Methods by name: gradient, smoothgrad, adaptgrad, clipgrad, gi, s-gi, a-gi
+    /// Methods by name: gradient, smoothgrad, adaptgrad, clipgrad; gi, ig-black, ig-white, ig-zero,
+    /// ig-mean, ig-blur, ig-file, each also with s-, a- or c- before it
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "adaptgrad")]
     pub method: Vec<String>,
 
@@ -73,6 +74,18 @@ pub struct ExplainArgs {
     /// AdaptGrad's width: paper (Eq. 12) or published-code
     #[arg(long, default_value = "paper")]
     pub width_rule: String,
+
+    /// Nodes along the path of Integrated Gradients
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub steps: u32,
+
+    /// Where the nodes lie: gauss-legendre, left, right, midpoint, trapezoid
+    #[arg(long, value_name = "RULE", default_value = "gauss-legendre")]
+    pub quadrature: String,
+
+    /// Where the path of ig-file starts: a .npy file of the model's input shape
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
 
     /// What is differentiated: logit or probability
     #[arg(long, default_value = "logit")]

@@ -20,8 +20,7 @@ use crate::{Fatal, NOTHING_DONE, SOME_FAILED, assets, files};
 /// Everything that is the same for all inputs.
 struct Job<'a> {
     args: &'a ExplainArgs,
-    methods: Vec<Method>,
-    settings: Settings,
+    plans: Vec<(String, Plan)>,
     targets: Targets,
     labels: Labels,
     model: OnnxModel,
@@ -58,9 +57,7 @@ impl<'a> Job<'a> {
     fn new(args: &'a ExplainArgs) -> Result<Self, Fatal> {
         let methods = settings::methods(args)?;
         let settings = settings::settings(args)?;
-        for method in &methods {
-            method.plan(&settings).check()?;
-        }
+        let plans = plans(&methods, &settings)?;
         if args.batch == Some(0) {
             return Err("batch is 0, but it must be at least 1".into());
         }
@@ -92,8 +89,7 @@ impl<'a> Job<'a> {
         let domain = settings::domain(args.domain.as_deref(), preprocess.as_ref())?;
         Ok(Self {
             args,
-            methods,
-            settings,
+            plans,
             targets,
             labels,
             model,
@@ -150,12 +146,11 @@ impl<'a> Job<'a> {
         let headline = headline(source, &target);
         let mut methods = Vec::new();
         let mut lines = Vec::new();
-        for method in &self.methods {
-            let plan = method.plan(&self.settings);
-            let map = self.map(method, &plan, &opened.input, class)?;
-            let written = write_map(folder, method.name, &map, opened)?;
-            lines.push(summary(method.name, &map, &written));
-            methods.push(record(method, &plan, &map, &written));
+        for (name, plan) in &self.plans {
+            let map = self.map(name, plan, &opened.input, class)?;
+            let written = write_map(folder, name, &map, opened)?;
+            lines.push(summary(name, &map, &written));
+            methods.push(record(name, plan, &map, &written));
         }
         let manifest = Manifest {
             schema_version: manifest::SCHEMA_VERSION,
@@ -182,12 +177,12 @@ impl<'a> Job<'a> {
 
     fn map(
         &self,
-        method: &Method,
+        name: &str,
         plan: &Plan,
         input: &Input,
         class: usize,
     ) -> Result<Attribution, String> {
-        let bar = progress_bar(method.name);
+        let bar = progress_bar(name);
         let show = |done: u64, total: u64| {
             bar.set_length(total);
             bar.set_position(done);
@@ -196,6 +191,16 @@ impl<'a> Job<'a> {
         bar.finish_and_clear();
         map.map_err(|error| error.to_string())
     }
+}
+
+/// The methods' plans with their names.
+fn plans(methods: &[Method], settings: &Settings) -> Result<Vec<(String, Plan)>, Fatal> {
+    let checked = |method: &Method| {
+        let plan = method.plan(settings)?;
+        plan.check()?;
+        Ok((method.name(), plan))
+    };
+    methods.iter().map(checked).collect()
 }
 
 /// The model, and how the manifest names it.
@@ -216,11 +221,11 @@ fn load(args: &ExplainArgs, device: &burn::tensor::Device) -> Result<(OnnxModel,
 }
 
 /// A bar on stderr; hidden where that is no terminal.
-fn progress_bar(method: &'static str) -> ProgressBar {
+fn progress_bar(method: &str) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} gradients, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style).with_message(method)
+    ProgressBar::new(0).with_style(style).with_message(method.to_owned())
 }
 
 /// Writes the raw map, its picture and, over a picture, the overlay.
@@ -246,17 +251,13 @@ fn write_map(
     contents.iter().map(|(name, bytes)| files::write(folder, name, bytes)).collect()
 }
 
-fn record(
-    method: &Method,
-    plan: &Plan,
-    map: &Attribution,
-    written: &[PathBuf],
-) -> manifest::Method {
-    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+fn record(name: &str, plan: &Plan, map: &Attribution, written: &[PathBuf]) -> manifest::Method {
+    let file_name =
+        |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
     manifest::Method {
-        name: method.name,
+        name: name.to_owned(),
         settings: settings::described(plan),
-        files: written.iter().filter_map(name).collect(),
+        files: written.iter().filter_map(file_name).collect(),
         seconds: map.seconds,
         gradients: map.gradients,
         samples: map.samples,
@@ -264,7 +265,7 @@ fn record(
         batch: map.batch,
         notes: notes(map),
         relative_standard_error: map.relative_standard_error(),
-        completeness_gap: None,
+        completeness_gap: map.completeness_gap,
     }
 }
 
@@ -288,16 +289,18 @@ fn headline(source: &Source, target: &manifest::Target) -> String {
 fn summary(method: &str, map: &Attribution, written: &[PathBuf]) -> String {
     let files: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     let error = match (map.gradients, map.relative_standard_error()) {
-        (2.., Some(error)) => format!(", relative standard error {error:.2}"),
+        (2.., Some(error)) if map.samples > 1 => format!(", relative standard error {error:.2}"),
         _ => String::new(),
     };
+    let gap =
+        map.completeness_gap.map_or(String::new(), |gap| format!(", completeness gap {gap:.2e}"));
     let left_out = match map.left_out {
         0 => String::new(),
         count => format!(", {count} samples left out (not finite)"),
     };
     let notes: String = notes(map).iter().map(|note| format!("\n              {note}")).collect();
     format!(
-        "  {method:<11} {} gradients in {:.2} s{error}{left_out}{notes}\n              {}",
+        "  {method:<11} {} gradients in {:.2} s{error}{gap}{left_out}{notes}\n              {}",
         map.gradients,
         map.seconds,
         files.join("\n              ")

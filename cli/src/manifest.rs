@@ -64,7 +64,7 @@ pub struct Target {
 
 #[derive(Serialize)]
 pub struct Method {
-    pub name: &'static str,
+    pub name: String,
     pub settings: serde_json::Value,
     pub files: Vec<String>,
     pub seconds: f64,

@@ -1,8 +1,11 @@
 //! The command line, checked: every value in its range before any work starts.
 
+use std::path::Path;
+
 use mollify::picture::{Preprocess, Resize};
 use mollify::{
-    AdaptiveRule, Domain, METHODS, Method, Mollifier, Output, Plan, Prediction, Settings, Target,
+    AdaptiveRule, Baseline, Domain, Method, Mollifier, Output, Plan, Prediction, Quadrature,
+    Settings, Target,
 };
 use serde_json::json;
 
@@ -16,11 +19,9 @@ pub fn methods(args: &ExplainArgs) -> Result<Vec<Method>, String> {
         .iter()
         .map(|name| {
             Method::named(name).ok_or_else(|| {
-                let names = METHODS.iter().map(|method| method.name);
-                format!(
-                    "there is no method {name:?}; near ones are {}",
-                    nearest(name, names).join(", ")
-                )
+                let names: Vec<String> = Method::all().iter().map(Method::name).collect();
+                let near = nearest(name, names.iter().map(String::as_str)).join(", ");
+                format!("there is no method {name:?}; near ones are {near}")
             })
         })
         .collect()
@@ -36,9 +37,21 @@ pub fn settings(args: &ExplainArgs) -> Result<Settings, String> {
         alpha: args.alpha,
         sigma: args.sigma,
         mollifier: one_of("--kernel", &args.kernel, &Mollifier::ALL)?,
+        steps: args.steps,
+        quadrature: one_of("--quadrature", &args.quadrature, &Quadrature::ALL)?,
+        baseline: args.baseline.as_deref().map(baseline).transpose()?,
         output: one_of("--output", &args.output, &outputs)?,
         seed: args.seed,
     })
+}
+
+/// The values of a baseline's file, an array of the model's input shape.
+fn baseline(path: &Path) -> Result<Vec<f32>, String> {
+    if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+        return Err(format!("--baseline {}: give a .npy file", path.display()));
+    }
+    let array = mollify::npy::read(path).map_err(|error| format!("--baseline: {error}"))?;
+    Ok(array.values)
 }
 
 fn one_of<T: Copy>(option: &str, given: &str, choices: &[(T, &str)]) -> Result<T, String> {
@@ -54,6 +67,15 @@ pub fn described(plan: &Plan) -> serde_json::Value {
         "readout": format!("{:?}", plan.readout),
         "output": format!("{:?}", plan.output).to_lowercase(),
     });
+    if let Some(path) = &plan.path {
+        let name = Quadrature::ALL.iter().find(|(rule, _)| *rule == path.quadrature);
+        settings["quadrature"] = json!(name.map(|(_, name)| name));
+        settings["steps"] = json!(path.steps);
+        settings["baseline"] = json!(match &path.baseline {
+            Baseline::Values(_) => "file".to_owned(),
+            named => format!("{named:?}").to_lowercase(),
+        });
+    }
     if let Some(sampler) = &plan.sampler {
         settings["kernel"] = json!(sampler.mollifier.name());
         settings["boundary"] = json!(format!("{:?}", sampler.boundary).to_lowercase());

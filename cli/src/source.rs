@@ -138,8 +138,10 @@ impl Source {
     ) -> Result<Opened, String> {
         let preprocess = preprocess.map_err(Clone::clone)?;
         let prepared = preprocess.apply(picture).map_err(|error| error.to_string())?;
-        let input =
-            Input::new(prepared.values, shape, domain.clone()).map_err(|e| e.to_string())?;
+        let (black, white) = preprocess.domain();
+        let input = Input::new(prepared.values, shape, domain.clone())
+            .and_then(|input| input.with_pixels(Domain::per_channel(black, white)))
+            .map_err(|error| error.to_string())?;
         Ok(Opened {
             file: File::new(self.name(), bytes),
             input,

@@ -14,7 +14,7 @@ pub struct Attribution {
     pub class: usize,
     /// Gradients computed.
     pub gradients: u64,
-    /// Samples kept in the mean.
+    /// Samples kept in the mean, each of all nodes where there is a path.
     pub samples: u64,
     /// Samples left out because their gradient was not finite.
     pub left_out: u64,
@@ -23,6 +23,9 @@ pub struct Attribution {
     /// Samples per batch at first, where the device had no memory for as many and the batch was
     /// halved.
     pub refused_batch: Option<usize>,
+    /// For a path from `b`, `|sum(map) - (F(x) - F(b))|`: what the quadrature, and the noise if
+    /// there is any, miss of the difference that the map should add up to.
+    pub completeness_gap: Option<f64>,
     /// Seconds from the first sample to the finished map.
     pub seconds: f64,
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use mollify_kernels::estimator::Estimator;
 use mollify_kernels::noise::{Address, noise};
 
@@ -61,7 +61,19 @@ impl<'a> Explainer<'a> {
     /// When the input's shape is not the model's, or the model fails or answers with a value that
     /// is not finite.
     pub fn predict(&self, input: &Input) -> Result<Prediction, Error> {
-        let logits = read(self.model.forward(self.row(input)?)?)?;
+        if input.shape() != self.model.input_shape() {
+            return Err(Error::Shape {
+                found: input.shape().to_vec(),
+                expected: self.model.input_shape().to_vec(),
+            });
+        }
+        self.predict_at(input.values())
+    }
+
+    /// The model's logits for a sample of these values.
+    fn predict_at(&self, values: &[f32]) -> Result<Prediction, Error> {
+        let data = TensorData::new(values.to_vec(), [1, values.len()]);
+        let logits = read(self.model.forward(Tensor::from_data(data, self.model.device()))?)?;
         match logits.iter().position(|logit| !logit.is_finite()) {
             Some(class) => Err(Error::NoFinitePrediction { class, value: logits[class] }),
             None => Ok(Prediction { logits }),
@@ -81,13 +93,14 @@ impl<'a> Explainer<'a> {
         target: Target,
     ) -> Result<Attribution, Error> {
         plan.check()?;
-        let class = self.predict(input)?.class(target)?;
+        let prediction = self.predict(input)?;
+        let class = prediction.class(target)?;
         let start = Instant::now();
-        let total = plan.gradients();
-        let first_batch = self.batch_size(total);
+        let way = Way::new(plan, input)?;
+        let first_batch = self.batch_size(plan.gradients());
         let mut batch = first_batch;
         let estimate = loop {
-            match self.estimate(plan, input, class, batch) {
+            match self.estimate(plan, &way, input, class, batch) {
                 Err(error) if is_out_of_memory(&error) && batch > 1 => {
                     self.model.device().memory_cleanup();
                     batch = batch.div_ceil(2);
@@ -99,41 +112,59 @@ impl<'a> Explainer<'a> {
             }
         };
         if estimate.samples == 0 {
-            return Err(Error::NoFiniteGradient { samples: total });
+            return Err(Error::NoFiniteGradient { samples: plan.draws() });
         }
-        let (values, standard_error) = estimate.read_out(plan.readout, input.values(), total);
+        let factors = way.factors(plan.readout, input);
+        let (values, standard_error) = estimate.read_out(&factors, plan.draws());
+        let seconds = start.elapsed().as_secs_f64();
+        let completeness_gap = match &way.baseline {
+            Some(baseline) => {
+                let difference = prediction.score(plan.output, class)
+                    - self.predict_at(baseline)?.score(plan.output, class);
+                let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+                Some((sum - difference).abs())
+            }
+            None => None,
+        };
         Ok(Attribution {
             values,
             standard_error,
             shape: input.shape().to_vec(),
             class,
-            gradients: total,
+            gradients: plan.gradients(),
             samples: estimate.samples,
-            left_out: total - estimate.samples,
+            left_out: plan.draws() - estimate.samples,
             batch,
             refused_batch: (batch < first_batch).then_some(first_batch),
-            seconds: start.elapsed().as_secs_f64(),
+            completeness_gap,
+            seconds,
         })
     }
 
-    /// The estimate from all of a plan's samples, `batch` of them at a time.
+    /// The estimate from all of a plan's samples, `batch` of their nodes at a time.
     fn estimate(
         &self,
         plan: &Plan,
+        way: &Way,
         input: &Input,
         class: usize,
         batch: usize,
     ) -> Result<Estimate, Error> {
-        let (node, total) = (self.row(input)?, plan.gradients());
-        let mut estimator = Estimator::new(input.values().len(), self.model.device());
+        let (device, total) = (self.model.device(), plan.gradients());
+        let features = input.values().len();
+        let nodes = way.nodes(device);
+        let mut sums = PathSums::new(&way.weights, device);
+        let mut estimator = Estimator::new(features, device);
         let mut first = 0;
         while first < total {
             let rows = batch.min((total - first) as usize);
-            let points = points(plan, &node, input, first, rows);
-            estimator = estimator.update(self.gradients(plan.output, points, class)?);
+            let points = points(plan, &nodes, input, first, rows);
+            if let Some(samples) = sums.take(self.gradients(plan.output, points, class)?) {
+                estimator = estimator.update(samples);
+            }
             if first == 0 && total > batch as u64 {
                 // Batches are alike: what the device refuses, it refuses with the first.
-                read(estimator.count())?;
+                read(sums.probe().unwrap_or_else(|| estimator.count()))?;
             }
             first += rows as u64;
             if let Some(progress) = self.progress {
@@ -141,18 +172,6 @@ impl<'a> Explainer<'a> {
             }
         }
         Estimate::read(estimator)
-    }
-
-    /// The clean input as a batch of one row on the model's device.
-    fn row(&self, input: &Input) -> Result<Tensor<2>, Error> {
-        if input.shape() != self.model.input_shape() {
-            return Err(Error::Shape {
-                found: input.shape().to_vec(),
-                expected: self.model.input_shape().to_vec(),
-            });
-        }
-        let data = TensorData::new(input.values().to_vec(), [1, input.values().len()]);
-        Ok(Tensor::from_data(data, self.model.device()))
     }
 
     /// Gradients `[n, features]` of the class's output at `points` `[n, features]`.
@@ -189,16 +208,119 @@ impl<'a> Explainer<'a> {
 /// Beyond this many samples a batch gains no speed on any device tried.
 const BEST_BATCH: usize = 64;
 
-/// Where the gradients of a batch are taken: noisy samples, or the clean row itself.
-fn points(plan: &Plan, node: &Tensor<2>, input: &Input, first: u64, rows: usize) -> Tensor<2> {
+/// Where a plan's gradients are taken before there is noise: the input itself, or the nodes of its
+/// path with their weights.
+struct Way {
+    rows: Vec<f32>,
+    features: usize,
+    weights: Vec<f64>,
+    baseline: Option<Vec<f32>>,
+}
+
+impl Way {
+    fn new(plan: &Plan, input: &Input) -> Result<Self, Error> {
+        let features = input.values().len();
+        let Some(path) = &plan.path else {
+            let (rows, weights) = (input.values().to_vec(), vec![1.0]);
+            return Ok(Self { rows, features, weights, baseline: None });
+        };
+        let baseline = path.baseline.values(input)?;
+        if let Some(index) = baseline.iter().position(|value| !value.is_finite()) {
+            return Err(Error::Baseline(format!("is not finite at value {index}")));
+        }
+        let (rows, weights) = path.nodes(input, &baseline);
+        Ok(Self { rows, features, weights, baseline: Some(baseline) })
+    }
+
+    /// The nodes `[nodes, features]` on the device.
+    fn nodes(&self, device: &Device) -> Tensor<2> {
+        let shape = [self.weights.len(), self.features];
+        Tensor::from_data(TensorData::new(self.rows.clone(), shape), device)
+    }
+
+    /// What the mean is multiplied with, element by element.
+    fn factors(&self, readout: Readout, input: &Input) -> Vec<f32> {
+        match (readout, &self.baseline) {
+            (Readout::Gradient, _) => vec![1.0; self.features],
+            (Readout::TimesDifference, Some(baseline)) => {
+                input.values().iter().zip(baseline).map(|(x, b)| x - b).collect()
+            }
+            (Readout::TimesInput | Readout::TimesDifference, _) => input.values().to_vec(),
+        }
+    }
+}
+
+/// Sums the weighted gradients of each sample over the nodes of its path. The nodes of a sample
+/// follow each other, in one batch or in several.
+struct PathSums {
+    weights: Tensor<2>,
+    nodes: usize,
+    /// The sum over the first nodes of a sample whose others are still to come, and their number.
+    begun: Option<(Tensor<2>, usize)>,
+}
+
+impl PathSums {
+    fn new(weights: &[f64], device: &Device) -> Self {
+        let values: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+        let nodes = values.len();
+        let weights = Tensor::from_data(TensorData::new(values, [nodes, 1]), device);
+        Self { weights, nodes, begun: None }
+    }
+
+    /// The samples `[n, features]` that the batch `gradients` `[rows, features]` completes, if any.
+    fn take(&mut self, gradients: Tensor<2>) -> Option<Tensor<2>> {
+        if self.nodes == 1 {
+            return Some(gradients);
+        }
+        let [rows, features] = gradients.dims();
+        let mut complete = Vec::new();
+        let mut done = 0;
+        if let Some((sum, from)) = self.begun.take() {
+            done = rows.min(self.nodes - from);
+            let sum = sum + self.weighted(gradients.clone().slice([0..done]), from);
+            if from + done == self.nodes {
+                complete.push(sum);
+            } else {
+                self.begun = Some((sum, from + done));
+            }
+        }
+        let whole = (rows - done) / self.nodes;
+        if whole > 0 {
+            let end = done + whole * self.nodes;
+            let samples = gradients.clone().slice([done..end]);
+            let samples: Tensor<3> = samples.reshape([whole, self.nodes, features]);
+            let weights: Tensor<3> = self.weights.clone().reshape([1, self.nodes, 1]);
+            complete.push((samples * weights).sum_dim(1).reshape([whole, features]));
+            done = end;
+        }
+        if done < rows {
+            self.begun = Some((self.weighted(gradients.slice([done..rows]), 0), rows - done));
+        }
+        (!complete.is_empty()).then(|| Tensor::cat(complete, 0))
+    }
+
+    /// The weighted sum `[1, features]` of the gradients at the nodes from `from` on.
+    fn weighted(&self, gradients: Tensor<2>, from: usize) -> Tensor<2> {
+        let weights = self.weights.clone().slice([from..from + gradients.dims()[0]]);
+        (gradients * weights).sum_dim(0)
+    }
+
+    /// A value that takes all of the sum begun so far.
+    fn probe(&self) -> Option<Tensor<2>> {
+        self.begun.as_ref().map(|(sum, _)| sum.clone().slice([0..1, 0..1]))
+    }
+}
+
+/// Where the gradients of a batch are taken: noisy samples of the nodes, or the nodes themselves.
+fn points(plan: &Plan, nodes: &Tensor<2>, input: &Input, first: u64, rows: usize) -> Tensor<2> {
     match &plan.sampler {
         Some(sampler) => noise(
-            node.clone(),
+            nodes.clone(),
             &sampler.noise(),
             &input.kernel_domain(),
             &Address { seed: plan.seed, stream: 0, node: 0, first, rows },
         ),
-        None => node.clone(),
+        None => nodes.clone().slice([first as usize..first as usize + rows]),
     }
 }
 
@@ -218,20 +340,17 @@ impl Estimate {
         Ok(Self { mean, squares, samples: count[0] as u64 })
     }
 
-    /// The map and its standard error.
-    fn read_out(&self, readout: Readout, input: &[f32], total: u64) -> (Vec<f32>, Vec<f32>) {
-        let scale = |i: usize| match readout {
-            Readout::Gradient => 1.0,
-            Readout::TimesInput => input[i],
-        };
+    /// The map and its standard error, the mean times `factors`; without one where there was but
+    /// one draw.
+    fn read_out(&self, factors: &[f32], draws: u64) -> (Vec<f32>, Vec<f32>) {
         let n = self.samples as f64;
-        let error = |squares: f32| match total {
+        let error = |squares: f32| match draws {
             1 => 0.0,
             _ => (f64::from(squares) / (n - 1.0) / n).sqrt() as f32,
         };
-        let values = self.mean.iter().enumerate().map(|(i, mean)| mean * scale(i));
-        let errors =
-            self.squares.iter().enumerate().map(|(i, &squares)| error(squares) * scale(i).abs());
+        let values = self.mean.iter().zip(factors).map(|(mean, factor)| mean * factor);
+        let errors = self.squares.iter().zip(factors);
+        let errors = errors.map(|(&squares, factor)| error(squares) * factor.abs());
         (values.collect(), errors.collect())
     }
 }
@@ -271,7 +390,6 @@ fn is_out_of_memory(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::{Domain, ModelError};
-    use burn::tensor::Device;
 
     /// `sum x^2`, on a device that has memory for batches of up to `rows`.
     struct Small {

@@ -48,6 +48,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A path cannot start where it should.
+    #[error("the baseline {0}")]
+    Baseline(String),
     /// The target class does not exist.
     #[error("the target {index} does not exist: the model has {classes} classes, 0 to {}", classes - 1)]
     Target {

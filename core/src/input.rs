@@ -29,6 +29,7 @@ pub struct Input {
     values: Vec<f32>,
     shape: Vec<usize>,
     domain: Domain,
+    pixels: Option<Domain>,
 }
 
 impl Input {
@@ -46,7 +47,19 @@ impl Input {
             return Err(Error::NotFinite { index, value: values[index] });
         }
         check_domain(&domain, shape)?;
-        Ok(Self { values, shape: shape.to_vec(), domain })
+        Ok(Self { values, shape: shape.to_vec(), domain, pixels: None })
+    }
+
+    /// The same input, of a picture whose pixels range from black to white over `pixels` in the
+    /// model's units, where that is not the domain.
+    ///
+    /// # Errors
+    ///
+    /// As for a domain.
+    pub fn with_pixels(mut self, pixels: Domain) -> Result<Self, Error> {
+        check_domain(&pixels, &self.shape)?;
+        self.pixels = Some(pixels);
+        Ok(self)
     }
 
     /// The values in row-major order.
@@ -64,12 +77,22 @@ impl Input {
         &self.domain
     }
 
+    /// The values of black and white: the domain, unless said otherwise.
+    pub fn pixels(&self) -> &Domain {
+        self.pixels.as_ref().unwrap_or(&self.domain)
+    }
+
+    /// The number of consecutive values of one channel.
+    pub(crate) fn channel_len(&self) -> usize {
+        self.shape[1..].iter().product()
+    }
+
     /// The domain as the noise kernel takes it.
     pub(crate) fn kernel_domain(&self) -> mollify_kernels::noise::Domain {
         mollify_kernels::noise::Domain {
             lower: self.domain.lower.clone(),
             upper: self.domain.upper.clone(),
-            inner: self.shape[1..].iter().product::<usize>(),
+            inner: self.channel_len(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! | part | what it decides | where |
 //! |---|---|---|
+//! | path | where along a path to the input, if not the input itself | [`Path`] |
 //! | sampler | the noise added to each input | [`Sampler`] |
 //! | readout | what becomes of the mean | [`Readout`] |
 //! | engine | batches, the running mean and its standard error | [`Explainer`] |
@@ -38,6 +39,7 @@ mod input;
 mod method;
 mod model;
 pub mod npy;
+mod path;
 #[cfg(feature = "picture")]
 pub mod picture;
 mod plan;
@@ -47,9 +49,10 @@ pub use attribution::Attribution;
 pub use engine::{Explainer, Progress};
 pub use error::Error;
 pub use input::{Domain, Input};
-pub use method::{METHODS, Method, Settings};
+pub use method::{Method, Settings};
 pub use model::{Model, ModelError, ModuleModel};
 pub use mollify_backends::{DeviceError, describe, device, devices, disable_fusion};
 pub use mollify_kernels::{Boundary, Mollifier};
+pub use path::{Baseline, Path, Quadrature};
 pub use plan::{AdaptiveRule, Output, Plan, Readout, Sampler, WidthRule};
 pub use target::{Prediction, Target};

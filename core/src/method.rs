@@ -1,19 +1,16 @@
-//! The methods by the papers' names. Each is listed here and nowhere else.
+//! The methods by the papers' names. Each part of a name is listed here and nowhere else.
 
 use mollify_kernels::{Boundary, Mollifier};
 
+use crate::Error;
+use crate::path::{Baseline, Path, Quadrature};
 use crate::plan::{AdaptiveRule, Output, Plan, Readout, Sampler, WidthRule};
 
-/// A named method: how its plan follows from the settings.
-#[derive(Clone, Copy, Debug)]
+/// A named method: a base, with noise or without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
-    /// The name on the command line.
-    pub name: &'static str,
-    /// One line on what it computes.
-    pub summary: &'static str,
-    /// The noise, or none.
-    noise: Option<Shape>,
-    readout: Readout,
+    noise: &'static Smoothing,
+    base: &'static Base,
 }
 
 /// The settings that plans of several methods share.
@@ -31,6 +28,12 @@ pub struct Settings {
     pub sigma: Option<f64>,
     /// The distribution of the noise.
     pub mollifier: Mollifier,
+    /// Nodes of a path.
+    pub steps: u32,
+    /// The quadrature along a path.
+    pub quadrature: Quadrature,
+    /// The values that the paths of `ig-file` start from.
+    pub baseline: Option<Vec<f32>>,
     /// Which output is differentiated.
     pub output: Output,
     /// The seed of the noise.
@@ -46,95 +49,174 @@ impl Default for Settings {
             alpha: 0.2,
             sigma: None,
             mollifier: Mollifier::Gaussian,
+            steps: 50,
+            quadrature: Quadrature::GaussLegendre,
+            baseline: None,
             output: Output::Logit,
             seed: 0,
         }
     }
 }
 
-/// Which width and boundary a named method's noise has.
+/// Which noise a named method has.
+#[derive(Debug, PartialEq, Eq)]
+struct Smoothing {
+    /// What stands before the base's name.
+    prefix: &'static str,
+    /// What the method with the plain gradient is called.
+    gradient: &'static str,
+    /// The noise, for a sentence on the method.
+    summary: &'static str,
+    kind: Option<Kind>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+enum Kind {
     Smooth,
     Adapt,
     Clip,
 }
 
-/// Every method.
-pub const METHODS: [Method; 7] = [
-    Method {
-        name: "gradient",
-        summary: "the derivative of the target's logit with respect to the input",
-        noise: None,
-        readout: Readout::Gradient,
+const SMOOTHINGS: [Smoothing; 4] = [
+    Smoothing { prefix: "", gradient: "gradient", summary: "", kind: None },
+    Smoothing {
+        prefix: "s-",
+        gradient: "smoothgrad",
+        summary: " under noise of one width for all pixels",
+        kind: Some(Kind::Smooth),
     },
-    Method {
-        name: "smoothgrad",
-        summary: "the mean gradient under noise of one width for all pixels",
-        noise: Some(Shape::Smooth),
-        readout: Readout::Gradient,
+    Smoothing {
+        prefix: "a-",
+        gradient: "adaptgrad",
+        summary: " under noise as wide as each pixel has room for",
+        kind: Some(Kind::Adapt),
     },
-    Method {
-        name: "adaptgrad",
-        summary: "the mean gradient under noise as wide as each pixel has room for",
-        noise: Some(Shape::Adapt),
-        readout: Readout::Gradient,
-    },
-    Method {
-        name: "clipgrad",
-        summary: "SmoothGrad whose samples are clipped to the domain",
-        noise: Some(Shape::Clip),
-        readout: Readout::Gradient,
-    },
-    Method {
-        name: "gi",
-        summary: "gradient times input",
-        noise: None,
-        readout: Readout::TimesInput,
-    },
-    Method {
-        name: "s-gi",
-        summary: "SmoothGrad times input",
-        noise: Some(Shape::Smooth),
-        readout: Readout::TimesInput,
-    },
-    Method {
-        name: "a-gi",
-        summary: "AdaptGrad times input",
-        noise: Some(Shape::Adapt),
-        readout: Readout::TimesInput,
+    Smoothing {
+        prefix: "c-",
+        gradient: "clipgrad",
+        summary: " under noise of one width, clipped to the domain",
+        kind: Some(Kind::Clip),
     },
 ];
 
+/// What a method computes but for the noise.
+#[derive(Debug, PartialEq, Eq)]
+struct Base {
+    name: &'static str,
+    summary: &'static str,
+    kind: BaseKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BaseKind {
+    Gradient,
+    TimesInput,
+    Integrated(Start),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Black,
+    White,
+    Zero,
+    Mean,
+    Blur,
+    File,
+}
+
+const fn integrated(name: &'static str, summary: &'static str, start: Start) -> Base {
+    Base { name, summary, kind: BaseKind::Integrated(start) }
+}
+
+const BASES: [Base; 8] = [
+    Base { name: "gradient", summary: "the gradient", kind: BaseKind::Gradient },
+    Base { name: "gi", summary: "the gradient times the input", kind: BaseKind::TimesInput },
+    integrated("ig-black", "Integrated Gradients from black", Start::Black),
+    integrated("ig-white", "Integrated Gradients from white", Start::White),
+    integrated("ig-zero", "Integrated Gradients from zeros in the model's units", Start::Zero),
+    integrated("ig-mean", "Integrated Gradients from the picture's mean colour", Start::Mean),
+    integrated("ig-blur", "Integrated Gradients from the blurred picture", Start::Blur),
+    integrated("ig-file", "Integrated Gradients from a file", Start::File),
+];
+
 impl Method {
+    /// Every method, base by base.
+    pub fn all() -> Vec<Method> {
+        let with = |base| SMOOTHINGS.iter().map(move |noise| Method { noise, base });
+        BASES.iter().flat_map(with).collect()
+    }
+
     /// The method called `name`, if there is one.
     pub fn named(name: &str) -> Option<Method> {
-        METHODS.into_iter().find(|method| method.name == name)
+        Self::all().into_iter().find(|method| method.name() == name)
+    }
+
+    /// The name on the command line.
+    pub fn name(&self) -> String {
+        match self.base.kind {
+            BaseKind::Gradient => self.noise.gradient.to_owned(),
+            _ => format!("{}{}", self.noise.prefix, self.base.name),
+        }
+    }
+
+    /// One line on what it computes.
+    pub fn summary(&self) -> String {
+        format!("{}{}", self.base.summary, self.noise.summary)
     }
 
     /// The method's plan under `settings`.
-    pub fn plan(&self, settings: &Settings) -> Plan {
-        let sampler = self.noise.map(|shape| Sampler {
-            mollifier: settings.mollifier,
-            width: match (shape, settings.sigma) {
-                (Shape::Adapt, _) => {
-                    WidthRule::Adaptive { confidence: settings.confidence, rule: settings.rule }
-                }
-                (_, Some(sigma)) => WidthRule::Absolute { sigma },
-                (_, None) => WidthRule::Relative { alpha: settings.alpha },
+    ///
+    /// # Errors
+    ///
+    /// When the path starts from values that the settings do not have.
+    pub fn plan(&self, settings: &Settings) -> Result<Plan, Error> {
+        Ok(Plan {
+            path: self.path(settings)?,
+            sampler: self.noise.kind.map(|kind| sampler(kind, settings)),
+            readout: match self.base.kind {
+                BaseKind::Gradient => Readout::Gradient,
+                BaseKind::TimesInput => Readout::TimesInput,
+                BaseKind::Integrated(_) => Readout::TimesDifference,
             },
-            boundary: match shape {
-                Shape::Clip => Boundary::Clipped,
-                Shape::Smooth | Shape::Adapt => Boundary::Free,
-            },
-        });
-        Plan {
-            sampler,
-            readout: self.readout,
             output: settings.output,
             samples: settings.samples,
             seed: settings.seed,
-        }
+        })
+    }
+
+    fn path(&self, settings: &Settings) -> Result<Option<Path>, Error> {
+        let BaseKind::Integrated(start) = self.base.kind else {
+            return Ok(None);
+        };
+        let baseline = match start {
+            Start::Black => Baseline::Black,
+            Start::White => Baseline::White,
+            Start::Zero => Baseline::Zero,
+            Start::Mean => Baseline::Mean,
+            Start::Blur => Baseline::Blur,
+            Start::File => Baseline::Values(settings.baseline.clone().ok_or_else(|| {
+                Error::Baseline(format!("of {} is missing; give its values", self.name()))
+            })?),
+        };
+        let (quadrature, steps) = (settings.quadrature, settings.steps);
+        Ok(Some(Path { baseline, quadrature, steps }))
+    }
+}
+
+fn sampler(kind: Kind, settings: &Settings) -> Sampler {
+    Sampler {
+        mollifier: settings.mollifier,
+        width: match (kind, settings.sigma) {
+            (Kind::Adapt, _) => {
+                WidthRule::Adaptive { confidence: settings.confidence, rule: settings.rule }
+            }
+            (_, Some(sigma)) => WidthRule::Absolute { sigma },
+            (_, None) => WidthRule::Relative { alpha: settings.alpha },
+        },
+        boundary: match kind {
+            Kind::Clip => Boundary::Clipped,
+            Kind::Smooth | Kind::Adapt => Boundary::Free,
+        },
     }
 }
 
@@ -142,19 +224,37 @@ impl Method {
 mod tests {
     use super::*;
 
-    #[test]
-    fn default_settings_are_the_papers() {
-        let settings = Settings::default();
-        let plan = |name| Method::named(name).expect("a method").plan(&settings);
-        assert_eq!(plan("adaptgrad"), Plan::adaptgrad());
-        assert_eq!(plan("smoothgrad"), Plan::smoothgrad());
-        assert_eq!(plan("gradient").sampler, Plan::gradient().sampler);
+    fn plan(name: &str) -> Plan {
+        let method = Method::named(name).expect("a method");
+        method.plan(&Settings::default()).expect("a plan")
     }
 
     #[test]
-    fn names_are_unique() {
-        for (i, method) in METHODS.iter().enumerate() {
-            assert!(METHODS[..i].iter().all(|other| other.name != method.name));
+    fn default_settings_are_the_papers() {
+        assert_eq!(plan("adaptgrad"), Plan::adaptgrad());
+        assert_eq!(plan("smoothgrad"), Plan::smoothgrad());
+        assert_eq!(plan("gradient").sampler, Plan::gradient().sampler);
+        assert_eq!(plan("ig-white").path, Plan::integrated_gradients(Baseline::White).path);
+        assert_eq!(plan("a-ig-zero").gradients(), 50 * 50);
+    }
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let all = Method::all();
+        assert_eq!(all.len(), 32);
+        for (i, method) in all.iter().enumerate() {
+            assert!(all[..i].iter().all(|other| other.name() != method.name()));
+            assert_eq!(Method::named(&method.name()), Some(*method));
         }
+    }
+
+    #[test]
+    fn a_path_from_a_file_needs_the_file() {
+        let method = Method::named("s-ig-file").expect("a method");
+        let message = method.plan(&Settings::default()).expect_err("no file").to_string();
+        assert!(message.contains("s-ig-file"), "{message}");
+        let settings = Settings { baseline: Some(vec![1.0]), ..Settings::default() };
+        let path = method.plan(&settings).expect("a plan").path.expect("a path");
+        assert_eq!(path.baseline, Baseline::Values(vec![1.0]));
     }
 }

@@ -3,17 +3,20 @@
 use mollify_kernels::{Boundary, Mollifier, Noise, Width};
 
 use crate::Error;
+use crate::path::{Baseline, Path, Quadrature};
 
 /// A method: where gradients are sampled and what becomes of their mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// The path whose nodes are sampled; none means the input itself.
+    pub path: Option<Path>,
     /// The noise added to the input; none means that the clean input is the one sample.
     pub sampler: Option<Sampler>,
     /// What becomes of the mean gradient.
     pub readout: Readout,
     /// Which output is differentiated.
     pub output: Output,
-    /// How many noisy samples are drawn; at least 1. Ignored without a sampler.
+    /// How many noisy samples are drawn of each node; at least 1. Ignored without a sampler.
     pub samples: u32,
     /// The seed of the noise.
     pub seed: u64,
@@ -88,6 +91,9 @@ pub enum Readout {
     Gradient,
     /// The mean times the clean input, element by element.
     TimesInput,
+    /// The mean times the clean input less the path's baseline, element by element: Integrated
+    /// Gradients. Without a path, the same as times the input.
+    TimesDifference,
 }
 
 /// Which output of the model is differentiated.
@@ -104,6 +110,7 @@ impl Plan {
     /// The plain gradient.
     pub fn gradient() -> Self {
         Self {
+            path: None,
             sampler: None,
             readout: Readout::Gradient,
             output: Output::Logit,
@@ -130,6 +137,12 @@ impl Plan {
         })
     }
 
+    /// Integrated Gradients from `baseline` with 50 Gauss-Legendre nodes.
+    pub fn integrated_gradients(baseline: Baseline) -> Self {
+        let path = Path { baseline, quadrature: Quadrature::GaussLegendre, steps: 50 };
+        Self { path: Some(path), readout: Readout::TimesDifference, ..Self::gradient() }
+    }
+
     /// The mean of 50 gradients at samples of `sampler`.
     pub fn smoothed(sampler: Sampler) -> Self {
         Self { sampler: Some(sampler), samples: 50, ..Self::gradient() }
@@ -151,6 +164,11 @@ impl Plan {
 
     /// How many gradients the plan takes.
     pub fn gradients(&self) -> u64 {
+        self.draws() * self.path.as_ref().map_or(1, |path| u64::from(path.steps))
+    }
+
+    /// How many samples are drawn of each node.
+    pub(crate) fn draws(&self) -> u64 {
         match self.sampler {
             Some(_) => u64::from(self.samples),
             None => 1,
@@ -163,6 +181,9 @@ impl Plan {
     ///
     /// [`Error::Setting`] with the first that is not.
     pub fn check(&self) -> Result<(), Error> {
+        if let Some(path) = &self.path {
+            path.check()?;
+        }
         let Some(sampler) = &self.sampler else {
             return Ok(());
         };

@@ -1,6 +1,6 @@
 //! Which class is explained.
 
-use crate::Error;
+use crate::{Error, Output};
 
 /// The class to explain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -32,6 +32,14 @@ impl Prediction {
         let largest = self.logits.iter().copied().fold(f32::MIN, f32::max);
         let exp = |logit: f32| f64::from(logit - largest).exp();
         exp(self.logits[class]) / self.logits.iter().map(|&logit| exp(logit)).sum::<f64>()
+    }
+
+    /// The output of `class` that is differentiated.
+    pub(crate) fn score(&self, output: Output, class: usize) -> f64 {
+        match output {
+            Output::Logit => self.logits[class].into(),
+            Output::Probability => self.probability(class),
+        }
     }
 
     /// The index of the class that `target` means.
