@@ -42,19 +42,24 @@ fn main() {
     }
 }
 
+/// Something to time, and what it makes: held until the device has made it, as fusion makes
+/// nothing that is dropped before.
+type Call<'a> = &'a dyn Fn() -> Vec<Tensor<2>>;
+
 /// Median seconds of each function, called in turn, with the device's work waited for.
-fn seconds<const N: usize>(device: &Device, calls: [&dyn Fn(); N]) -> [f64; N] {
+fn seconds<const N: usize>(device: &Device, rounds: usize, calls: [Call; N]) -> [f64; N] {
     let mut times: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
     // The first round compiles kernels and warms the memory pools; it does not count.
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         for (call, times) in calls.iter().zip(&mut times) {
             device.sync().expect("the device");
             let start = Instant::now();
-            call();
+            let made = call();
             device.sync().expect("the device");
             if round > 0 {
                 times.push(start.elapsed().as_secs_f64());
             }
+            drop(made);
         }
     }
     times.map(|mut times| {
@@ -79,12 +84,8 @@ fn node(device: &Device) -> Tensor<2> {
 fn noises(device: &Device) {
     let node = node(device);
     let batch = Tensor::<2>::zeros([ROWS, FEATURES], device);
-    let copy = || {
-        // Another tensor holds the batch, so that it cannot be written in place.
-        let copied = batch.clone().mul_scalar(1.0);
-        device.flush().expect("the device");
-        drop(copied);
-    };
+    // Another tensor holds the batch, so that it cannot be written in place.
+    let copy = || vec![batch.clone().mul_scalar(1.0)];
     let random = || {
         let shape = [ROWS, FEATURES];
         Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device)
@@ -95,17 +96,17 @@ fn noises(device: &Device) {
     let clipped = kind(Width::Relative(0.2), Boundary::Clipped);
     let composed_adaptive = || {
         let reach = (node.clone() + 2.0).min_pair(-node.clone() + 2.0).clamp_min(0.0);
-        drop(random() * (reach * factor) + node.clone());
+        vec![random() * (reach * factor) + node.clone()]
     };
-    let composed_clipped = || drop((random() * 0.8 + node.clone()).clamp(-2.0, 2.0));
+    let composed_clipped = || vec![(random() * 0.8 + node.clone()).clamp(-2.0, 2.0)];
     let fused = |dtype, noise: &Noise| {
-        drop(noise::noise_in(dtype, node.clone(), noise, &domain(), &address()));
+        vec![noise::noise_in(dtype, node.clone(), noise, &domain(), &address())]
     };
-    let composed: [(&str, Noise, &dyn Fn()); 2] =
+    let composed: [(&str, Noise, Call); 2] =
         [("AdaptGrad's", adaptive, &composed_adaptive), ("ClipGrad's", clipped, &composed_clipped)];
     for (name, kind, composed) in composed {
         let fused = || fused(FloatDType::F32, &kind);
-        let [fused, copy, composed] = seconds(device, [&fused, &copy, composed]);
+        let [fused, copy, composed] = seconds(device, ROUNDS, [&fused, &copy, composed]);
         println!(
             "  {name} noise: {:.2} GB/s written, {:.2} of a copy's rate, {:.1} times burn's operations'",
             BYTES / fused / 1e9,
@@ -117,7 +118,7 @@ fn noises(device: &Device) {
         if device.supports_dtype(dtype) {
             let half = || fused(dtype, &adaptive);
             let single = || fused(FloatDType::F32, &adaptive);
-            let [half, single] = seconds(device, [&half, &single]);
+            let [half, single] = seconds(device, ROUNDS, [&half, &single]);
             println!("  in {dtype:?}: {:.2} of float32's time", half / single);
         }
     }
@@ -135,12 +136,9 @@ fn estimators(device: &Device) {
         &address(),
     );
     let empty = Estimator::new(FEATURES, device);
-    let ours = || drop(empty.clone().update(batch.clone()));
-    let burns = || {
-        drop((batch.clone().mean_dim(0), batch.clone().var(0)));
-        device.flush().expect("the device");
-    };
-    let [ours, burns] = seconds(device, [&ours, &burns]);
+    let ours = || vec![empty.clone().update(batch.clone()).into_state()];
+    let burns = || vec![batch.clone().mean_dim(0), batch.clone().var(0)];
+    let [ours, burns] = seconds(device, ROUNDS, [&ours, &burns]);
     println!(
         "  estimator: {:.2} GB/s read, {:.1} times as fast as burn's mean and variance",
         BYTES / ours / 1e9,
@@ -170,34 +168,18 @@ fn share(device: &Device) {
     let outside = || {
         let address = Address { rows: samples, ..address() };
         let rows = noise::noise(node.clone(), &kind, &domain(), &address);
-        drop(Estimator::new(FEATURES, device).update(rows).into_state().into_data());
+        vec![Estimator::new(FEATURES, device).update(rows).into_state()]
     };
-    let map = || drop(explainer.explain(&plan, &input, Target::Index(0)).expect("a map"));
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..5 {
-        let [outside, map] = once(device, [&outside, &map]);
-        times[0].push(outside);
-        times[1].push(map);
-    }
-    let [outside, map] = times.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[2]
-    });
+    let map = || {
+        explainer.explain(&plan, &input, Target::Index(0)).expect("a map");
+        Vec::new()
+    };
+    let [outside, map] = seconds(device, 5, [&outside, &map]);
     println!(
         "  ResNet-50: {:.1} ms per gradient, of which noise and estimator {:.2} %",
         1e3 * map / samples as f64,
         100.0 * outside / map
     );
-}
-
-fn once<const N: usize>(device: &Device, calls: [&dyn Fn(); N]) -> [f64; N] {
-    calls.map(|call| {
-        device.sync().expect("the device");
-        let start = Instant::now();
-        call();
-        device.sync().expect("the device");
-        start.elapsed().as_secs_f64()
-    })
 }
 
 /// A ResNet-50 (He et al. 2016) with its batch normalisation folded away and random weights.

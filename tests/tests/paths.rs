@@ -54,9 +54,8 @@ fn are_exact_on_a_linear_model_for_every_rule() {
     let device = Device::flex();
     let weights = [1.0f32, -2.0, 3.0, 0.5, -0.25, 4.0];
     let weight = Tensor::<1>::from_floats(weights, &device).unsqueeze::<2>();
-    let model = ModuleModel::<2>::new(&[6], &device, move |x: Tensor<2>| {
-        (x * weight.clone()).sum_dim(1)
-    });
+    let model =
+        ModuleModel::<2>::new(&[6], &device, move |x: Tensor<2>| (x * weight.clone()).sum_dim(1));
     let start = vec![0.5, 0.25, -0.5, 1.0, -1.0, 0.75];
     for (rule, name) in Quadrature::ALL {
         for steps in [2, 3, 50] {

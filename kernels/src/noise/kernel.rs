@@ -66,42 +66,56 @@ pub fn noise_kernel<F: Float>(
     }
     let start = ABSOLUTE_POS_Y * ROWS;
     let end = u32::min(start + ROWS, job.rows);
+    // Registers are scarce. What is kept of each element: of a single node its value, and its
+    // width or, where noise is clipped, its bounds; on a path its channel.
     let mut x = Array::<f32>::new(4usize);
     let mut sigma = Array::<f32>::new(4usize);
-    if variant.single {
-        #[unroll]
-        for word in 0..4u32 {
-            let e = block + word * quarter;
-            if e < job.features {
-                x[word as usize] = nodes[e as usize];
-                sigma[word as usize] = sigma_at(x[word as usize], e, bounds, job, variant.rule);
+    let mut lower = Array::<f32>::new(4usize);
+    let mut upper = Array::<f32>::new(4usize);
+    let mut channels = Array::<u32>::new(4usize);
+    #[unroll]
+    for word in 0..4u32 {
+        let e = block + word * quarter;
+        if e < job.features {
+            let i = word as usize;
+            channels[i] = (e / job.inner) % job.channels;
+            if variant.single {
+                x[i] = nodes[e as usize];
+                lower[i] = bounds[channels[i] as usize];
+                upper[i] = bounds[(job.channels + channels[i]) as usize];
+                sigma[i] = width(x[i], lower[i], upper[i], job.factor, variant.rule);
             }
         }
     }
+    let mut sample = job.sample + (job.node + start) / job.nodes;
+    let mut node = (job.node + start) % job.nodes;
     for row in start..end {
-        let flat = job.node + row;
-        let node = flat % job.nodes;
-        let sample = job.sample + flat / job.nodes;
         let words = philox_words(block, sample, job.base + node, job.stream, job.key0, job.key1);
         #[unroll]
         for word in 0..4u32 {
             let e = block + word * quarter;
             if e < job.features {
-                let draw = draw(words[word as usize], variant.mollifier);
-                let mut value = if variant.single {
-                    x[word as usize] + sigma[word as usize] * draw
-                } else {
+                let i = word as usize;
+                let draw = draw(words[i], variant.mollifier);
+                let value = if comptime!(!variant.single) {
                     let at = nodes[(node * job.features + e) as usize];
-                    at + sigma_at(at, e, bounds, job, variant.rule) * draw
+                    let low = bounds[channels[i] as usize];
+                    let high = bounds[(job.channels + channels[i]) as usize];
+                    let value = at + width(at, low, high, job.factor, variant.rule) * draw;
+                    keep(value, low, high, variant.clipped)
+                } else if variant.clipped {
+                    let sigma = width(x[i], lower[i], upper[i], job.factor, variant.rule);
+                    keep(x[i] + sigma * draw, lower[i], upper[i], true)
+                } else {
+                    x[i] + sigma[i] * draw
                 };
-                if variant.clipped {
-                    let channel = (e / job.inner) % job.channels;
-                    let lower = bounds[channel as usize];
-                    let upper = bounds[(job.channels + channel) as usize];
-                    value = f32::clamp(value, lower, upper);
-                }
                 rows[(row as usize) * (job.features as usize) + (e as usize)] = F::cast_from(value);
             }
+        }
+        node += 1u32;
+        if node == job.nodes {
+            node = 0u32;
+            sample += 1u32;
         }
     }
 }
@@ -133,15 +147,7 @@ fn counter() -> u32 {
     (CUBE_POS_Z * CUBE_COUNT_X + CUBE_POS_X) * THREADS + UNIT_POS_X
 }
 
-/// The width at element `e`, whose value is `x`.
-#[cube]
-fn sigma_at(x: f32, e: u32, bounds: &[f32], job: &Job, #[comptime] rule: Rule) -> f32 {
-    let channel = (e / job.inner) % job.channels;
-    let lower = bounds[channel as usize];
-    let upper = bounds[(job.channels + channel) as usize];
-    width(x, lower, upper, job.factor, rule)
-}
-
+/// The width at a value `x` between its bounds.
 #[cube]
 fn width(x: f32, lower: f32, upper: f32, factor: f32, #[comptime] rule: Rule) -> f32 {
     match rule {
@@ -150,6 +156,12 @@ fn width(x: f32, lower: f32, upper: f32, factor: f32, #[comptime] rule: Rule) ->
         Rule::Adaptive => factor * f32::max(f32::min(x - lower, upper - x), 0.0f32),
         Rule::Proportional => factor * x,
     }
+}
+
+/// The boundary rule.
+#[cube]
+fn keep(value: f32, lower: f32, upper: f32, #[comptime] clipped: bool) -> f32 {
+    if clipped { f32::clamp(value, lower, upper) } else { value }
 }
 
 /// Philox4x32-10; see [`crate::philox`].
