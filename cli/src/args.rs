@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
+
 /// Explains what an image classifier looked at: attribution maps of any ONNX model, in pure Rust.
 ///
 /// With no command, the built-in picture is explained with the built-in model.
@@ -10,6 +13,22 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Args {
+    /// The command line, or none: what is wrong with it is printed and ends the program.
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if let (Some(Command::Explain(explain)), Some((_, typed))) =
+            (&mut args.command, matches.subcommand())
+        {
+            let is_typed = |id: &&str| typed.value_source(id) == Some(ValueSource::CommandLine);
+            explain.typed =
+                typed.ids().map(clap::Id::as_str).filter(is_typed).map(str::to_owned).collect();
+        }
+        args
+    }
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -136,4 +155,8 @@ pub struct ExplainArgs {
     /// Print the manifests instead of a summary
     #[arg(long)]
     pub json: bool,
+
+    /// The names of the options that were typed
+    #[arg(skip)]
+    pub typed: Vec<String>,
 }

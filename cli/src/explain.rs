@@ -58,6 +58,7 @@ impl<'a> Job<'a> {
         let methods = settings::methods(args)?;
         let settings = settings::settings(args)?;
         let plans = plans(&methods, &settings)?;
+        settings::all_used(&args.typed, &plans)?;
         if args.batch == Some(0) {
             return Err("batch is 0, but it must be at least 1".into());
         }

@@ -36,7 +36,7 @@ const SOME_FAILED: u8 = 1;
 const NOTHING_DONE: u8 = 2;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     log_warnings();
     quiet_panics();
     match catch_unwind(AssertUnwindSafe(|| run(args))) {

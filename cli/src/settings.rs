@@ -5,7 +5,7 @@ use std::path::Path;
 use mollify::picture::{Preprocess, Resize};
 use mollify::{
     AdaptiveRule, Baseline, Domain, Method, Mollifier, Output, Plan, Prediction, Quadrature,
-    Settings, Target,
+    Settings, Target, WidthRule,
 };
 use serde_json::json;
 
@@ -54,6 +54,42 @@ fn baseline(path: &Path) -> Result<Vec<f32>, String> {
     Ok(array.values)
 }
 
+/// The options that only some methods use, and which plans do.
+const USES: [(&str, fn(&Plan) -> bool); 10] = [
+    ("samples", |plan| plan.sampler.is_some()),
+    ("seed", |plan| plan.sampler.is_some()),
+    ("kernel", |plan| plan.sampler.is_some()),
+    ("confidence", |plan| matches!(width_of(plan), Some(WidthRule::Adaptive { .. }))),
+    ("width_rule", |plan| matches!(width_of(plan), Some(WidthRule::Adaptive { .. }))),
+    ("alpha", |plan| matches!(width_of(plan), Some(WidthRule::Relative { .. }))),
+    ("sigma", |plan| matches!(width_of(plan), Some(WidthRule::Absolute { .. }))),
+    ("steps", |plan| plan.path.is_some()),
+    ("quadrature", |plan| plan.path.is_some()),
+    ("baseline", |plan| {
+        plan.path.as_ref().is_some_and(|path| matches!(path.baseline, Baseline::Values(_)))
+    }),
+];
+
+fn width_of(plan: &Plan) -> Option<WidthRule> {
+    plan.sampler.map(|sampler| sampler.width)
+}
+
+/// Refuses an option that was typed and that none of the plans uses.
+pub fn all_used(typed: &[String], plans: &[(String, Plan)]) -> Result<(), String> {
+    let unused = USES.iter().find(|(option, uses)| {
+        typed.iter().any(|name| name == option) && !plans.iter().any(|(_, plan)| uses(plan))
+    });
+    let Some((option, _)) = unused else {
+        return Ok(());
+    };
+    let names: Vec<&str> = plans.iter().map(|(name, _)| name.as_str()).collect();
+    Err(format!(
+        "--{} is not used by {}; leave it out, or ask for a method that uses it",
+        option.replace('_', "-"),
+        names.join(", ")
+    ))
+}
+
 fn one_of<T: Copy>(option: &str, given: &str, choices: &[(T, &str)]) -> Result<T, String> {
     choices.iter().find(|(_, name)| *name == given).map(|(choice, _)| *choice).ok_or_else(|| {
         let names: Vec<&str> = choices.iter().map(|(_, name)| *name).collect();
@@ -85,8 +121,7 @@ pub fn described(plan: &Plan) -> serde_json::Value {
     settings
 }
 
-fn width(width: mollify::WidthRule) -> serde_json::Value {
-    use mollify::WidthRule;
+fn width(width: WidthRule) -> serde_json::Value {
     match width {
         WidthRule::Relative { alpha } => json!({ "rule": "relative", "alpha": alpha }),
         WidthRule::Absolute { sigma } => json!({ "rule": "absolute", "sigma": sigma }),

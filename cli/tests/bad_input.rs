@@ -122,8 +122,21 @@ fn settings_that_cannot_be_honoured() {
     let picture = data("pictures/rgb.png");
     let file = tempfile::NamedTempFile::new().expect("a file");
     let below_a_file = file.path().join("out").display().to_string();
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["--samples", "0"], "samples is 0, but it must be at least 1"),
+        (&["--method", "a-ig-black", "--steps", "0"], "steps is 0, but it must be at least 1"),
+        (
+            &["--method", "ig-zero", "--quadrature", "trapezoid", "--steps", "1", "--samples", "1"],
+            "steps is 1, but it must be at least 2 for the trapezoid rule",
+        ),
+        (&["--method", "ig-file"], "the baseline of ig-file is missing; give its values"),
+        (&["--method", "s-ig-file", "--baseline", "x.png"], "--baseline x.png: give a .npy file"),
+        (&["--steps", "9"], "--steps is not used by adaptgrad; leave it out"),
+        (&["--alpha", "0.1"], "--alpha is not used by adaptgrad"),
+        (
+            &["--method", "smoothgrad,clipgrad", "--width-rule", "paper"],
+            "--width-rule is not used by smoothgrad, clipgrad",
+        ),
         (&["--target", "99"], "the target 99 does not exist: the model has 10 classes, 0 to 9"),
         (&["--target", "cat"], "the classes' names are not known; give them with --labels"),
         (&["--target", "top:0"], "write top:K with K at least 1"),
@@ -138,7 +151,7 @@ fn settings_that_cannot_be_honoured() {
         (&["--confidence", "1"], "confidence is 1, but it must be between 0 and 1"),
         (&["--batch", "0"], "batch is 0, but it must be at least 1"),
         (&["--memory", "much"], "write a size such as 512M or 2G"),
-        (&["--device", "gpu"], "there is no such device; the devices are auto, cpu, wgpu"),
+        (&["--device", "gpu"], "there is no such device; the devices are auto, cpu, cuda"),
         (&["--domain", "1,0"], "write the least and the greatest value, such as 0,1"),
         (&["--preprocess", "caffe"], "choose one of imagenet, unit, signed"),
         (&["--out", &below_a_file], "cannot be written"),
