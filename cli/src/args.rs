@@ -106,6 +106,11 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
 
+    /// What is kept of the samples' gradients: mean, square (SmoothGrad-squared) or variance
+    /// (VarGrad)
+    #[arg(long, value_name = "NAME", default_value = "mean")]
+    pub estimate: String,
+
     /// What is differentiated: logit or probability
     #[arg(long, default_value = "logit")]
     pub output: String,

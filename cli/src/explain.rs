@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use mollify::picture::{Preprocess, Style, channel_sum, map_picture, overlay};
 use mollify::{
-    Attribution, Domain, Explainer, Input, Method, Model, Plan, Prediction, Settings, Target,
+    Attribution, Domain, Estimate, Explainer, Input, Method, Model, Plan, Prediction, Settings,
+    Target,
 };
 use mollify_onnx::{Loader, OnnxModel};
 
@@ -149,7 +150,7 @@ impl<'a> Job<'a> {
         let mut lines = Vec::new();
         for (name, plan) in &self.plans {
             let map = self.map(name, plan, &opened.input, class)?;
-            let written = write_map(folder, name, &map, opened)?;
+            let written = write_map(folder, name, &map, style(plan), opened)?;
             lines.push(summary(name, &map, &written));
             methods.push(record(name, plan, &map, &written));
         }
@@ -229,11 +230,20 @@ fn progress_bar(method: &str) -> ProgressBar {
     ProgressBar::new(0).with_style(style).with_message(method.to_owned())
 }
 
+/// Squares and variances have no sign to show.
+fn style(plan: &Plan) -> Style {
+    match plan.estimate {
+        Estimate::Mean => Style::Signed,
+        Estimate::Square | Estimate::Variance => Style::Absolute,
+    }
+}
+
 /// Writes the raw map, its picture and, over a picture, the overlay.
 fn write_map(
     folder: &Path,
     method: &str,
     map: &Attribution,
+    style: Style,
     opened: &Opened,
 ) -> Result<Vec<PathBuf>, String> {
     let text = |error: mollify::picture::PictureError| error.to_string();
@@ -242,10 +252,10 @@ fn write_map(
     let mut contents = vec![(format!("{method}.npy"), array)];
     if let [channels, height, width] = map.shape[..] {
         let flat = channel_sum(&map.values, channels, height, width).map_err(text)?;
-        let picture = map_picture(&flat, height, width, Style::Signed).map_err(text)?;
+        let picture = map_picture(&flat, height, width, style).map_err(text)?;
         contents.push((format!("{method}.png"), picture.encode_png().map_err(text)?));
         if let Some(crop) = &opened.crop {
-            let over = overlay(&flat, height, width, crop, Style::Signed).map_err(text)?;
+            let over = overlay(&flat, height, width, crop, style).map_err(text)?;
             contents.push((format!("{method}.overlay.png"), over.encode_png().map_err(text)?));
         }
     }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use mollify::picture::{Preprocess, Resize};
 use mollify::{
-    AdaptiveRule, Baseline, Domain, Method, Mollifier, Output, Plan, Prediction, Quadrature,
-    Settings, Target, WidthRule,
+    AdaptiveRule, Baseline, Domain, Estimate, Method, Mollifier, Output, Plan, Prediction,
+    Quadrature, Settings, Target, WidthRule,
 };
 use serde_json::json;
 
@@ -40,6 +40,7 @@ pub fn settings(args: &ExplainArgs) -> Result<Settings, String> {
         steps: args.steps,
         quadrature: one_of("--quadrature", &args.quadrature, &Quadrature::ALL)?,
         baseline: args.baseline.as_deref().map(baseline).transpose()?,
+        estimate: one_of("--estimate", &args.estimate, &Estimate::ALL)?,
         output: one_of("--output", &args.output, &outputs)?,
         seed: args.seed,
     })
@@ -55,7 +56,8 @@ fn baseline(path: &Path) -> Result<Vec<f32>, String> {
 }
 
 /// The options that only some methods use, and which plans do.
-const USES: [(&str, fn(&Plan) -> bool); 10] = [
+const USES: [(&str, fn(&Plan) -> bool); 11] = [
+    ("estimate", |plan| plan.sampler.is_some()),
     ("samples", |plan| plan.sampler.is_some()),
     ("seed", |plan| plan.sampler.is_some()),
     ("kernel", |plan| plan.sampler.is_some()),
@@ -101,6 +103,7 @@ fn one_of<T: Copy>(option: &str, given: &str, choices: &[(T, &str)]) -> Result<T
 pub fn described(plan: &Plan) -> serde_json::Value {
     let mut settings = json!({
         "readout": format!("{:?}", plan.readout),
+        "estimate": format!("{:?}", plan.estimate).to_lowercase(),
         "output": format!("{:?}", plan.output).to_lowercase(),
     });
     if let Some(path) = &plan.path {

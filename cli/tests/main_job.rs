@@ -53,7 +53,7 @@ fn no_argument_at_all() {
 #[test]
 fn every_method_and_several_classes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let methods = "gradient,smoothgrad,adaptgrad,clipgrad,gi,s-gi,a-gi";
+    let methods = "gradient,smoothgrad,adaptgrad,clipgrad,gi,s-gi,a-gi,ig-blur,a-ig-white";
     let model = data("zoo/lenet/model.onnx");
     let picture = data("pictures/rgb.png");
     let args = [
@@ -67,6 +67,8 @@ fn every_method_and_several_classes() {
         "top:2",
         "--samples",
         "3",
+        "--steps",
+        "4",
         "--device",
         "cpu",
         "--json",
@@ -78,8 +80,10 @@ fn every_method_and_several_classes() {
         let manifest = printed.next().expect("a manifest").expect("valid JSON");
         let names: Vec<_> =
             manifest["methods"].as_array().expect("methods").iter().map(|m| &m["name"]).collect();
-        assert_eq!(names.len(), 7);
-        assert_eq!(names[6], "a-gi");
+        assert_eq!(names.len(), 9);
+        assert_eq!(names[8], "a-ig-white");
+        assert_eq!(manifest["methods"][8]["gradients"], 3 * 4);
+        assert!(manifest["methods"][8]["completeness_gap"].is_number());
     }
     assert!(printed.next().is_none());
 }

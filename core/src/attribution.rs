@@ -6,7 +6,7 @@ pub struct Attribution {
     /// The map in row-major order, of the input's shape.
     pub values: Vec<f32>,
     /// The Monte-Carlo standard error of each element, `sqrt(variance / samples)`; zero without
-    /// noise, and not a number when only one sample was kept.
+    /// noise, and not a number when only one sample was kept, or of squares and variances.
     pub standard_error: Vec<f32>,
     /// The input's shape, without the batch axis.
     pub shape: Vec<usize>,

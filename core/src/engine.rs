@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use mollify_kernels::estimator::Estimator;
 use mollify_kernels::noise::{Address, noise};
 
-use crate::plan::{Output, Plan, Readout};
+use crate::plan::{Estimate, Output, Plan, Readout};
 use crate::target::{Prediction, Target};
 use crate::{Attribution, Error, Input, Model};
 
@@ -99,8 +99,8 @@ impl<'a> Explainer<'a> {
         let way = Way::new(plan, input)?;
         let first_batch = self.batch_size(plan.gradients());
         let mut batch = first_batch;
-        let estimate = loop {
-            match self.estimate(plan, &way, input, class, batch) {
+        let moments = loop {
+            match self.moments(plan, &way, input, class, batch) {
                 Err(error) if is_out_of_memory(&error) && batch > 1 => {
                     self.model.device().memory_cleanup();
                     batch = batch.div_ceil(2);
@@ -111,20 +111,21 @@ impl<'a> Explainer<'a> {
                 result => break result?,
             }
         };
-        if estimate.samples == 0 {
+        if moments.samples == 0 {
             return Err(Error::NoFiniteGradient { samples: plan.draws() });
         }
         let factors = way.factors(plan.readout, input);
-        let (values, standard_error) = estimate.read_out(&factors, plan.draws());
+        let values = moments.map(plan.estimate, &factors);
+        let standard_error = moments.standard_error(plan.estimate, &factors, plan.draws());
         let seconds = start.elapsed().as_secs_f64();
         let completeness_gap = match &way.baseline {
-            Some(baseline) => {
+            Some(baseline) if plan.estimate == Estimate::Mean => {
                 let difference = prediction.score(plan.output, class)
                     - self.predict_at(baseline)?.score(plan.output, class);
                 let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
                 Some((sum - difference).abs())
             }
-            None => None,
+            _ => None,
         };
         Ok(Attribution {
             values,
@@ -132,8 +133,8 @@ impl<'a> Explainer<'a> {
             shape: input.shape().to_vec(),
             class,
             gradients: plan.gradients(),
-            samples: estimate.samples,
-            left_out: plan.draws() - estimate.samples,
+            samples: moments.samples,
+            left_out: plan.draws() - moments.samples,
             batch,
             refused_batch: (batch < first_batch).then_some(first_batch),
             completeness_gap,
@@ -141,15 +142,15 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// The estimate from all of a plan's samples, `batch` of their nodes at a time.
-    fn estimate(
+    /// The moments of all of a plan's samples, `batch` of their nodes at a time.
+    fn moments(
         &self,
         plan: &Plan,
         way: &Way,
         input: &Input,
         class: usize,
         batch: usize,
-    ) -> Result<Estimate, Error> {
+    ) -> Result<Moments, Error> {
         let (device, total) = (self.model.device(), plan.gradients());
         let features = input.values().len();
         let nodes = way.nodes(device);
@@ -171,7 +172,7 @@ impl<'a> Explainer<'a> {
                 progress(first, total);
             }
         }
-        Estimate::read(estimator)
+        Moments::read(estimator)
     }
 
     /// Gradients `[n, features]` of the class's output at `points` `[n, features]`.
@@ -325,13 +326,13 @@ fn points(plan: &Plan, nodes: &Tensor<2>, input: &Input, first: u64, rows: usize
 }
 
 /// The estimator's state on the host.
-struct Estimate {
+struct Moments {
     mean: Vec<f32>,
     squares: Vec<f32>,
     samples: u64,
 }
 
-impl Estimate {
+impl Moments {
     fn read(estimator: Estimator) -> Result<Self, Error> {
         let mut mean = read(estimator.into_state())?;
         let features = mean.len() / 3;
@@ -340,18 +341,32 @@ impl Estimate {
         Ok(Self { mean, squares, samples: count[0] as u64 })
     }
 
-    /// The map and its standard error, the mean times `factors`; without one where there was but
-    /// one draw.
-    fn read_out(&self, factors: &[f32], draws: u64) -> (Vec<f32>, Vec<f32>) {
+    /// The map of gradients times `factors`.
+    fn map(&self, estimate: Estimate, factors: &[f32]) -> Vec<f32> {
         let n = self.samples as f64;
-        let error = |squares: f32| match draws {
-            1 => 0.0,
-            _ => (f64::from(squares) / (n - 1.0) / n).sqrt() as f32,
+        let value = |(&mean, &squares): (&f32, &f32)| match estimate {
+            Estimate::Mean => mean,
+            Estimate::Square => (f64::from(mean).powi(2) + f64::from(squares) / n) as f32,
+            Estimate::Variance => (f64::from(squares) / n) as f32,
         };
-        let values = self.mean.iter().zip(factors).map(|(mean, factor)| mean * factor);
-        let errors = self.squares.iter().zip(factors);
-        let errors = errors.map(|(&squares, factor)| error(squares) * factor.abs());
-        (values.collect(), errors.collect())
+        let factor = |factor: f32| match estimate {
+            Estimate::Mean => factor,
+            Estimate::Square | Estimate::Variance => factor * factor,
+        };
+        let values = self.mean.iter().zip(&self.squares).map(value);
+        values.zip(factors).map(|(value, &by)| value * factor(by)).collect()
+    }
+
+    /// The standard error of the mean of gradients times `factors`: zero where there was but one
+    /// draw, and not known of other estimates.
+    fn standard_error(&self, estimate: Estimate, factors: &[f32], draws: u64) -> Vec<f32> {
+        let n = self.samples as f64;
+        let error = |squares: f32| match (estimate, draws) {
+            (_, 1) => 0.0,
+            (Estimate::Mean, _) => (f64::from(squares) / (n - 1.0) / n).sqrt() as f32,
+            (Estimate::Square | Estimate::Variance, _) => f32::NAN,
+        };
+        self.squares.iter().zip(factors).map(|(&s, factor)| error(s) * factor.abs()).collect()
     }
 }
 

@@ -54,5 +54,5 @@ pub use model::{Model, ModelError, ModuleModel};
 pub use mollify_backends::{DeviceError, describe, device, devices, disable_fusion};
 pub use mollify_kernels::{Boundary, Mollifier};
 pub use path::{Baseline, Path, Quadrature};
-pub use plan::{AdaptiveRule, Output, Plan, Readout, Sampler, WidthRule};
+pub use plan::{AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, WidthRule};
 pub use target::{Prediction, Target};

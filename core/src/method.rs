@@ -4,7 +4,7 @@ use mollify_kernels::{Boundary, Mollifier};
 
 use crate::Error;
 use crate::path::{Baseline, Path, Quadrature};
-use crate::plan::{AdaptiveRule, Output, Plan, Readout, Sampler, WidthRule};
+use crate::plan::{AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, WidthRule};
 
 /// A named method: a base, with noise or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Settings {
     pub quadrature: Quadrature,
     /// The values that the paths of `ig-file` start from.
     pub baseline: Option<Vec<f32>>,
+    /// What is kept of the samples' gradients.
+    pub estimate: Estimate,
     /// Which output is differentiated.
     pub output: Output,
     /// The seed of the noise.
@@ -52,6 +54,7 @@ impl Default for Settings {
             steps: 50,
             quadrature: Quadrature::GaussLegendre,
             baseline: None,
+            estimate: Estimate::Mean,
             output: Output::Logit,
             seed: 0,
         }
@@ -178,6 +181,7 @@ impl Method {
                 BaseKind::TimesInput => Readout::TimesInput,
                 BaseKind::Integrated(_) => Readout::TimesDifference,
             },
+            estimate: settings.estimate,
             output: settings.output,
             samples: settings.samples,
             seed: settings.seed,

@@ -12,6 +12,8 @@ pub struct Plan {
     pub path: Option<Path>,
     /// The noise added to the input; none means that the clean input is the one sample.
     pub sampler: Option<Sampler>,
+    /// What is kept of the samples' gradients.
+    pub estimate: Estimate,
     /// What becomes of the mean gradient.
     pub readout: Readout,
     /// Which output is differentiated.
@@ -83,6 +85,27 @@ impl AdaptiveRule {
     }
 }
 
+/// What is kept of the gradients `g_j` of the `n` samples; on a path `g_j` is the weighted sum over
+/// its nodes. What the readout multiplies a gradient with multiplies each `g_j`, so that squares
+/// and variances are multiplied with its square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Estimate {
+    /// `sum g_j / n`.
+    #[default]
+    Mean,
+    /// `sum g_j^2 / n`: SmoothGrad-squared (Hooker et al., NeurIPS 2019).
+    Square,
+    /// `sum (g_j - mean)^2 / n`: VarGrad (Adebayo et al., ICLR 2018 workshop); with `n`, as captum
+    /// has it, and not `n - 1`.
+    Variance,
+}
+
+impl Estimate {
+    /// Every estimate with its name on the command line.
+    pub const ALL: [(Estimate, &'static str); 3] =
+        [(Estimate::Mean, "mean"), (Estimate::Square, "square"), (Estimate::Variance, "variance")];
+}
+
 /// What becomes of the mean gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Readout {
@@ -112,6 +135,7 @@ impl Plan {
         Self {
             path: None,
             sampler: None,
+            estimate: Estimate::Mean,
             readout: Readout::Gradient,
             output: Output::Logit,
             samples: 1,
@@ -181,6 +205,13 @@ impl Plan {
     ///
     /// [`Error::Setting`] with the first that is not.
     pub fn check(&self) -> Result<(), Error> {
+        if self.estimate == Estimate::Variance && self.draws() == 1 {
+            return Err(Error::Setting {
+                setting: "samples",
+                value: "1".into(),
+                range: "at least 2, and of a method with noise, for a variance",
+            });
+        }
         if let Some(path) = &self.path {
             path.check()?;
         }
