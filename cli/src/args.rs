@@ -131,12 +131,12 @@ pub struct ExplainArgs {
     #[arg(long)]
     pub no_fusion: bool,
 
-    /// Samples per batch [default: as many as the memory holds]
+    /// Gradients per batch [default: as many as the memory holds]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
 
     /// Memory for a batch, such as 512M or 2G
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", conflicts_with = "batch")]
     pub memory: Option<String>,
 
     /// How pictures become inputs: imagenet, unit (0 to 1) or signed (-1 to 1)

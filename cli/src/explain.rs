@@ -22,6 +22,7 @@ use crate::{Fatal, NOTHING_DONE, SOME_FAILED, assets, files};
 struct Job<'a> {
     args: &'a ExplainArgs,
     plans: Vec<(String, Plan)>,
+    baseline: Option<File>,
     targets: Targets,
     labels: Labels,
     model: OnnxModel,
@@ -57,7 +58,9 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
 impl<'a> Job<'a> {
     fn new(args: &'a ExplainArgs) -> Result<Self, Fatal> {
         let methods = settings::methods(args)?;
-        let settings = settings::settings(args)?;
+        let baseline = args.baseline.as_deref().map(settings::baseline).transpose()?;
+        let array = baseline.as_ref().map(|(array, _)| array);
+        let settings = settings::settings(args, array)?;
         let plans = plans(&methods, &settings)?;
         settings::all_used(&args.typed, &plans)?;
         if args.batch == Some(0) {
@@ -72,6 +75,7 @@ impl<'a> Job<'a> {
         let device = mollify::device(&args.device)?;
         let (model, model_file) = load(args, &device)?;
         labels.check(model.classes())?;
+        settings::paths_fit(&plans, array, model.input_shape())?;
         if let Targets::Top(count) = targets
             && count > model.classes()
         {
@@ -92,11 +96,12 @@ impl<'a> Job<'a> {
         Ok(Self {
             args,
             plans,
+            baseline: baseline.map(|(_, file)| file),
             targets,
             labels,
             model,
             model_file,
-            device: if args.no_fusion {
+            device: if args.no_fusion && mollify::describe(&device) != "cpu" {
                 format!("{}, without fusion", mollify_backends::describe(&device))
             } else {
                 mollify_backends::describe(&device)
@@ -152,7 +157,7 @@ impl<'a> Job<'a> {
             let map = self.map(name, plan, &opened.input, class)?;
             let written = write_map(folder, name, &map, style(plan), opened)?;
             lines.push(summary(name, &map, &written));
-            methods.push(record(name, plan, &map, &written));
+            methods.push(self.record(name, plan, &map, &written));
         }
         let manifest = Manifest {
             schema_version: manifest::SCHEMA_VERSION,
@@ -175,6 +180,30 @@ impl<'a> Job<'a> {
             say!("  manifest    {}", path.display());
         }
         Ok(())
+    }
+
+    fn record(
+        &self,
+        name: &str,
+        plan: &Plan,
+        map: &Attribution,
+        written: &[PathBuf],
+    ) -> manifest::Method {
+        let file_name =
+            |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        manifest::Method {
+            name: name.to_owned(),
+            settings: settings::described(plan, self.baseline.as_ref()),
+            files: written.iter().filter_map(file_name).collect(),
+            seconds: map.seconds,
+            gradients: map.gradients,
+            samples: map.samples,
+            left_out: map.left_out,
+            batch: map.batch,
+            notes: notes(map),
+            relative_standard_error: map.relative_standard_error(),
+            completeness_gap: map.completeness_gap,
+        }
     }
 
     fn map(
@@ -260,24 +289,6 @@ fn write_map(
         }
     }
     contents.iter().map(|(name, bytes)| files::write(folder, name, bytes)).collect()
-}
-
-fn record(name: &str, plan: &Plan, map: &Attribution, written: &[PathBuf]) -> manifest::Method {
-    let file_name =
-        |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    manifest::Method {
-        name: name.to_owned(),
-        settings: settings::described(plan),
-        files: written.iter().filter_map(file_name).collect(),
-        seconds: map.seconds,
-        gradients: map.gradients,
-        samples: map.samples,
-        left_out: map.left_out,
-        batch: map.batch,
-        notes: notes(map),
-        relative_standard_error: map.relative_standard_error(),
-        completeness_gap: map.completeness_gap,
-    }
 }
 
 /// What a reader of the manifest should know besides the figures.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mollify::npy::{self, Array};
 use mollify::picture::{Preprocess, Resize};
 use mollify::{
     AdaptiveRule, Baseline, Domain, Estimate, Method, Mollifier, Output, Plan, Prediction,
@@ -12,6 +13,8 @@ use serde_json::json;
 use crate::Fatal;
 use crate::args::ExplainArgs;
 use crate::labels::{Labels, nearest};
+use crate::manifest::File;
+use crate::source::sample_shape;
 
 /// The methods that were asked for.
 pub fn methods(args: &ExplainArgs) -> Result<Vec<Method>, String> {
@@ -28,7 +31,7 @@ pub fn methods(args: &ExplainArgs) -> Result<Vec<Method>, String> {
 }
 
 /// The settings all methods share.
-pub fn settings(args: &ExplainArgs) -> Result<Settings, String> {
+pub fn settings(args: &ExplainArgs, baseline: Option<&Array>) -> Result<Settings, String> {
     let outputs = [(Output::Logit, "logit"), (Output::Probability, "probability")];
     Ok(Settings {
         samples: args.samples,
@@ -39,20 +42,48 @@ pub fn settings(args: &ExplainArgs) -> Result<Settings, String> {
         mollifier: one_of("--kernel", &args.kernel, &Mollifier::ALL)?,
         steps: args.steps,
         quadrature: one_of("--quadrature", &args.quadrature, &Quadrature::ALL)?,
-        baseline: args.baseline.as_deref().map(baseline).transpose()?,
+        baseline: baseline.map(|array| array.values.clone()),
         estimate: one_of("--estimate", &args.estimate, &Estimate::ALL)?,
         output: one_of("--output", &args.output, &outputs)?,
         seed: args.seed,
     })
 }
 
-/// The values of a baseline's file, an array of the model's input shape.
-fn baseline(path: &Path) -> Result<Vec<f32>, String> {
+/// The array in a baseline's file, and how the manifest names it.
+pub fn baseline(path: &Path) -> Result<(Array, File), String> {
+    let wrong = |what: String| format!("--baseline {}: {what}", path.display());
     if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
-        return Err(format!("--baseline {}: give a .npy file", path.display()));
+        return Err(wrong("give a .npy file".into()));
     }
-    let array = mollify::npy::read(path).map_err(|error| format!("--baseline: {error}"))?;
-    Ok(array.values)
+    let array = npy::read(path).map_err(|error| format!("--baseline: {error}"))?;
+    if let Some(index) = array.values.iter().position(|value| !value.is_finite()) {
+        return Err(wrong(format!("its value {index} is not finite")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    Ok((array, File::new(path.display().to_string(), &bytes)))
+}
+
+/// Refuses a path that cannot start where a plan says, in samples of `shape`.
+pub fn paths_fit(
+    plans: &[(String, Plan)],
+    baseline: Option<&Array>,
+    shape: &[usize],
+) -> Result<(), String> {
+    if let Some(array) = baseline
+        && sample_shape(&array.shape, shape) != shape
+    {
+        return Err(format!(
+            "--baseline holds an array of {:?}, but the model takes samples of {shape:?}",
+            array.shape
+        ));
+    }
+    let blurs = |plan: &Plan| matches!(&plan.path, Some(path) if path.baseline == Baseline::Blur);
+    match plans.iter().find(|(_, plan)| blurs(plan)) {
+        Some((name, _)) if shape.len() != 3 => {
+            Err(format!("{name} takes pictures, but the model takes samples of {shape:?}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The options that only some methods use, and which plans do.
@@ -100,7 +131,7 @@ fn one_of<T: Copy>(option: &str, given: &str, choices: &[(T, &str)]) -> Result<T
 }
 
 /// Every setting that shapes a plan's map, for the manifest.
-pub fn described(plan: &Plan) -> serde_json::Value {
+pub fn described(plan: &Plan, baseline: Option<&File>) -> serde_json::Value {
     let mut settings = json!({
         "readout": format!("{:?}", plan.readout),
         "estimate": format!("{:?}", plan.estimate).to_lowercase(),
@@ -110,10 +141,10 @@ pub fn described(plan: &Plan) -> serde_json::Value {
         let name = Quadrature::ALL.iter().find(|(rule, _)| *rule == path.quadrature);
         settings["quadrature"] = json!(name.map(|(_, name)| name));
         settings["steps"] = json!(path.steps);
-        settings["baseline"] = json!(match &path.baseline {
-            Baseline::Values(_) => "file".to_owned(),
-            named => format!("{named:?}").to_lowercase(),
-        });
+        settings["baseline"] = match &path.baseline {
+            Baseline::Values(_) => json!(baseline),
+            named => json!(format!("{named:?}").to_lowercase()),
+        };
     }
     if let Some(sampler) = &plan.sampler {
         settings["kernel"] = json!(sampler.mollifier.name());

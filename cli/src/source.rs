@@ -87,6 +87,14 @@ fn free_stem(path: &Path, taken: &mut HashSet<String>) -> String {
     (1..).map(numbered).find(|name| taken.insert(name.clone())).unwrap_or(stem.clone())
 }
 
+/// The shape of the sample in an array that may have a batch axis of 1 before samples of `shape`.
+pub fn sample_shape<'a>(array: &'a [usize], shape: &[usize]) -> &'a [usize] {
+    match array.split_first() {
+        Some((1, rest)) if rest == shape => rest,
+        _ => array,
+    }
+}
+
 impl Source {
     /// How messages and the manifest name it.
     pub fn name(&self) -> String {
@@ -153,11 +161,7 @@ impl Source {
     /// An array of the model's input shape, with or without a batch axis of 1.
     fn array(&self, path: &Path, shape: &[usize], domain: &Domain) -> Result<Opened, String> {
         let array = npy::read(path).map_err(|error| error.to_string())?;
-        let sample = match array.shape.split_first() {
-            Some((1, rest)) if rest == shape => rest,
-            _ => &array.shape[..],
-        };
-        if sample != shape {
+        if sample_shape(&array.shape, shape) != shape {
             return Err(format!(
                 "{} holds an array of {:?}, but the model takes samples of {shape:?}",
                 path.display(),

@@ -121,8 +121,14 @@ fn pictures_that_cannot_be_explained() {
 fn settings_that_cannot_be_honoured() {
     let picture = data("pictures/rgb.png");
     let file = tempfile::NamedTempFile::new().expect("a file");
+    let folder = tempfile::tempdir().expect("a folder");
+    let transposed = folder.path().join("transposed.npy");
+    let mut array = Vec::new();
+    mollify::npy::write(&mut array, &[32, 32, 3], &[0.0; 32 * 32 * 3]).expect("an array");
+    std::fs::write(&transposed, array).expect("a file");
+    let transposed = transposed.display().to_string();
     let below_a_file = file.path().join("out").display().to_string();
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 21] = [
         (&["--samples", "0"], "samples is 0, but it must be at least 1"),
         (&["--method", "a-ig-black", "--steps", "0"], "steps is 0, but it must be at least 1"),
         (
@@ -131,6 +137,10 @@ fn settings_that_cannot_be_honoured() {
         ),
         (&["--method", "ig-file"], "the baseline of ig-file is missing; give its values"),
         (&["--method", "s-ig-file", "--baseline", "x.png"], "--baseline x.png: give a .npy file"),
+        (
+            &["--method", "adaptgrad,ig-file", "--baseline", &transposed],
+            "--baseline holds an array of [32, 32, 3], but the model takes samples of [3, 32, 32]",
+        ),
         (&["--steps", "9"], "--steps is not used by adaptgrad; leave it out"),
         (&["--alpha", "0.1"], "--alpha is not used by adaptgrad"),
         (

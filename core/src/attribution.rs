@@ -18,15 +18,15 @@ pub struct Attribution {
     pub samples: u64,
     /// Samples left out because their gradient was not finite.
     pub left_out: u64,
-    /// Samples per batch.
+    /// Gradients per batch.
     pub batch: usize,
-    /// Samples per batch at first, where the device had no memory for as many and the batch was
+    /// Gradients per batch at first, where the device had no memory for as many and the batch was
     /// halved.
     pub refused_batch: Option<usize>,
     /// For a path from `b`, `|sum(map) - (F(x) - F(b))|`: what the quadrature, and the noise if
     /// there is any, miss of the difference that the map should add up to.
     pub completeness_gap: Option<f64>,
-    /// Seconds from the first sample to the finished map.
+    /// Seconds that the map took once the class was known, batches that were refused included.
     pub seconds: f64,
 }
 

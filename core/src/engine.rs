@@ -9,7 +9,7 @@ use mollify_kernels::noise::{Address, noise};
 
 use crate::plan::{Estimate, Output, Plan, Readout};
 use crate::target::{Prediction, Target};
-use crate::{Attribution, Error, Input, Model};
+use crate::{Attribution, Error, Input, Model, ModelError};
 
 /// Told after each batch how many of how many gradients are done.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -97,15 +97,20 @@ impl<'a> Explainer<'a> {
         let class = prediction.class(target)?;
         let start = Instant::now();
         let way = Way::new(plan, input)?;
+        let difference = self.difference(plan, &way, &prediction, class)?;
         let first_batch = self.batch_size(plan.gradients());
         let mut batch = first_batch;
         let moments = loop {
             match self.moments(plan, &way, input, class, batch) {
-                Err(error) if is_out_of_memory(&error) && batch > 1 => {
+                Err(error)
+                    if is_out_of_memory(&error)
+                        && batch > 1
+                        && self.model.max_batch().is_none() =>
+                {
                     self.model.device().memory_cleanup();
                     batch = batch.div_ceil(2);
                 }
-                Err(Error::Model(error)) if error.is_out_of_memory() => {
+                Err(Error::Model(error)) if is_out_of_memory_of(&error) => {
                     return Err(Error::OutOfMemory(error.to_string()));
                 }
                 result => break result?,
@@ -114,19 +119,14 @@ impl<'a> Explainer<'a> {
         if moments.samples == 0 {
             return Err(Error::NoFiniteGradient { samples: plan.draws() });
         }
+        if plan.estimate == Estimate::Variance && moments.samples == 1 {
+            return Err(Error::TooFewFinite { kept: 1, samples: plan.draws() });
+        }
         let factors = way.factors(plan.readout, input);
         let values = moments.map(plan.estimate, &factors);
-        let standard_error = moments.standard_error(plan.estimate, &factors, plan.draws());
+        let standard_error = moments.standard_error(plan, &factors);
         let seconds = start.elapsed().as_secs_f64();
-        let completeness_gap = match &way.baseline {
-            Some(baseline) if plan.estimate == Estimate::Mean => {
-                let difference = prediction.score(plan.output, class)
-                    - self.predict_at(baseline)?.score(plan.output, class);
-                let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
-                Some((sum - difference).abs())
-            }
-            _ => None,
-        };
+        let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
         Ok(Attribution {
             values,
             standard_error,
@@ -137,9 +137,33 @@ impl<'a> Explainer<'a> {
             left_out: plan.draws() - moments.samples,
             batch,
             refused_batch: (batch < first_batch).then_some(first_batch),
-            completeness_gap,
+            completeness_gap: difference.map(|difference| (sum - difference).abs()),
             seconds,
         })
+    }
+
+    /// What the map of a path should add up to: the output at the input less that at the baseline.
+    /// None where it need not add up.
+    fn difference(
+        &self,
+        plan: &Plan,
+        way: &Way,
+        prediction: &Prediction,
+        class: usize,
+    ) -> Result<Option<f64>, Error> {
+        let complete = (plan.readout, plan.estimate) == (Readout::TimesDifference, Estimate::Mean);
+        let Some(baseline) = way.baseline.as_ref().filter(|_| complete) else {
+            return Ok(None);
+        };
+        let at_baseline = self.predict_at(baseline).map_err(|error| match error {
+            Error::NoFinitePrediction { class, value } => Error::Baseline(format!(
+                "gives an output that is not finite: class {class} is {value}"
+            )),
+            other => other,
+        })?;
+        let (here, there) =
+            (prediction.score(plan.output, class), at_baseline.score(plan.output, class));
+        Ok(Some(here - there))
     }
 
     /// The moments of all of a plan's samples, `batch` of their nodes at a time.
@@ -209,6 +233,9 @@ impl<'a> Explainer<'a> {
 /// Beyond this many samples a batch gains no speed on any device tried.
 const BEST_BATCH: usize = 64;
 
+/// The most values of a path's nodes: 4 GiB of float32.
+const MOST_NODE_VALUES: u64 = 1 << 30;
+
 /// Where a plan's gradients are taken before there is noise: the input itself, or the nodes of its
 /// path with their weights.
 struct Way {
@@ -228,6 +255,11 @@ impl Way {
         let baseline = path.baseline.values(input)?;
         if let Some(index) = baseline.iter().position(|value| !value.is_finite()) {
             return Err(Error::Baseline(format!("is not finite at value {index}")));
+        }
+        if u64::from(path.steps) * features as u64 > MOST_NODE_VALUES {
+            let (value, range) =
+                (path.steps.to_string(), "fewer: the path's nodes take over 4 GiB");
+            return Err(Error::Setting { setting: "steps", value, range });
         }
         let (rows, weights) = path.nodes(input, &baseline);
         Ok(Self { rows, features, weights, baseline: Some(baseline) })
@@ -357,12 +389,12 @@ impl Moments {
         values.zip(factors).map(|(value, &by)| value * factor(by)).collect()
     }
 
-    /// The standard error of the mean of gradients times `factors`: zero where there was but one
-    /// draw, and not known of other estimates.
-    fn standard_error(&self, estimate: Estimate, factors: &[f32], draws: u64) -> Vec<f32> {
+    /// The standard error of the mean of gradients times `factors`: zero without noise, and not a
+    /// number where a single sample was kept, or of other estimates.
+    fn standard_error(&self, plan: &Plan, factors: &[f32]) -> Vec<f32> {
         let n = self.samples as f64;
-        let error = |squares: f32| match (estimate, draws) {
-            (_, 1) => 0.0,
+        let error = |squares: f32| match (plan.estimate, plan.sampler) {
+            (_, None) => 0.0,
             (Estimate::Mean, _) => (f64::from(squares) / (n - 1.0) / n).sqrt() as f32,
             (Estimate::Square | Estimate::Variance, _) => f32::NAN,
         };
@@ -396,15 +428,19 @@ fn says_out_of_memory(line: &str) -> bool {
 fn is_out_of_memory(error: &Error) -> bool {
     match error {
         Error::OutOfMemory(_) => true,
-        Error::Model(error) => error.is_out_of_memory(),
+        Error::Model(error) => is_out_of_memory_of(error),
         _ => false,
     }
+}
+
+fn is_out_of_memory_of(error: &ModelError) -> bool {
+    error.is_out_of_memory() || error.to_string().lines().any(says_out_of_memory)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Domain, ModelError};
+    use crate::Domain;
 
     /// `sum x^2`, on a device that has memory for batches of up to `rows`.
     struct Small {

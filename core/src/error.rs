@@ -61,9 +61,19 @@ pub enum Error {
     },
     /// No sample had a finite gradient.
     #[error(
-        "none of the {samples} gradients is finite: the model overflows on this input; check the preprocessing and the model's weights"
+        "none of the {samples} samples has a finite gradient (on a path: at each of its nodes): the model overflows on this input; check the preprocessing and the model's weights"
     )]
     NoFiniteGradient {
+        /// How many samples were drawn.
+        samples: u64,
+    },
+    /// Too few samples had a finite gradient for a variance.
+    #[error(
+        "only {kept} of the {samples} samples has a finite gradient, too few for a variance; check the preprocessing and the model's weights"
+    )]
+    TooFewFinite {
+        /// How many had one.
+        kept: u64,
         /// How many samples were drawn.
         samples: u64,
     },
@@ -87,7 +97,9 @@ pub enum Error {
     #[error(transparent)]
     Device(#[from] mollify_backends::DeviceError),
     /// The device has no memory for what a batch of one sample takes.
-    #[error("the device has no memory for a single sample: {0}; free some, or use another device")]
+    #[error(
+        "the device has no memory for the smallest batch: {0}; free some, or use another device"
+    )]
     OutOfMemory(String),
     /// The device failed while it ran.
     #[error("the device failed: {0}")]

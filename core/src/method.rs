@@ -181,7 +181,7 @@ impl Method {
                 BaseKind::TimesInput => Readout::TimesInput,
                 BaseKind::Integrated(_) => Readout::TimesDifference,
             },
-            estimate: settings.estimate,
+            estimate: self.noise.kind.map_or(Estimate::Mean, |_| settings.estimate),
             output: settings.output,
             samples: settings.samples,
             seed: settings.seed,

@@ -15,6 +15,9 @@ pub struct Path {
     pub steps: u32,
 }
 
+/// The most nodes of a path: all lie on the device at once.
+const MOST_STEPS: u32 = 10_000;
+
 /// Where a path starts.
 ///
 /// The published code of AdaptGrad calls zeros in the model's units "White" and ones "Black". Here
@@ -22,14 +25,14 @@ pub struct Path {
 /// called zero.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub enum Baseline {
-    /// A black picture: per channel the least value a pixel can have.
+    /// A black picture: the lower bounds of [`Input::pixels`], which are the domain's unless set.
     #[default]
     Black,
-    /// A white picture: per channel the greatest value a pixel can have.
+    /// A white picture: the upper bounds of [`Input::pixels`].
     White,
     /// Zeros in the model's units.
     Zero,
-    /// The input's own mean per channel.
+    /// The input's own mean per channel; of a vector, which has none, over all its values.
     Mean,
     /// The input under a Gaussian blur of 1/10 of its shorter side, in pixels; its edges go on
     /// as they are.
@@ -140,6 +143,9 @@ impl Baseline {
                     let sum: f64 = channel.iter().map(|&value| f64::from(value)).sum();
                     (sum / channel.len() as f64) as f32
                 };
+                if input.shape().len() == 1 {
+                    return Ok(vec![mean(input.values()); len]);
+                }
                 let means: Vec<f32> =
                     input.values().chunks(input.channel_len()).map(mean).collect();
                 Ok(fill(&means))
@@ -202,6 +208,7 @@ impl Path {
         let range = match self.quadrature {
             Quadrature::Trapezoid if self.steps < 2 => "at least 2 for the trapezoid rule",
             _ if self.steps == 0 => "at least 1",
+            _ if self.steps > MOST_STEPS => "at most 10000",
             _ => return Ok(()),
         };
         Err(Error::Setting { setting: "steps", value: self.steps.to_string(), range })
@@ -248,6 +255,8 @@ mod tests {
         assert_eq!((of(Baseline::White)[19], of(Baseline::White)[20]), (50.0, 60.0));
         assert_eq!(of(Baseline::Zero), vec![0.0; 40]);
         assert_eq!((of(Baseline::Mean)[0], of(Baseline::Mean)[39]), (9.5, 29.5));
+        let vector = Input::new(vec![1.0, 2.0, 6.0], &[3], Domain::uniform(0.0, 9.0));
+        assert_eq!(Baseline::Mean.values(&vector.expect("an input")).expect("a mean"), [3.0; 3]);
         let seen = input.clone().with_pixels(Domain::uniform(0.0, 9.0)).expect("a range");
         assert_eq!(Baseline::White.values(&seen).expect("a baseline"), vec![9.0; 40]);
     }

@@ -36,40 +36,10 @@ pub fn kernels(architecture: u32) -> Vec<(String, String)> {
             if variant.clipped { "-clipped" } else { "" },
             if variant.single { "" } else { "-path" }
         );
-        let single = noise_kernel::NoiseKernel::<f32>::new(
-            settings(),
-            properties(),
-            target(),
-            buffer(),
-            buffer(),
-            buffer(),
-            job(),
-            variant,
-        );
-        let half = noise_kernel::NoiseKernel::<f16>::new(
-            settings(),
-            properties(),
-            target(),
-            buffer(),
-            buffer(),
-            buffer(),
-            job(),
-            variant,
-        );
-        let brain = noise_kernel::NoiseKernel::<bf16>::new(
-            settings(),
-            properties(),
-            target(),
-            buffer(),
-            buffer(),
-            buffer(),
-            job(),
-            variant,
-        );
         [
-            (format!("{name}-f32"), ptx(&single, architecture)),
-            (format!("{name}-f16"), ptx(&half, architecture)),
-            (format!("{name}-bf16"), ptx(&brain, architecture)),
+            (format!("{name}-f32"), noise::<f32>(variant, architecture)),
+            (format!("{name}-f16"), noise::<f16>(variant, architecture)),
+            (format!("{name}-bf16"), noise::<bf16>(variant, architecture)),
         ]
     });
     let words = words_kernel::WordsKernel::new(settings(), properties(), target(), buffer(), job());
@@ -93,6 +63,21 @@ pub fn kernels(architecture: u32) -> Vec<(String, String)> {
             ("estimator-update".to_owned(), ptx(&update, architecture)),
         ])
         .collect()
+}
+
+/// The noise kernel that writes rows of `F`.
+fn noise<F: Float>(variant: Variant, architecture: u32) -> String {
+    let kernel = noise_kernel::NoiseKernel::<F>::new(
+        settings(),
+        properties(),
+        target(),
+        buffer(),
+        buffer(),
+        buffer(),
+        job(),
+        variant,
+    );
+    ptx(&kernel, architecture)
 }
 
 fn variants() -> Vec<Variant> {

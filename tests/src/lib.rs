@@ -106,11 +106,15 @@ pub fn values(tensor: Tensor<2>) -> Vec<f32> {
 ///
 /// # Panics
 ///
-/// When wgpu finds none although `MOLLIFY_REQUIRE_WGPU` is set, or CUDA although
-/// `MOLLIFY_REQUIRE_CUDA` is.
+/// When a runtime finds none although its variable is set, `MOLLIFY_REQUIRE_WGPU` and so on.
 pub fn gpus() -> Vec<(&'static str, Device)> {
     let required = |variable: &str| std::env::var_os(variable).is_some();
-    let names = [("wgpu", "MOLLIFY_REQUIRE_WGPU"), ("cuda", "MOLLIFY_REQUIRE_CUDA")];
+    let names = [
+        ("wgpu", "MOLLIFY_REQUIRE_WGPU"),
+        ("cuda", "MOLLIFY_REQUIRE_CUDA"),
+        ("vulkan", "MOLLIFY_REQUIRE_VULKAN"),
+        ("metal", "MOLLIFY_REQUIRE_METAL"),
+    ];
     let open = |(name, variable)| match mollify::device(name) {
         Ok(device) => Some((name, device)),
         Err(error) if required(variable) => panic!("{error}"),

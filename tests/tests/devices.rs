@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use mollify::{Domain, Explainer, Input, Plan, Target};
+use mollify::{Domain, Explainer, Input, Method, Plan, Settings, Target};
 use mollify_kernels::estimator::{self, Estimator};
 use mollify_kernels::noise::reference::{Sizes, bounds, draw, element, sigma, word};
 use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
@@ -168,6 +168,30 @@ fn a_handful_of_models_agree_with_the_cpu() {
         &["zoo/mlp", "zoo/resnet-tiny", "operators/conv-depthwise", "operators/matmul-attention"]
             .map(data),
     );
+}
+
+/// AdaptGrad's noise along a path, with the nodes of a sample in one batch and in several.
+#[test]
+fn a_path_agrees_with_the_cpu() {
+    let rows = array(&data("zoo/mlp/input.npy"));
+    let features = rows.values.len() / rows.shape[0];
+    let (values, shape) = (rows.values[..features].to_vec(), &rows.shape[1..]);
+    let input = Input::new(values, shape, Domain::uniform(-3.0, 3.0)).expect("an input");
+    let settings = Settings { samples: 6, steps: 5, ..Settings::default() };
+    let plan = Method::named("a-ig-mean").and_then(|method| method.plan(&settings).ok());
+    let plan = plan.expect("a plan");
+    let map = |device: &Device, batch| {
+        let model = OnnxModel::load(data("zoo/mlp/model.onnx"), device).expect("a model");
+        let explainer = Explainer::new(&model).batch(Some(batch));
+        explainer.explain(&plan, &input, Target::Index(0)).expect("a map").values
+    };
+    let expected = map(&Device::flex(), 30);
+    for (name, device) in gpus() {
+        for batch in [30, 7] {
+            let error = relative_l2(&map(&device, batch), &expected);
+            assert!(error <= 1e-4, "{name}, batches of {batch}: {error:.1e}");
+        }
+    }
 }
 
 #[test]

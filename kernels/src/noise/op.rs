@@ -67,7 +67,12 @@ pub fn noise_in(
 
 /// The random words `[address.rows, features]` behind the noise on `nodes`, as unsigned 32-bit
 /// integers: exactly the same on every device.
+///
+/// # Panics
+///
+/// When `nodes` has no rows.
 pub fn random_words(nodes: Tensor<2>, address: &Address) -> Tensor<2, Int> {
+    assert!(nodes.dims()[0] > 0, "a path has nodes");
     let nodes = nodes.into_dispatch();
     Tensor::from_dispatch(<Dispatch as NoiseBackend>::random_words(nodes, *address))
 }
