@@ -86,8 +86,10 @@ pub fn paths_fit(
     }
 }
 
-/// The options that only some methods use, and which plans do.
-const USES: [(&str, fn(&Plan) -> bool); 11] = [
+/// An option that only some methods use, and which plans do.
+type Use = (&'static str, fn(&Plan) -> bool);
+
+const USES: [Use; 11] = [
     ("estimate", |plan| plan.sampler.is_some()),
     ("samples", |plan| plan.sampler.is_some()),
     ("seed", |plan| plan.sampler.is_some()),

@@ -310,7 +310,7 @@ impl PathSums {
         let mut done = 0;
         if let Some((sum, from)) = self.begun.take() {
             done = rows.min(self.nodes - from);
-            let sum = sum + self.weighted(gradients.clone().slice([0..done]), from);
+            let sum = sum + self.weighted(gradients.clone().narrow(0, 0, done), from);
             if from + done == self.nodes {
                 complete.push(sum);
             } else {
@@ -320,21 +320,21 @@ impl PathSums {
         let whole = (rows - done) / self.nodes;
         if whole > 0 {
             let end = done + whole * self.nodes;
-            let samples = gradients.clone().slice([done..end]);
+            let samples = gradients.clone().narrow(0, done, end - done);
             let samples: Tensor<3> = samples.reshape([whole, self.nodes, features]);
             let weights: Tensor<3> = self.weights.clone().reshape([1, self.nodes, 1]);
             complete.push((samples * weights).sum_dim(1).reshape([whole, features]));
             done = end;
         }
         if done < rows {
-            self.begun = Some((self.weighted(gradients.slice([done..rows]), 0), rows - done));
+            self.begun = Some((self.weighted(gradients.narrow(0, done, rows - done), 0), rows - done));
         }
         (!complete.is_empty()).then(|| Tensor::cat(complete, 0))
     }
 
     /// The weighted sum `[1, features]` of the gradients at the nodes from `from` on.
     fn weighted(&self, gradients: Tensor<2>, from: usize) -> Tensor<2> {
-        let weights = self.weights.clone().slice([from..from + gradients.dims()[0]]);
+        let weights = self.weights.clone().narrow(0, from, gradients.dims()[0]);
         (gradients * weights).sum_dim(0)
     }
 
@@ -353,7 +353,7 @@ fn points(plan: &Plan, nodes: &Tensor<2>, input: &Input, first: u64, rows: usize
             &input.kernel_domain(),
             &Address { seed: plan.seed, stream: 0, node: 0, first, rows },
         ),
-        None => nodes.clone().slice([first as usize..first as usize + rows]),
+        None => nodes.clone().narrow(0, first as usize, rows),
     }
 }
 
