@@ -327,7 +327,8 @@ impl PathSums {
             done = end;
         }
         if done < rows {
-            self.begun = Some((self.weighted(gradients.narrow(0, done, rows - done), 0), rows - done));
+            self.begun =
+                Some((self.weighted(gradients.narrow(0, done, rows - done), 0), rows - done));
         }
         (!complete.is_empty()).then(|| Tensor::cat(complete, 0))
     }
