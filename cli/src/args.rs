@@ -62,13 +62,13 @@ pub struct ExplainArgs {
     pub labels: Option<PathBuf>,
 
     /// Methods by name: gradient, smoothgrad, adaptgrad, clipgrad; gi, ig-black, ig-white, ig-zero,
-    /// ig-mean, ig-blur, ig-file, each also with s-, a- or c- before it
+    /// ig-mean, ig-blur, ig-file, ng, each also with s-, a- or c- before it
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "adaptgrad")]
     pub method: Vec<String>,
 
-    /// The class to explain: predicted, top:K, an index, or a label
+    /// The class to explain: predicted, top:K, an index, or a label; give it again for several
     #[arg(long, default_value = "predicted")]
-    pub target: String,
+    pub target: Vec<String>,
 
     /// Noisy samples per map
     #[arg(long, value_name = "N", default_value_t = 50)]
@@ -105,6 +105,41 @@ pub struct ExplainArgs {
     /// Where the path of ig-file starts: a .npy file of the model's input shape
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
+
+    /// Draws of the parameters of ng, s-ng, a-ng and c-ng, each with samples of its own
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub weight_samples: u32,
+
+    /// The width of the noise on each parameter, as a share of its size
+    #[arg(long, value_name = "ALPHA", default_value_t = 0.2)]
+    pub weight_alpha: f64,
+
+    /// The width of the noise on all parameters, in place of --weight-alpha
+    #[arg(long, value_name = "SIGMA", conflicts_with = "weight_alpha")]
+    pub weight_sigma: Option<f64>,
+
+    /// The confidence that a parameter keeps its sign, in place of --weight-alpha
+    #[arg(long, value_name = "C", conflicts_with_all = ["weight_alpha", "weight_sigma"])]
+    pub weight_confidence: Option<f64>,
+
+    /// Parameters without noise, by a pattern of their names such as "classifier.*"; give it again
+    /// for several
+    #[arg(long, value_name = "PATTERN")]
+    pub freeze: Vec<String>,
+
+    /// The most gradients of a map that nests draws, samples and nodes (such as a-ig-zero), spread
+    /// over them [default: all of them, multiplied]
+    #[arg(long, value_name = "N")]
+    pub budget: Option<u64>,
+
+    /// Stop when the relative standard error of a map has fallen to this, such as 0.1, at --samples
+    /// or --weight-samples at the latest
+    #[arg(long, value_name = "ERROR")]
+    pub until: Option<f64>,
+
+    /// Write the standard error of each map as well
+    #[arg(long)]
+    pub stderr: bool,
 
     /// What is kept of the samples' gradients: mean, square (SmoothGrad-squared) or variance
     /// (VarGrad)
@@ -156,6 +191,10 @@ pub struct ExplainArgs {
     /// Where the maps go
     #[arg(long, value_name = "DIR", default_value = "mollify-out")]
     pub out: PathBuf,
+
+    /// The maps of the grid that share a colour scale: those of a row, all, or none (panel)
+    #[arg(long, value_name = "NAME", default_value = "row")]
+    pub grid_scale: String,
 
     /// Print the manifests instead of a summary
     #[arg(long)]

@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mollify::picture::{Preprocess, Style, channel_sum, map_picture, overlay};
+use mollify::picture::Preprocess;
 use mollify::{
-    Attribution, Domain, Estimate, Explainer, Input, Method, Model, Plan, Prediction, Settings,
-    Target,
+    Attribution, Domain, Explainer, Input, Method, Model, Plan, Prediction, Settings, Task,
 };
 use mollify_onnx::{Loader, OnnxModel};
 
 use crate::args::ExplainArgs;
 use crate::labels::Labels;
 use crate::manifest::{self, File, Manifest};
-use crate::settings::{self, Targets};
+use crate::maps::{Class, Made, side_by_side};
+use crate::settings::{self, GridScale};
 use crate::source::{Opened, Source, sources};
+use crate::targets::Targets;
 use crate::{Fatal, NOTHING_DONE, SOME_FAILED, assets, files};
 
 /// Everything that is the same for all inputs.
@@ -24,6 +25,7 @@ struct Job<'a> {
     plans: Vec<(String, Plan)>,
     baseline: Option<File>,
     targets: Targets,
+    grid_scale: GridScale,
     labels: Labels,
     model: OnnxModel,
     model_file: File,
@@ -33,18 +35,28 @@ struct Job<'a> {
     memory: Option<u64>,
 }
 
+/// An input with what the model says of it.
+struct Item<'a> {
+    source: &'a Source,
+    opened: Opened,
+    prediction: Prediction,
+    classes: Vec<usize>,
+}
+
+impl Item<'_> {
+    /// A map for each class.
+    fn tasks(&self) -> impl Iterator<Item = Task<'_>> {
+        let (input, prediction) = (&self.opened.input, &self.prediction);
+        self.classes.iter().map(move |&class| Task { input, class, prediction })
+    }
+}
+
 /// Explains every input; one that fails is reported and the others go on.
 pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
     let sources = sources(&args.inputs)?;
     let job = Job::new(args)?;
     files::make_folder(&args.out)?;
-    let mut failed = 0;
-    for source in &sources {
-        if let Err(message) = job.explain(source) {
-            eprintln!("error: {}: {message}", source.name());
-            failed += 1;
-        }
-    }
+    let failed: usize = job.groups(&sources).map(|group| job.explain(group)).sum();
     Ok(match failed {
         0 => ExitCode::SUCCESS,
         all if all == sources.len() => ExitCode::from(NOTHING_DONE),
@@ -69,24 +81,18 @@ impl<'a> Job<'a> {
         let memory = args.memory.as_deref().map(settings::bytes).transpose()?;
         let labels = Labels::load(args.labels.as_deref(), args.model.is_none())?;
         let targets = Targets::parse(&args.target, &labels)?;
+        let grid_scale = GridScale::parse(&args.grid_scale)?;
         if args.no_fusion {
             mollify::disable_fusion()?;
         }
         let device = mollify::device(&args.device)?;
-        let (model, model_file) = load(args, &device)?;
+        let noise_on_weights = plans.iter().any(|(_, plan)| plan.weights.is_some());
+        let (model, model_file) = load(args, noise_on_weights, &device)?;
         labels.check(model.classes())?;
         settings::paths_fit(&plans, array, model.input_shape())?;
-        if let Targets::Top(count) = targets
-            && count > model.classes()
-        {
-            let classes = model.classes();
-            return Err(format!("--target top:{count}: the model has {classes} classes").into());
-        }
-        if let Targets::One(Target::Index(index)) = targets
-            && index >= model.classes()
-        {
-            let classes = model.classes();
-            return Err(mollify::Error::Target { index, classes }.into());
+        targets.check(model.classes())?;
+        for (_, plan) in &plans {
+            mollify::check_parameters(&model, plan)?;
         }
         let preprocess = settings::preprocess(args.preprocess.as_deref(), model.input_shape());
         if let (Err(message), Some(_)) = (&preprocess, &args.preprocess) {
@@ -98,6 +104,7 @@ impl<'a> Job<'a> {
             plans,
             baseline: baseline.map(|(_, file)| file),
             targets,
+            grid_scale,
             labels,
             model,
             model_file,
@@ -120,52 +127,157 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn explain(&self, source: &Source) -> Result<(), String> {
-        let opened =
-            source.open(self.model.input_shape(), self.preprocess.as_ref(), &self.domain)?;
-        let prediction = self.explainer().predict(&opened.input).map_err(|e| e.to_string())?;
-        let classes = self.targets.classes(&prediction).map_err(|error| error.to_string())?;
-        for &class in &classes {
-            let mut folder = self.args.out.join(&source.stem);
-            if let Targets::Top(_) = self.targets {
-                folder = folder.join(class.to_string());
+    /// The sources in groups whose maps share batches.
+    fn groups<'s>(&self, sources: &'s [Source]) -> impl Iterator<Item = &'s [Source]> {
+        let widest = self.plans.iter().map(|(_, plan)| maps_at_once(plan)).max().unwrap_or(1);
+        let maps_each = (self.plans.len() * self.targets.most()).max(1);
+        sources.chunks(widest.min(MOST_MAPS.div_ceil(maps_each)))
+    }
+
+    /// Explains some sources together; gives the number of those that failed.
+    fn explain(&self, sources: &[Source]) -> usize {
+        let (mut items, mut failed) = (Vec::new(), 0);
+        for (source, item) in sources.iter().zip(self.open(sources)) {
+            match item {
+                Ok(item) => items.push(item),
+                Err(message) => failed += report(source, &[message]),
             }
-            self.explain_class(source, &opened, &prediction, class, &folder)?;
+        }
+        let tasks: Vec<Task> = items.iter().flat_map(Item::tasks).collect();
+        let mut made: Vec<Vec<Made>> = tasks.iter().map(|_| Vec::new()).collect();
+        let mut failures: Vec<Vec<String>> = vec![Vec::new(); tasks.len()];
+        for (method, plan) in &self.plans {
+            for (task, map) in self.maps(method, plan, &tasks).into_iter().enumerate() {
+                match map {
+                    Ok(map) => made[task].push(Made { method, plan, map }),
+                    Err(message) => failures[task].push(format!("{method}: {message}")),
+                }
+            }
+        }
+        let (mut made, mut failures) = (&made[..], &failures[..]);
+        for item in &items {
+            let (own, others) = made.split_at(item.classes.len());
+            let (own_failures, other_failures) = failures.split_at(item.classes.len());
+            (made, failures) = (others, other_failures);
+            let mut messages = own_failures.concat();
+            messages.dedup();
+            messages.extend(self.write(item, own).err());
+            failed += report(item.source, &messages);
+        }
+        failed
+    }
+
+    /// Reads the sources and predicts their classes.
+    fn open<'s>(&self, sources: &'s [Source]) -> Vec<Result<Item<'s>, String>> {
+        let shape = self.model.input_shape();
+        let read = |source: &Source| source.open(shape, self.preprocess.as_ref(), &self.domain);
+        let opened: Vec<Result<Opened, String>> = sources.iter().map(read).collect();
+        let inputs: Vec<&Input> = opened.iter().flatten().map(|opened| &opened.input).collect();
+        let (predictions, failure) = match self.explainer().predict_all(&inputs) {
+            Ok(predictions) => (predictions, String::new()),
+            Err(error) => (Vec::new(), error.to_string()),
+        };
+        let mut predictions = predictions.into_iter();
+        let item = |(source, opened): (&'s Source, Result<Opened, String>)| {
+            let opened = opened?;
+            let prediction = predictions.next().ok_or_else(|| failure.clone())?;
+            let prediction = prediction.map_err(|error| error.to_string())?;
+            let classes = self.targets.classes(&prediction).map_err(|error| error.to_string())?;
+            Ok(Item { source, opened, prediction, classes })
+        };
+        sources.iter().zip(opened).map(item).collect()
+    }
+
+    /// One method's map of each task.
+    fn maps(&self, method: &str, plan: &Plan, tasks: &[Task]) -> Vec<Result<Attribution, String>> {
+        let bar = progress_bar(method);
+        let show = |done: u64, total: u64| {
+            bar.set_length(total);
+            bar.set_position(done);
+        };
+        let explainer = self.explainer().progress(&show);
+        let together = |tasks: &[Task]| match explainer.explain_all(plan, tasks) {
+            Ok(maps) => maps.into_iter().map(|map| map.map_err(|e| e.to_string())).collect(),
+            Err(error) => vec![Err(error.to_string()); tasks.len()],
+        };
+        let maps = tasks.chunks(maps_at_once(plan)).flat_map(together).collect();
+        bar.finish_and_clear();
+        maps
+    }
+
+    /// Writes an item's maps, class by class, and prints what was written.
+    fn write(&self, item: &Item, made: &[Vec<Made>]) -> Result<(), String> {
+        let folder = self.args.out.join(&item.source.stem);
+        let targets: Vec<_> = item.classes.iter().map(|&class| self.target(item, class)).collect();
+        let grid = self.grid(item, &targets, made, &folder)?;
+        for (target, made) in targets.into_iter().zip(made).filter(|(_, made)| !made.is_empty()) {
+            let folder = match self.targets.are_several() {
+                true => folder.join(target.index.to_string()),
+                false => folder.clone(),
+            };
+            self.write_class(item, target, made, &folder)?;
+        }
+        if let (Some(path), false) = (grid, self.args.json) {
+            say!("  {:<11} {}", "grid", path.display());
         }
         Ok(())
     }
 
-    fn explain_class(
+    /// Writes the picture of all maps side by side, where there are several and none is missing.
+    fn grid(
         &self,
-        source: &Source,
-        opened: &Opened,
-        prediction: &Prediction,
-        class: usize,
+        item: &Item,
+        targets: &[manifest::Target],
+        made: &[Vec<Made>],
+        folder: &Path,
+    ) -> Result<Option<PathBuf>, String> {
+        let whole = made.iter().all(|made| made.len() == self.plans.len());
+        if !whole || self.plans.len() * targets.len() < 2 {
+            return Ok(None);
+        }
+        let class = |(target, made)| Class { label: name_of(target), made };
+        let classes: Vec<Class> =
+            targets.iter().zip(made.iter().map(Vec::as_slice)).map(class).collect();
+        let picture = side_by_side(item.opened.crop.as_ref(), &classes, self.grid_scale);
+        let Some(picture) = picture.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        files::make_folder(folder)?;
+        files::write(folder, GRID, &picture).map(Some)
+    }
+
+    fn target(&self, item: &Item, class: usize) -> manifest::Target {
+        manifest::Target {
+            index: class,
+            label: self.labels.name(class).map(str::to_owned),
+            logit: item.prediction.logits[class],
+            probability: item.prediction.probability(class),
+        }
+    }
+
+    fn write_class(
+        &self,
+        item: &Item,
+        target: manifest::Target,
+        made: &[Made],
         folder: &Path,
     ) -> Result<(), String> {
         files::make_folder(folder)?;
-        let target = manifest::Target {
-            index: class,
-            label: self.labels.name(class).map(str::to_owned),
-            logit: prediction.logits[class],
-            probability: prediction.probability(class),
-        };
-        let headline = headline(source, &target);
-        let mut methods = Vec::new();
-        let mut lines = Vec::new();
-        for (name, plan) in &self.plans {
-            let map = self.map(name, plan, &opened.input, class)?;
-            let written = write_map(folder, name, &map, style(plan), opened)?;
-            lines.push(summary(name, &map, &written));
-            methods.push(self.record(name, plan, &map, &written));
+        let headline = format!("{}: {}", item.source.name(), name_of(&target));
+        let (mut methods, mut lines) = (Vec::new(), Vec::new());
+        for made in made {
+            let written = made.write(folder, item.opened.crop.as_ref(), self.args.stderr)?;
+            lines.push(made.summary(&written));
+            methods.push(self.record(made, &written));
         }
+        let (file, preprocess) = (&item.opened.file, item.opened.preprocess.clone());
         let manifest = Manifest {
             schema_version: manifest::SCHEMA_VERSION,
             program: manifest::PROGRAM,
             device: &self.device,
             seed: self.args.seed,
             model: &self.model_file,
-            image: manifest::Image { file: &opened.file, preprocess: opened.preprocess.clone() },
+            image: manifest::Image { file, preprocess },
             domain: manifest::Bounds { lower: &self.domain.lower, upper: &self.domain.upper },
             target,
             methods,
@@ -177,51 +289,52 @@ impl<'a> Job<'a> {
         } else {
             say!("{headline}");
             lines.iter().for_each(|line| say!("{line}"));
-            say!("  manifest    {}", path.display());
+            say!("  {:<11} {}", "manifest", path.display());
         }
         Ok(())
     }
 
-    fn record(
-        &self,
-        name: &str,
-        plan: &Plan,
-        map: &Attribution,
-        written: &[PathBuf],
-    ) -> manifest::Method {
+    fn record(&self, made: &Made, written: &[PathBuf]) -> manifest::Method {
+        let map = &made.map;
         let file_name =
             |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         manifest::Method {
-            name: name.to_owned(),
-            settings: settings::described(plan, self.baseline.as_ref()),
+            name: made.method.to_owned(),
+            settings: settings::described(made.plan, self.baseline.as_ref()),
             files: written.iter().filter_map(file_name).collect(),
             seconds: map.seconds,
             gradients: map.gradients,
             samples: map.samples,
             left_out: map.left_out,
             batch: map.batch,
-            notes: notes(map),
+            notes: made.notes(),
             relative_standard_error: map.relative_standard_error(),
             completeness_gap: map.completeness_gap,
         }
     }
+}
 
-    fn map(
-        &self,
-        name: &str,
-        plan: &Plan,
-        input: &Input,
-        class: usize,
-    ) -> Result<Attribution, String> {
-        let bar = progress_bar(name);
-        let show = |done: u64, total: u64| {
-            bar.set_length(total);
-            bar.set_position(done);
-        };
-        let map = self.explainer().progress(&show).explain(plan, input, Target::Index(class));
-        bar.finish_and_clear();
-        map.map_err(|error| error.to_string())
+/// The grid's file, in the folder of its picture.
+const GRID: &str = "grid.png";
+
+/// The most maps that are held before they are written.
+const MOST_MAPS: usize = 64;
+
+/// Gradients that maps are made together for, several times what a batch holds: so the last batch,
+/// which is not full, counts little.
+const GRADIENTS_AT_ONCE: u64 = 256;
+
+/// How many maps of a plan share batches.
+fn maps_at_once(plan: &Plan) -> usize {
+    (GRADIENTS_AT_ONCE / plan.gradients().max(1)).clamp(1, MOST_MAPS as u64) as usize
+}
+
+/// Prints what went wrong with a source; gives 1, or 0 for nothing.
+fn report(source: &Source, messages: &[String]) -> usize {
+    for message in messages {
+        eprintln!("error: {}: {message}", source.name());
     }
+    usize::from(!messages.is_empty())
 }
 
 /// The methods' plans with their names.
@@ -235,9 +348,15 @@ fn plans(methods: &[Method], settings: &Settings) -> Result<Vec<(String, Plan)>,
 }
 
 /// The model, and how the manifest names it.
-fn load(args: &ExplainArgs, device: &burn::tensor::Device) -> Result<(OnnxModel, File), Fatal> {
-    let loader =
-        Loader::new(device).input_shape(args.input_shape.clone()).output(args.output_name.clone());
+fn load(
+    args: &ExplainArgs,
+    parameters: bool,
+    device: &burn::tensor::Device,
+) -> Result<(OnnxModel, File), Fatal> {
+    let loader = Loader::new(device)
+        .parameters(parameters)
+        .input_shape(args.input_shape.clone())
+        .output(args.output_name.clone());
     match &args.model {
         None => {
             let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
@@ -259,72 +378,8 @@ fn progress_bar(method: &str) -> ProgressBar {
     ProgressBar::new(0).with_style(style).with_message(method.to_owned())
 }
 
-/// Squares and variances have no sign to show.
-fn style(plan: &Plan) -> Style {
-    match plan.estimate {
-        Estimate::Mean => Style::Signed,
-        Estimate::Square | Estimate::Variance => Style::Absolute,
-    }
-}
-
-/// Writes the raw map, its picture and, over a picture, the overlay.
-fn write_map(
-    folder: &Path,
-    method: &str,
-    map: &Attribution,
-    style: Style,
-    opened: &Opened,
-) -> Result<Vec<PathBuf>, String> {
-    let text = |error: mollify::picture::PictureError| error.to_string();
-    let mut array = Vec::new();
-    mollify::npy::write(&mut array, &map.shape, &map.values).map_err(|error| error.to_string())?;
-    let mut contents = vec![(format!("{method}.npy"), array)];
-    if let [channels, height, width] = map.shape[..] {
-        let flat = channel_sum(&map.values, channels, height, width).map_err(text)?;
-        let picture = map_picture(&flat, height, width, style).map_err(text)?;
-        contents.push((format!("{method}.png"), picture.encode_png().map_err(text)?));
-        if let Some(crop) = &opened.crop {
-            let over = overlay(&flat, height, width, crop, style).map_err(text)?;
-            contents.push((format!("{method}.overlay.png"), over.encode_png().map_err(text)?));
-        }
-    }
-    contents.iter().map(|(name, bytes)| files::write(folder, name, bytes)).collect()
-}
-
-/// What a reader of the manifest should know besides the figures.
-fn notes(map: &Attribution) -> Vec<String> {
-    let halved = map.refused_batch.map(|asked| {
-        format!(
-            "the device had no memory for batches of {asked}; they were halved to {}",
-            map.batch
-        )
-    });
-    halved.into_iter().collect()
-}
-
-fn headline(source: &Source, target: &manifest::Target) -> String {
+/// A class with its probability, for a person.
+fn name_of(target: &manifest::Target) -> String {
     let label = target.label.as_deref().map_or(String::new(), |label| format!("{label}, "));
-    let percent = 100.0 * target.probability;
-    format!("{}: {label}class {} ({percent:.1} %)", source.name(), target.index)
-}
-
-fn summary(method: &str, map: &Attribution, written: &[PathBuf]) -> String {
-    let files: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-    let error = match (map.gradients, map.relative_standard_error()) {
-        (2.., Some(error)) if map.samples > 1 => format!(", relative standard error {error:.2}"),
-        _ => String::new(),
-    };
-    let gap =
-        map.completeness_gap.map_or(String::new(), |gap| format!(", completeness gap {gap:.2e}"));
-    let left_out = match map.left_out {
-        0 => String::new(),
-        count => format!(", {count} samples left out (not finite)"),
-    };
-    let notes: String = notes(map).iter().map(|note| format!("\n              {note}")).collect();
-    format!(
-        "  {method:<11} {} gradients in {:.2} s{error}{gap}{left_out}{notes}\n              {}",
-        map.gradients,
-        map.seconds,
-        files.join("\n              ")
-    )
+    format!("{label}class {} ({:.1} %)", target.index, 100.0 * target.probability)
 }

@@ -17,8 +17,10 @@ mod files;
 mod inspect;
 mod labels;
 mod manifest;
+mod maps;
 mod settings;
 mod source;
+mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

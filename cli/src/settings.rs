@@ -5,14 +5,14 @@ use std::path::Path;
 use mollify::npy::{self, Array};
 use mollify::picture::{Preprocess, Resize};
 use mollify::{
-    AdaptiveRule, Baseline, Domain, Estimate, Method, Mollifier, Output, Plan, Prediction,
-    Quadrature, Settings, Target, WidthRule,
+    AdaptiveRule, Baseline, Domain, Estimate, Method, Mollifier, Output, Plan, Quadrature,
+    Settings, WeightNoise, WidthRule,
 };
 use serde_json::json;
 
 use crate::Fatal;
 use crate::args::ExplainArgs;
-use crate::labels::{Labels, nearest};
+use crate::labels::nearest;
 use crate::manifest::File;
 use crate::source::sample_shape;
 
@@ -33,16 +33,26 @@ pub fn methods(args: &ExplainArgs) -> Result<Vec<Method>, String> {
 /// The settings all methods share.
 pub fn settings(args: &ExplainArgs, baseline: Option<&Array>) -> Result<Settings, String> {
     let outputs = [(Output::Logit, "logit"), (Output::Probability, "probability")];
+    let rule = one_of("--width-rule", &args.width_rule, &AdaptiveRule::ALL)?;
     Ok(Settings {
         samples: args.samples,
         confidence: args.confidence,
-        rule: one_of("--width-rule", &args.width_rule, &AdaptiveRule::ALL)?,
+        rule,
         alpha: args.alpha,
         sigma: args.sigma,
         mollifier: one_of("--kernel", &args.kernel, &Mollifier::ALL)?,
         steps: args.steps,
         quadrature: one_of("--quadrature", &args.quadrature, &Quadrature::ALL)?,
         baseline: baseline.map(|array| array.values.clone()),
+        weight_samples: args.weight_samples,
+        weight_width: match (args.weight_confidence, args.weight_sigma) {
+            (Some(confidence), _) => WidthRule::Adaptive { confidence, rule },
+            (None, Some(sigma)) => WidthRule::Absolute { sigma },
+            (None, None) => WidthRule::Relative { alpha: args.weight_alpha },
+        },
+        freeze: args.freeze.clone(),
+        budget: args.budget,
+        until: args.until,
         estimate: one_of("--estimate", &args.estimate, &Estimate::ALL)?,
         output: one_of("--output", &args.output, &outputs)?,
         seed: args.seed,
@@ -86,20 +96,48 @@ pub fn paths_fit(
     }
 }
 
+/// Which maps of a grid share a colour scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GridScale {
+    Panel,
+    Row,
+    Shared,
+}
+
+impl GridScale {
+    /// Reads `--grid-scale`.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let names =
+            [(GridScale::Panel, "panel"), (GridScale::Row, "row"), (GridScale::Shared, "shared")];
+        one_of("--grid-scale", name, &names)
+    }
+}
+
 /// An option that only some methods use, and which plans do.
 type Use = (&'static str, fn(&Plan) -> bool);
 
-const USES: [Use; 11] = [
-    ("estimate", |plan| plan.sampler.is_some()),
+const USES: [Use; 19] = [
+    ("estimate", Plan::is_noisy),
     ("samples", |plan| plan.sampler.is_some()),
-    ("seed", |plan| plan.sampler.is_some()),
-    ("kernel", |plan| plan.sampler.is_some()),
+    ("seed", Plan::is_noisy),
+    ("kernel", Plan::is_noisy),
+    ("until", |plan| plan.is_noisy() && plan.estimate == Estimate::Mean),
+    ("stderr", |plan| plan.is_noisy() && plan.estimate == Estimate::Mean),
+    ("budget", Plan::is_nested),
     ("confidence", |plan| matches!(width_of(plan), Some(WidthRule::Adaptive { .. }))),
-    ("width_rule", |plan| matches!(width_of(plan), Some(WidthRule::Adaptive { .. }))),
+    ("width_rule", |plan| {
+        let adapts = |width| matches!(width, Some(WidthRule::Adaptive { .. }));
+        adapts(width_of(plan)) || adapts(plan.weights.as_ref().map(|weights| weights.width))
+    }),
     ("alpha", |plan| matches!(width_of(plan), Some(WidthRule::Relative { .. }))),
     ("sigma", |plan| matches!(width_of(plan), Some(WidthRule::Absolute { .. }))),
     ("steps", |plan| plan.path.is_some()),
     ("quadrature", |plan| plan.path.is_some()),
+    ("weight_samples", |plan| plan.weights.is_some()),
+    ("weight_alpha", |plan| plan.weights.is_some()),
+    ("weight_sigma", |plan| plan.weights.is_some()),
+    ("weight_confidence", |plan| plan.weights.is_some()),
+    ("freeze", |plan| plan.weights.is_some()),
     ("baseline", |plan| {
         plan.path.as_ref().is_some_and(|path| matches!(path.baseline, Baseline::Values(_)))
     }),
@@ -154,7 +192,25 @@ pub fn described(plan: &Plan, baseline: Option<&File>) -> serde_json::Value {
         settings["samples"] = json!(plan.samples);
         settings["width"] = width(sampler.width);
     }
+    if let Some(noise) = &plan.weights {
+        settings["weights"] = weights(noise);
+    }
+    if let Some(budget) = plan.budget {
+        settings["budget"] = json!(budget);
+    }
+    if let Some(until) = plan.until {
+        settings["until"] = json!(until);
+    }
     settings
+}
+
+fn weights(noise: &WeightNoise) -> serde_json::Value {
+    json!({
+        "kernel": noise.mollifier.name(),
+        "width": width(noise.width),
+        "samples": noise.draws,
+        "freeze": noise.freeze,
+    })
 }
 
 fn width(width: WidthRule) -> serde_json::Value {
@@ -164,40 +220,6 @@ fn width(width: WidthRule) -> serde_json::Value {
         WidthRule::Adaptive { confidence, rule } => {
             let name = AdaptiveRule::ALL.iter().find(|(other, _)| *other == rule);
             json!({ "rule": name.map(|(_, name)| name), "confidence": confidence })
-        }
-    }
-}
-
-/// Which classes are explained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Targets {
-    One(Target),
-    Top(usize),
-}
-
-impl Targets {
-    /// Reads `predicted`, `top:K`, an index or a label.
-    pub fn parse(text: &str, labels: &Labels) -> Result<Self, String> {
-        if text == "predicted" {
-            return Ok(Targets::One(Target::Predicted));
-        }
-        if let Some(count) = text.strip_prefix("top:") {
-            return match count.parse() {
-                Ok(count) if count > 0 => Ok(Targets::Top(count)),
-                _ => Err(format!("--target {text:?}: write top:K with K at least 1")),
-            };
-        }
-        match text.parse() {
-            Ok(index) => Ok(Targets::One(Target::Index(index))),
-            Err(_) => labels.class(text).map(|class| Targets::One(Target::Index(class))),
-        }
-    }
-
-    /// The classes' indices for one prediction.
-    pub fn classes(self, prediction: &Prediction) -> Result<Vec<usize>, mollify::Error> {
-        match self {
-            Targets::One(target) => Ok(vec![prediction.class(target)?]),
-            Targets::Top(count) => Ok(prediction.ranking().into_iter().take(count).collect()),
         }
     }
 }
@@ -278,20 +300,5 @@ mod tests {
         for text in ["", "G", "0", "-1M", "99999999999999G"] {
             assert!(bytes(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn targets_are_read() {
-        let labels = Labels::load(None, true).unwrap();
-        let cases = [
-            ("predicted", Targets::One(Target::Predicted)),
-            ("top:3", Targets::Top(3)),
-            ("285", Targets::One(Target::Index(285))),
-            ("goldfish", Targets::One(Target::Index(1))),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(Targets::parse(text, &labels), Ok(expected));
-        }
-        assert!(Targets::parse("top:0", &labels).is_err());
     }
 }

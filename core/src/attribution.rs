@@ -5,8 +5,8 @@
 pub struct Attribution {
     /// The map in row-major order, of the input's shape.
     pub values: Vec<f32>,
-    /// The Monte-Carlo standard error of each element, `sqrt(variance / samples)`; zero without
-    /// noise, and not a number when only one sample was kept, or of squares and variances.
+    /// The Monte-Carlo standard error of each element, `sqrt(variance / samples)`, and where each
+    /// draw of the parameters has samples of its own that of the draws' means; zero without noise, and not a number when only one sample was kept, or of squares and variances.
     pub standard_error: Vec<f32>,
     /// The input's shape, without the batch axis.
     pub shape: Vec<usize>,
@@ -26,7 +26,8 @@ pub struct Attribution {
     /// For a path from `b`, `|sum(map) - (F(x) - F(b))|`: what the quadrature, and the noise if
     /// there is any, miss of the difference that the map should add up to.
     pub completeness_gap: Option<f64>,
-    /// Seconds that the map took once the class was known, batches that were refused included.
+    /// Seconds that the map took once the class was known, batches that were refused included;
+    /// of maps that shared batches, their mean.
     pub seconds: f64,
 }
 
@@ -34,10 +35,14 @@ impl Attribution {
     /// The L2 norm of the standard error over that of the map: how much of the map is noise.
     /// `None` when it is not known: with a single sample, or for a map of zeros.
     pub fn relative_standard_error(&self) -> Option<f64> {
-        let norm = |values: &[f32]| {
-            values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
-        };
-        let ratio = norm(&self.standard_error) / norm(&self.values);
-        ratio.is_finite().then_some(ratio)
+        relative_norm(&self.standard_error, &self.values)
     }
+}
+
+/// The L2 norm of `errors` over that of `values`, where that is a number.
+pub(crate) fn relative_norm(errors: &[f32], values: &[f32]) -> Option<f64> {
+    let norm =
+        |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    let ratio = norm(errors) / norm(values);
+    ratio.is_finite().then_some(ratio)
 }

@@ -87,6 +87,33 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
+    /// Noise or derivatives of parameters were asked of a model that does not keep them apart.
+    #[error(
+        "the model does not keep its parameters apart; load it with Loader::parameters(true), or make it with ModuleModel::with_parameters"
+    )]
+    NoParameters,
+    /// The model has no parameter of this name.
+    #[error("the model has no parameter {name:?}")]
+    NoParameter {
+        /// The name asked for.
+        name: String,
+    },
+    /// The output does not depend on a parameter.
+    #[error(
+        "the model's output does not depend on the parameter {name:?}, so it has no derivative"
+    )]
+    NoParameterGradient {
+        /// The parameter's name.
+        name: String,
+    },
+    /// A pattern of parameters that stay as they are cannot be honoured.
+    #[error("the pattern {pattern:?} of frozen parameters {reason}")]
+    Freeze {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The output does not depend on the input through differentiable operations.
     #[error("the model's output does not depend on its input, so it has no gradient")]
     NoGradient,

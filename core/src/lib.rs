@@ -3,13 +3,14 @@
 //! Every method is a value of one [`Plan`]: a weighted mean of gradients at sampled points,
 //!
 //! ```text
-//! map(x) = readout( sum_i w_i dF_c(x_i) / dx )
+//! map(x) = readout( sum_i w_i dF_c(x_i; theta_i) / dx )
 //! ```
 //!
 //! | part | what it decides | where |
 //! |---|---|---|
 //! | path | where along a path to the input, if not the input itself | [`Path`] |
 //! | sampler | the noise added to each input | [`Sampler`] |
+//! | weights | the noise put on the parameters | [`WeightNoise`] |
 //! | readout | what becomes of the mean | [`Readout`] |
 //! | engine | batches, the running mean and its standard error | [`Explainer`] |
 //!
@@ -46,13 +47,15 @@ mod plan;
 mod target;
 
 pub use attribution::Attribution;
-pub use engine::{Explainer, Progress};
+pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters};
 pub use error::Error;
 pub use input::{Domain, Input};
 pub use method::{Method, Settings};
-pub use model::{Model, ModelError, ModuleModel};
+pub use model::{Model, ModelError, ModuleModel, Parameter};
 pub use mollify_backends::{DeviceError, describe, device, devices, disable_fusion};
 pub use mollify_kernels::{Boundary, Mollifier};
 pub use path::{Baseline, Path, Quadrature};
-pub use plan::{AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, WidthRule};
+pub use plan::{
+    AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, Sizes, WeightNoise, WidthRule,
+};
 pub use target::{Prediction, Target};

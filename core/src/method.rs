@@ -4,7 +4,7 @@ use mollify_kernels::{Boundary, Mollifier};
 
 use crate::Error;
 use crate::path::{Baseline, Path, Quadrature};
-use crate::plan::{AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, WidthRule};
+use crate::plan::{AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, WeightNoise, WidthRule};
 
 /// A named method: a base, with noise or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,16 @@ pub struct Settings {
     pub quadrature: Quadrature,
     /// The values that the paths of `ig-file` start from.
     pub baseline: Option<Vec<f32>>,
+    /// Draws of the parameters.
+    pub weight_samples: u32,
+    /// The width of the noise on the parameters: see [`WidthRule`].
+    pub weight_width: WidthRule,
+    /// Parameters that stay as they are: see [`WeightNoise::freeze`].
+    pub freeze: Vec<String>,
+    /// The most gradients of a nested method.
+    pub budget: Option<u64>,
+    /// The relative standard error at which a method with noise stops.
+    pub until: Option<f64>,
     /// What is kept of the samples' gradients.
     pub estimate: Estimate,
     /// Which output is differentiated.
@@ -54,6 +64,12 @@ impl Default for Settings {
             steps: 50,
             quadrature: Quadrature::GaussLegendre,
             baseline: None,
+            // Both as the AdaptGrad paper has them, section 10.
+            weight_samples: 50,
+            weight_width: WidthRule::Relative { alpha: 0.2 },
+            freeze: Vec::new(),
+            budget: None,
+            until: None,
             estimate: Estimate::Mean,
             output: Output::Logit,
             seed: 0,
@@ -113,6 +129,7 @@ struct Base {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BaseKind {
     Gradient,
+    WeightNoise,
     TimesInput,
     Integrated(Start),
 }
@@ -131,8 +148,13 @@ const fn integrated(name: &'static str, summary: &'static str, start: Start) -> 
     Base { name, summary, kind: BaseKind::Integrated(start) }
 }
 
-const BASES: [Base; 8] = [
+const BASES: [Base; 9] = [
     Base { name: "gradient", summary: "the gradient", kind: BaseKind::Gradient },
+    Base {
+        name: "ng",
+        summary: "the gradient under noise on the parameters",
+        kind: BaseKind::WeightNoise,
+    },
     Base { name: "gi", summary: "the gradient times the input", kind: BaseKind::TimesInput },
     integrated("ig-black", "Integrated Gradients from black", Start::Black),
     integrated("ig-white", "Integrated Gradients from white", Start::White),
@@ -173,19 +195,30 @@ impl Method {
     ///
     /// When the path starts from values that the settings do not have.
     pub fn plan(&self, settings: &Settings) -> Result<Plan, Error> {
-        Ok(Plan {
+        let mut plan = Plan {
             path: self.path(settings)?,
             sampler: self.noise.kind.map(|kind| sampler(kind, settings)),
+            weights: (self.base.kind == BaseKind::WeightNoise).then(|| weight_noise(settings)),
             readout: match self.base.kind {
-                BaseKind::Gradient => Readout::Gradient,
+                BaseKind::Gradient | BaseKind::WeightNoise => Readout::Gradient,
                 BaseKind::TimesInput => Readout::TimesInput,
                 BaseKind::Integrated(_) => Readout::TimesDifference,
             },
-            estimate: self.noise.kind.map_or(Estimate::Mean, |_| settings.estimate),
+            estimate: Estimate::Mean,
             output: settings.output,
             samples: settings.samples,
+            budget: None,
+            until: None,
             seed: settings.seed,
-        })
+        };
+        if plan.is_noisy() {
+            plan.estimate = settings.estimate;
+            plan.until = settings.until;
+        }
+        if plan.is_nested() {
+            plan.budget = settings.budget;
+        }
+        Ok(plan)
     }
 
     fn path(&self, settings: &Settings) -> Result<Option<Path>, Error> {
@@ -204,6 +237,15 @@ impl Method {
         };
         let (quadrature, steps) = (settings.quadrature, settings.steps);
         Ok(Some(Path { baseline, quadrature, steps }))
+    }
+}
+
+fn weight_noise(settings: &Settings) -> WeightNoise {
+    WeightNoise {
+        mollifier: settings.mollifier,
+        width: settings.weight_width,
+        draws: settings.weight_samples,
+        freeze: settings.freeze.clone(),
     }
 }
 
@@ -240,12 +282,14 @@ mod tests {
         assert_eq!(plan("gradient").sampler, Plan::gradient().sampler);
         assert_eq!(plan("ig-white").path, Plan::integrated_gradients(Baseline::White).path);
         assert_eq!(plan("a-ig-zero").gradients(), 50 * 50);
+        assert_eq!(plan("ng").gradients(), 50);
+        assert_eq!(plan("a-ng").gradients(), 50 * 50);
     }
 
     #[test]
     fn names_are_unique_and_found() {
         let all = Method::all();
-        assert_eq!(all.len(), 32);
+        assert_eq!(all.len(), 36);
         for (i, method) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|other| other.name() != method.name()));
             assert_eq!(Method::named(&method.name()), Some(*method));

@@ -21,6 +21,28 @@ pub trait Model: Send + Sync {
     /// When the batch cannot be run.
     fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError>;
 
+    /// The parameters that noise can be put on; none where the model does not keep them apart.
+    fn parameters(&self) -> &[Parameter] {
+        &[]
+    }
+
+    /// As [`Model::forward`], with `parameters` in place of the model's own: flat, in the order
+    /// of [`Model::parameters`], recorded where they are tracked. The model's own do not change.
+    ///
+    /// # Errors
+    ///
+    /// When the batch cannot be run, or the model does not keep its parameters apart.
+    fn forward_with(
+        &self,
+        batch: Tensor<2>,
+        parameters: &[Tensor<1>],
+    ) -> Result<Tensor<2>, ModelError> {
+        if parameters.is_empty() && self.parameters().is_empty() {
+            return self.forward(batch);
+        }
+        Err(ModelError::new("the model does not keep its parameters apart"))
+    }
+
     /// The largest batch the model accepts, where it has such a limit.
     fn max_batch(&self) -> Option<usize> {
         None
@@ -31,6 +53,17 @@ pub trait Model: Send + Sync {
     fn bytes_per_sample(&self) -> Option<u64> {
         None
     }
+}
+
+/// A parameter of a model, in float32.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values in row-major order, on the model's device, without autodiff.
+    pub values: Tensor<1>,
 }
 
 /// Why a model could not be run.
@@ -62,8 +95,13 @@ impl ModelError {
 pub struct ModuleModel<const RANK: usize> {
     shape: Vec<usize>,
     device: Device,
-    forward: Box<dyn Fn(Tensor<RANK>) -> Tensor<2> + Send + Sync>,
+    parameters: Vec<Parameter>,
+    forward: Forward<RANK>,
 }
+
+/// From a batch and the parameters to logits.
+type Forward<const RANK: usize> =
+    Box<dyn Fn(Tensor<RANK>, &[Tensor<1>]) -> Tensor<2> + Send + Sync>;
 
 impl<const RANK: usize> ModuleModel<RANK> {
     /// A model that takes samples of `shape` (`RANK - 1` axes), whose weights lie on `device` and
@@ -77,8 +115,24 @@ impl<const RANK: usize> ModuleModel<RANK> {
         device: &Device,
         forward: impl Fn(Tensor<RANK>) -> Tensor<2> + Send + Sync + 'static,
     ) -> Self {
+        Self::with_parameters(shape, device, Vec::new(), move |batch, _| forward(batch))
+    }
+
+    /// As [`ModuleModel::new`], of a `forward` that is also given the values of the `parameters`,
+    /// flat and in their order.
+    ///
+    /// # Panics
+    ///
+    /// When `shape` does not have `RANK - 1` axes.
+    pub fn with_parameters(
+        shape: &[usize],
+        device: &Device,
+        parameters: Vec<Parameter>,
+        forward: impl Fn(Tensor<RANK>, &[Tensor<1>]) -> Tensor<2> + Send + Sync + 'static,
+    ) -> Self {
         assert_eq!(shape.len() + 1, RANK, "a sample has one axis less than a batch");
-        Self { shape: shape.to_vec(), device: device.clone(), forward: Box::new(forward) }
+        let (shape, device) = (shape.to_vec(), device.clone());
+        Self { shape, device, parameters, forward: Box::new(forward) }
     }
 }
 
@@ -92,8 +146,21 @@ impl<const RANK: usize> Model for ModuleModel<RANK> {
     }
 
     fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError> {
+        let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
+        self.forward_with(batch, &own)
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn forward_with(
+        &self,
+        batch: Tensor<2>,
+        parameters: &[Tensor<1>],
+    ) -> Result<Tensor<2>, ModelError> {
         let mut dims = [batch.dims()[0]; RANK];
         dims[1..].copy_from_slice(&self.shape);
-        Ok((self.forward)(batch.reshape(dims)))
+        Ok((self.forward)(batch.reshape(dims), parameters))
     }
 }

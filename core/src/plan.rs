@@ -12,14 +12,26 @@ pub struct Plan {
     pub path: Option<Path>,
     /// The noise added to the input; none means that the clean input is the one sample.
     pub sampler: Option<Sampler>,
+    /// The noise put on the model's parameters; none means that they stay as they are.
+    pub weights: Option<WeightNoise>,
     /// What is kept of the samples' gradients.
     pub estimate: Estimate,
     /// What becomes of the mean gradient.
     pub readout: Readout,
     /// Which output is differentiated.
     pub output: Output,
-    /// How many noisy samples are drawn of each node; at least 1. Ignored without a sampler.
+    /// How many noisy samples are drawn of each node, for each draw of the parameters; at least 1.
+    /// Ignored without a sampler.
     pub samples: u32,
+    /// The most gradients of a nested plan, one of several draws of the parameters, samples and
+    /// nodes: see [`Plan::sizes`]. None means that they are multiplied out.
+    pub budget: Option<u64>,
+    /// Stops as soon as the relative standard error of the map is at most this, with the samples,
+    /// or the draws of the parameters where there are any, as the limit.
+    ///
+    /// It is looked at after 8 of them, 10, 13 and so on, a quarter more each time, whatever the
+    /// batch size.
+    pub until: Option<f64>,
     /// The seed of the noise.
     pub seed: u64,
 }
@@ -35,11 +47,37 @@ pub struct Sampler {
     pub boundary: Boundary,
 }
 
-/// How wide the noise is at each element, `sigma_i`.
+/// The noise put on the model's parameters: NoiseGrad (Bykov et al., AAAI 2022), and around a
+/// sampler FusionGrad.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightNoise {
+    /// The distribution.
+    pub mollifier: Mollifier,
+    /// The width at each element of a parameter.
+    pub width: WidthRule,
+    /// How many times all parameters are drawn; at least 1. Each draw has samples of its own.
+    pub draws: u32,
+    /// Parameters that stay as they are, by patterns of their names with `*`, `?` and `[...]`.
+    pub freeze: Vec<String>,
+}
+
+/// How many gradients a plan takes: `draws * samples * nodes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Draws of the parameters.
+    pub draws: u64,
+    /// Samples of each draw.
+    pub samples: u64,
+    /// Nodes of each sample.
+    pub nodes: u64,
+}
+
+/// How wide the noise is at each element, `sigma_i`, of the input or of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WidthRule {
     /// `sigma = alpha (x_max - x_min)`, as SmoothGrad (Smilkov et al. 2017) has it: PAIR's
-    /// `stdev_spread` is this alpha, captum's `stdevs` is not.
+    /// `stdev_spread` is this alpha, captum's `stdevs` is not. On a parameter `theta`, which has no
+    /// domain, `sigma_i = alpha |theta_i|`: NoiseGrad's multiplicative noise.
     Relative {
         /// The share of the domain's extent.
         alpha: f64,
@@ -52,7 +90,8 @@ pub enum WidthRule {
     /// AdaptGrad (Zhou et al., arXiv 2410.07711): with
     /// `reach_i = min(|x_i - x_min|, |x_i - x_max|)`, the width that keeps noise within
     /// `[-reach_i, reach_i]` with a probability that `rule` takes from the confidence `c`, and 0
-    /// where `x_i` lies on or outside the domain.
+    /// where `x_i` lies on or outside the domain. On a parameter `reach_i = |theta_i|`: the noise
+    /// keeps its sign with that probability.
     Adaptive {
         /// The confidence `c` in `(0, 1)`.
         confidence: f64,
@@ -135,10 +174,13 @@ impl Plan {
         Self {
             path: None,
             sampler: None,
+            weights: None,
             estimate: Estimate::Mean,
             readout: Readout::Gradient,
             output: Output::Logit,
             samples: 1,
+            budget: None,
+            until: None,
             seed: 0,
         }
     }
@@ -186,17 +228,50 @@ impl Plan {
         self
     }
 
-    /// How many gradients the plan takes.
+    /// How many gradients the plan takes; at most, where it may stop before.
     pub fn gradients(&self) -> u64 {
-        self.draws() * self.path.as_ref().map_or(1, |path| u64::from(path.steps))
+        let sizes = self.sizes();
+        sizes.draws.saturating_mul(sizes.samples).saturating_mul(sizes.nodes)
     }
 
-    /// How many samples are drawn of each node.
-    pub(crate) fn draws(&self) -> u64 {
-        match self.sampler {
-            Some(_) => u64::from(self.samples),
-            None => 1,
+    /// How many draws of the parameters, samples of each and nodes of each sample the plan takes.
+    ///
+    /// All of them where that is within the budget. Else the draws come first, then the samples,
+    /// and what is left of the budget goes to nodes: each sample then takes `n` of its path's nodes,
+    /// at equal distances from a start of its own in the sum of the quadrature's weights, and their
+    /// mean, so that node `k` is taken `w_k n` times on average and the map is unbiased.
+    pub fn sizes(&self) -> Sizes {
+        let all = self.all();
+        let budget = self.budget.unwrap_or(u64::MAX);
+        let draws = all.draws.min(budget);
+        let samples = all.samples.min(budget / draws.max(1));
+        let nodes = all.nodes.min(budget / draws.saturating_mul(samples).max(1));
+        Sizes { draws, samples, nodes }
+    }
+
+    /// The sizes whatever the budget.
+    fn all(&self) -> Sizes {
+        Sizes {
+            draws: self.weights.as_ref().map_or(1, |weights| weights.draws.into()),
+            samples: self.sampler.map_or(1, |_| self.samples.into()),
+            nodes: self.path.as_ref().map_or(1, |path| path.steps.into()),
         }
+    }
+
+    /// Whether there is noise, on the input or on the parameters.
+    pub fn is_noisy(&self) -> bool {
+        self.sampler.is_some() || self.weights.is_some()
+    }
+
+    /// Whether gradients are nested: at least two of draws of the parameters, samples and nodes.
+    pub fn is_nested(&self) -> bool {
+        let levels = [self.weights.is_some(), self.sampler.is_some(), self.path.is_some()];
+        levels.into_iter().filter(|level| *level).count() > 1
+    }
+
+    /// Whether the plan takes its map from some of its path's nodes only.
+    pub(crate) fn chooses_nodes(&self) -> bool {
+        self.sizes().nodes < self.all().nodes
     }
 
     /// Checks that every setting is in its range.
@@ -205,32 +280,57 @@ impl Plan {
     ///
     /// [`Error::Setting`] with the first that is not.
     pub fn check(&self) -> Result<(), Error> {
-        if self.estimate == Estimate::Variance && self.draws() == 1 {
-            return Err(Error::Setting {
-                setting: "samples",
-                value: "1".into(),
-                range: "at least 2, and of a method with noise, for a variance",
-            });
-        }
+        let refuse = |setting, value: String, range| Err(Error::Setting { setting, value, range });
         if let Some(path) = &self.path {
             path.check()?;
         }
-        let Some(sampler) = &self.sampler else {
-            return Ok(());
-        };
-        if self.samples == 0 {
-            return Err(Error::Setting {
-                setting: "samples",
-                value: "0".into(),
-                range: "at least 1",
-            });
+        if let Some(sampler) = &self.sampler {
+            if self.samples == 0 {
+                return refuse("samples", "0".into(), "at least 1");
+            }
+            sampler.width.check(["alpha", "sigma", "confidence"])?;
         }
+        if let Some(weights) = &self.weights {
+            if weights.draws == 0 {
+                return refuse("weight-samples", "0".into(), "at least 1");
+            }
+            weights.width.check(["weight-alpha", "weight-sigma", "weight-confidence"])?;
+        }
+        if self.budget == Some(0) {
+            return refuse("budget", "0".into(), "at least 1");
+        }
+        if let (Some(budget), false) = (self.budget, self.is_nested()) {
+            let range = "left out: the method takes one gradient per sample, node or draw";
+            return refuse("budget", budget.to_string(), range);
+        }
+        if let Some(until) = self.until {
+            let (value, asks) = (until.to_string(), until > 0.0 && until.is_finite());
+            if !asks {
+                return refuse("until", value, "a positive number");
+            }
+            if !self.is_noisy() || self.estimate != Estimate::Mean {
+                return refuse("until", value, "left out: only a mean of samples has an error");
+            }
+        }
+        let sizes = self.sizes();
+        if self.estimate == Estimate::Variance && sizes.draws.saturating_mul(sizes.samples) == 1 {
+            let range = "at least 2, and of a method with noise, for a variance";
+            return refuse("samples", "1".into(), range);
+        }
+        Ok(())
+    }
+}
+
+impl WidthRule {
+    /// Checks that the rule's setting, one of the three of these names, is in its range.
+    fn check(self, names: [&'static str; 3]) -> Result<(), Error> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
-        let (setting, value, inside, range) = match sampler.width {
-            WidthRule::Relative { alpha } => ("alpha", alpha, positive(alpha), "a positive number"),
-            WidthRule::Absolute { sigma } => ("sigma", sigma, positive(sigma), "a positive number"),
+        let number = "a positive number";
+        let (setting, value, inside, range) = match self {
+            WidthRule::Relative { alpha } => (names[0], alpha, positive(alpha), number),
+            WidthRule::Absolute { sigma } => (names[1], sigma, positive(sigma), number),
             WidthRule::Adaptive { confidence, .. } => (
-                "confidence",
+                names[2],
                 confidence,
                 confidence > 0.0 && confidence < 1.0,
                 "between 0 and 1, both excluded",

@@ -51,8 +51,8 @@ enum Source {
     Constant(usize),
 }
 
-/// The input's slot.
-const INPUT: usize = 0;
+/// Operators that leave every value as it is.
+const OF_SHAPE: [&str; 6] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout"];
 
 /// A node with what folding has changed of it.
 struct Prepared<'a> {
@@ -107,19 +107,21 @@ impl Graph {
         compiler.finish(output, device).map_err(unsupported)
     }
 
-    /// The output for `input`.
+    /// The output for the `inputs`, that of the sample first and then the parameters; `observe` is
+    /// called on every value.
     ///
     /// # Errors
     ///
     /// The first node that fails, with its inputs' shapes.
-    pub fn run(&self, input: Value) -> Result<Value, String> {
-        self.run_with(input, |_| {})
-    }
-
-    /// As [`Graph::run`], with `observe` called on every value.
-    pub fn run_with(&self, input: Value, mut observe: impl FnMut(&Value)) -> Result<Value, String> {
+    pub fn run(
+        &self,
+        inputs: Vec<Value>,
+        mut observe: impl FnMut(&Value),
+    ) -> Result<Value, String> {
         let mut slots: Vec<Option<Value>> = vec![None; self.slots];
-        slots[INPUT] = Some(input);
+        for (slot, input) in slots.iter_mut().zip(inputs) {
+            *slot = Some(input);
+        }
         for step in &self.steps {
             let inputs = step.inputs.iter().map(|source| self.fetch(*source, &slots)).collect();
             let outputs = step.run(inputs)?;
@@ -244,6 +246,8 @@ struct Compiler {
     sources: HashMap<String, Source>,
     /// Constants held by the parser's number, so that a shared weight is held once.
     shared: HashMap<usize, usize>,
+    /// The first slots, which the graph's inputs fill.
+    inputs: usize,
     slots: usize,
     /// Weights with values that are not finite.
     not_finite: Vec<String>,
@@ -251,13 +255,14 @@ struct Compiler {
 
 impl Compiler {
     fn new(graph: &OnnxGraph) -> Self {
-        let input = graph.inputs.first().map(|input| (input.name.clone(), Source::Slot(INPUT)));
+        let inputs = graph.inputs.iter().enumerate();
         Self {
             steps: Vec::new(),
             constants: Vec::new(),
-            sources: input.into_iter().collect(),
+            sources: inputs.map(|(i, input)| (input.name.clone(), Source::Slot(i))).collect(),
             shared: HashMap::new(),
-            slots: 1,
+            inputs: graph.inputs.len(),
+            slots: graph.inputs.len(),
             not_finite: Vec::new(),
         }
     }
@@ -373,20 +378,33 @@ impl Compiler {
         Ok(Some(source))
     }
 
-    /// The logits, where `output` is a softmax of them.
-    fn before_softmax(&self, output: Source) -> Source {
-        let Source::Slot(slot) = output else {
-            return output;
-        };
-        let is_softmax = |step: &&Step| matches!(step.operator, "Softmax" | "LogSoftmax");
-        let last = self.steps.iter().find(|step| step.outputs.contains(&slot)).filter(is_softmax);
-        match last.and_then(|step| step.inputs.first().copied().flatten()) {
-            Some(logits) => {
-                log::warn!("the model ends in a softmax; its input, the logits, is explained");
-                logits
+    /// The logits, where `output` is a softmax of them, in another shape or not.
+    fn before_softmax(&mut self, output: Source) -> Source {
+        let mut reader = None;
+        let mut read = output;
+        while let Source::Slot(slot) = read
+            && let Some(at) = self.steps.iter().position(|step| step.outputs.contains(&slot))
+            && let Some(before) = self.steps[at].inputs.first().copied().flatten()
+        {
+            match self.steps[at].operator {
+                "Softmax" | "LogSoftmax" => {
+                    log::warn!(
+                        "the model ends in a softmax; its input, the logits, is explained (--output probability explains the softmax)"
+                    );
+                    return match reader {
+                        Some(reader) => {
+                            let step: &mut Step = &mut self.steps[reader];
+                            step.inputs[0] = Some(before);
+                            output
+                        }
+                        None => before,
+                    };
+                }
+                operator if OF_SHAPE.contains(&operator) => (reader, read) = (Some(at), before),
+                _ => break,
             }
-            None => output,
         }
+        output
     }
 
     fn finish(mut self, output: Source, device: &Device) -> Result<Graph, String> {
@@ -420,7 +438,7 @@ impl Compiler {
     /// Moves the float constants that meet the input's descendants to the device.
     fn upload(&mut self, device: &Device) -> Result<(), String> {
         let mut on_device = vec![false; self.slots];
-        on_device[INPUT] = true;
+        on_device[..self.inputs].fill(true);
         let mut wanted = vec![false; self.constants.len()];
         for step in &self.steps {
             let reads = |source: &Option<Source>| matches!(source, Some(Source::Slot(slot)) if on_device[*slot]);

@@ -29,6 +29,7 @@ mod model;
 mod names;
 mod operators;
 mod rewrite;
+mod scores;
 mod value;
 
 pub use check::{Summary, ValueInfo};

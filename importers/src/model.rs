@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
-use mollify::{Model, ModelError};
+use burn::tensor::{Device, Tensor, TensorData};
+use mollify::{Model, ModelError, Parameter};
 
 use crate::check::{Summary, parse, summarize};
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Graph, as_input, parse_graph};
 use crate::names::Names;
 use crate::operators::Context;
-use crate::rewrite::for_the_parser;
+use crate::rewrite::{Prepared, Stored, for_the_parser};
+use crate::scores::Scores;
 use crate::value::Value;
 
 /// An ONNX model on a device.
@@ -21,7 +22,9 @@ pub struct OnnxModel {
     shape: Vec<usize>,
     /// The batch size that the file fixes.
     batch: Option<usize>,
-    classes: usize,
+    /// The parameters where they were asked for, which are the graph's other inputs.
+    parameters: Vec<Parameter>,
+    scores: Scores,
     bytes_per_sample: u64,
 }
 
@@ -34,6 +37,7 @@ pub struct Loader {
     device: Device,
     input_shape: Option<Vec<usize>>,
     output: Option<String>,
+    parameters: bool,
 }
 
 impl OnnxModel {
@@ -54,14 +58,19 @@ impl OnnxModel {
 
     /// The number of classes.
     pub fn classes(&self) -> usize {
-        self.classes
+        self.scores.classes
     }
 }
 
 impl Loader {
     /// Loads to `device`.
     pub fn new(device: &Device) -> Self {
-        Self { device: device.clone().without_autodiff(), input_shape: None, output: None }
+        Self {
+            device: device.clone().without_autodiff(),
+            input_shape: None,
+            output: None,
+            parameters: false,
+        }
     }
 
     /// Fixes the input's axes after the batch axis, where the file leaves them free.
@@ -75,6 +84,16 @@ impl Loader {
     #[must_use]
     pub fn output(mut self, name: Option<String>) -> Self {
         self.output = name;
+        self
+    }
+
+    /// Keeps the parameters apart under their names in the file, so that noise can be put on them
+    /// and the model differentiated with respect to them: [`Model::parameters`]. They are the
+    /// stored float tensors of at least one axis, but for the running statistics of batch
+    /// normalization, which then is not folded into the convolution in front of it.
+    #[must_use]
+    pub fn parameters(mut self, parameters: bool) -> Self {
+        self.parameters = parameters;
         self
     }
 
@@ -103,23 +122,33 @@ impl Loader {
         summary.check()?;
         let (batch, shape) = self.shape(&summary)?;
         let output = self.output_index(&summary)?;
-        let changed = for_the_parser(&mut proto, path)?;
+        let Prepared { bytes: changed, parameters } =
+            for_the_parser(&mut proto, path, self.parameters)?;
         let parsed = parse_graph(changed.as_deref().unwrap_or(bytes))
             .map_err(|message| LoadError::new(ErrorKind::Unsupported, message))?;
         let names = Names::align(&parsed.nodes, &proto.graph.node);
         let context = Context { opset: summary.opset };
         let graph = Graph::compile(&parsed, output, &names, &context, &self.device)?;
-        let mut model = OnnxModel {
+        let parameters = parameters.into_iter().map(|stored| self.upload(stored)).collect();
+        let model = OnnxModel {
             graph,
             summary,
             device: self.device.clone(),
             shape,
             batch,
-            classes: 0,
+            parameters,
+            scores: Scores::default(),
             bytes_per_sample: 0,
         };
-        model.try_out()?;
-        Ok(model)
+        model.tried_out()
+    }
+
+    fn upload(&self, stored: Stored) -> Parameter {
+        let shape = stored.values.shape().to_vec();
+        let count: usize = shape.iter().product();
+        let dtype = stored.values.dtype();
+        let flat = TensorData::from_bytes(stored.values.into_bytes(), [count], dtype);
+        Parameter { name: stored.name, shape, values: Tensor::from_data(flat, &self.device) }
     }
 
     /// The batch size that the file fixes, and the shape of a sample.
@@ -192,21 +221,26 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 
 impl OnnxModel {
     /// Runs the model once on zeros: what it gives, what it takes up, and that the batch is free.
-    fn try_out(&mut self) -> Result<(), LoadError> {
+    fn tried_out(mut self) -> Result<Self, LoadError> {
         let features: usize = self.shape.iter().product();
         let rows = self.batch.unwrap_or(2);
         let zeros = Tensor::<2>::zeros([rows, features], &self.device);
         let mut bytes = 4 * (rows * features) as u64;
-        let output = as_input(zeros, &self.dims(rows))
-            .and_then(|input| {
-                self.graph.run_with(input, |value| {
+        let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
+        let output = self
+            .inputs(zeros, rows, &own)
+            .and_then(|inputs| {
+                self.graph.run(inputs, |value| {
                     bytes += 4 * value.dims().iter().product::<usize>() as u64;
                 })
             })
             .map_err(|message| {
                 LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
             })?;
-        self.classes = classes(&output, rows)?;
+        self.scores = Scores::of(&output.dims(), rows)?;
+        if let Some(remark) = self.scores.remark(&output.dims()) {
+            log::warn!("{remark}");
+        }
         // What the backward pass keeps, and the gradients it makes beside it.
         self.bytes_per_sample = 2 * bytes / rows as u64;
         if let Some(batch) = self.batch {
@@ -218,27 +252,32 @@ impl OnnxModel {
         if precision != "float" {
             log::warn!("the model is stored in {precision} and computed in float32");
         }
-        Ok(())
+        Ok(self)
+    }
+
+    /// The graph's inputs for `rows` samples in `batch`.
+    fn inputs(
+        &self,
+        batch: Tensor<2>,
+        rows: usize,
+        parameters: &[Tensor<1>],
+    ) -> Result<Vec<Value>, String> {
+        if parameters.len() != self.parameters.len() {
+            return Err(format!(
+                "{} parameters were given, the model has {}",
+                parameters.len(),
+                self.parameters.len()
+            ));
+        }
+        let shaped = |(values, own): (&Tensor<1>, &Parameter)| {
+            Value::new(values.clone().into_dispatch()).reshape(&own.shape)
+        };
+        let parameters = parameters.iter().zip(&self.parameters).map(shaped);
+        std::iter::once(as_input(batch, &self.dims(rows))).chain(parameters).collect()
     }
 
     fn dims(&self, rows: usize) -> Vec<usize> {
         [&[rows], &self.shape[..]].concat()
-    }
-}
-
-/// The number of classes in an output `[rows, classes, 1, ...]`.
-fn classes(output: &Value, rows: usize) -> Result<usize, LoadError> {
-    let dims = output.dims();
-    match dims[..] {
-        [n, classes, ref rest @ ..] if n == rows && rest.iter().all(|&size| size == 1) => {
-            Ok(classes)
-        }
-        _ => Err(LoadError::new(
-            ErrorKind::Output,
-            format!(
-                "for {rows} samples the output has the shape {dims:?}, not [{rows}, classes]: it is not one score per class and sample"
-            ),
-        )),
     }
 }
 
@@ -252,6 +291,19 @@ impl Model for OnnxModel {
     }
 
     fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError> {
+        let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
+        self.forward_with(batch, &own)
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn forward_with(
+        &self,
+        batch: Tensor<2>,
+        parameters: &[Tensor<1>],
+    ) -> Result<Tensor<2>, ModelError> {
         let rows = batch.dims()[0];
         let held = self.batch.unwrap_or(rows);
         if rows > held {
@@ -265,12 +317,12 @@ impl Model for OnnxModel {
             let filler = Tensor::zeros([held - rows, batch.dims()[1]], &batch.device());
             Tensor::cat(vec![batch, filler], 0)
         };
-        let logits = as_input(padded, &self.dims(held))
-            .and_then(|input| self.graph.run(input))
-            .and_then(|output| output.reshape(&[held, self.classes]))
-            .and_then(|output| output.float())
+        let scores = self
+            .inputs(padded, held, parameters)
+            .and_then(|inputs| self.graph.run(inputs, |_| {}))
+            .and_then(|output| self.scores.read(output, held))
             .map_err(ModelError::new)?;
-        Ok(Tensor::from_dispatch(logits).narrow(0, 0, rows))
+        Ok(if held == rows { scores } else { scores.narrow(0, 0, rows) })
     }
 
     fn max_batch(&self) -> Option<usize> {

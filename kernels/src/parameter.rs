@@ -1,4 +1,4 @@
-//! Noise on a model's parameters: the [noise kernel](crate::noise) with a multiplicative width.
+//! Noise on a model's parameters: the [noise kernel](crate::noise) without a domain.
 
 use burn::tensor::Tensor;
 
@@ -16,8 +16,8 @@ pub struct ParameterAddress {
     pub draw: u32,
 }
 
-/// `parameter * (1 + scale * quantile(word))` element by element, in one launch: NoiseGrad (Bykov
-/// et al., AAAI 2022), for which `mollifier` is Gaussian.
+/// `parameter + sigma * quantile(word)` element by element, in one launch: with the width
+/// `sigma = scale * parameter` and a Gaussian `mollifier`, NoiseGrad (Bykov et al., AAAI 2022).
 ///
 /// ```text
 /// word = philox(counter = (e mod q, draw, parameter, PARAMETERS), key = seed)[e / q]
@@ -25,10 +25,14 @@ pub struct ParameterAddress {
 /// ```
 ///
 /// `parameter` must be float32 and without autodiff. It is not changed.
+///
+/// # Panics
+///
+/// For a `width` that asks for a domain: parameters have none.
 pub fn perturb<const D: usize>(
     parameter: Tensor<D>,
     mollifier: Mollifier,
-    scale: f32,
+    width: Width,
     address: ParameterAddress,
 ) -> Tensor<D> {
     let shape = parameter.shape();
@@ -36,7 +40,8 @@ pub fn perturb<const D: usize>(
     if elements == 0 {
         return parameter;
     }
-    let kind = Noise { mollifier, width: Width::Proportional(scale), boundary: Boundary::Free };
+    assert!(matches!(width, Width::Proportional(_) | Width::Absolute(_)), "{width:?}");
+    let kind = Noise { mollifier, width, boundary: Boundary::Free };
     let unbounded = Domain { lower: vec![f32::MIN], upper: vec![f32::MAX], inner: elements };
     let at = Address {
         seed: address.seed,

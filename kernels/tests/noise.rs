@@ -156,7 +156,8 @@ fn a_parameter_is_perturbed_in_proportion() {
     };
     for (number, draw) in [(0, 0), (0, 1), (7, 0)] {
         let address = ParameterAddress { seed: 9, parameter: number, draw };
-        let perturbed = perturb(parameter.clone(), Mollifier::Gaussian, 0.2, address);
+        let perturbed =
+            perturb(parameter.clone(), Mollifier::Gaussian, Width::Proportional(0.2), address);
         assert_eq!(perturbed.dims(), [2, 3]);
         let perturbed: Vec<f32> = perturbed.into_data().try_into_vec().expect("float32");
         for (e, (&value, perturbed)) in values.iter().zip(perturbed).enumerate() {

@@ -84,7 +84,7 @@ fn outside(model: &OnnxModel, input: &Input, batch: usize) -> f64 {
     for first in (0..SAMPLES as usize).step_by(batch) {
         let rows = batch.min(SAMPLES as usize - first);
         let address = Address { seed: 0, stream: 0, node: 0, first: first as u64, rows };
-        estimator = estimator.update(noise::noise(node.clone(), &kind, &domain, &address));
+        estimator.update(noise::noise(node.clone(), &kind, &domain, &address));
     }
     // Waits for the device.
     drop(estimator.into_state().into_data());

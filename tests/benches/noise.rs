@@ -136,7 +136,11 @@ fn estimators(device: &Device) {
         &address(),
     );
     let empty = Estimator::new(FEATURES, device);
-    let ours = || vec![empty.clone().update(batch.clone()).into_state()];
+    let ours = || {
+        let mut estimator = empty.clone();
+        estimator.update(batch.clone());
+        vec![estimator.into_state()]
+    };
     let burns = || vec![batch.clone().mean_dim(0), batch.clone().var(0)];
     let [ours, burns] = seconds(device, ROUNDS, [&ours, &burns]);
     println!(
@@ -168,7 +172,9 @@ fn share(device: &Device) {
     let outside = || {
         let address = Address { rows: samples, ..address() };
         let rows = noise::noise(node.clone(), &kind, &domain(), &address);
-        vec![Estimator::new(FEATURES, device).update(rows).into_state()]
+        let mut estimator = Estimator::new(FEATURES, device);
+        estimator.update(rows);
+        vec![estimator.into_state()]
     };
     let map = || {
         explainer.explain(&plan, &input, Target::Index(0)).expect("a map");

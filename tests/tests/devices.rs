@@ -95,7 +95,7 @@ fn check_estimate(device: &Device) {
     rows[15 * FEATURES + FEATURES - 1] = f32::INFINITY;
     let mut estimate = Estimator::new(FEATURES, device);
     for batch in rows.chunks(ROWS * FEATURES) {
-        estimate = estimate.update(tensor(batch, FEATURES, device));
+        estimate.update(tensor(batch, FEATURES, device));
     }
     let state = values(estimate.into_state());
     for (e, expected) in estimator::reference::estimate(&rows, FEATURES).iter().enumerate() {

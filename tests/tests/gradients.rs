@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use mollify::{Domain, Explainer, Input, Plan, Readout, Target};
+use mollify::{Domain, Explainer, Input, Output, Plan, Readout, Target};
 use mollify_onnx::OnnxModel;
 use mollify_tests::{
     array, cosine, data, efficientnet, folders, logits_and_gradients, relative_l2, relative_maximum,
@@ -66,6 +66,33 @@ fn of_what_is_not_supported_are_refused_when_the_model_is_loaded() {
             Ok(_) => panic!("{name} is supported by now: test its gradient"),
             Err(error) => assert!(error.to_string().contains(expected), "{name}: {error}"),
         }
+    }
+}
+
+/// Vectors, sequences, outputs with several positions, and models that end in a softmax.
+#[test]
+fn of_other_shapes_on_the_cpu() {
+    let folders = folders("shapes");
+    assert_eq!(folders.len(), 6);
+    check(&folders, &Device::flex(), 1e-4);
+}
+
+#[test]
+fn of_a_softmax_at_the_end_are_its_own_where_they_are_asked_for() {
+    let folder = data("shapes/softmax-of-maps");
+    let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("the model");
+    let read = |file: &str| array(&folder.join(file));
+    let (inputs, expected) = (read("input.npy"), read("probability_gradient.npy").values);
+    let features = expected.len() / 2;
+    for (row, target) in read("target.npy").values.into_iter().enumerate() {
+        let values = inputs.values[row * features..][..features].to_vec();
+        let input = Input::new(values, &inputs.shape[1..], Domain::uniform(-5.0, 5.0));
+        let plan = Plan { output: Output::Probability, ..Plan::gradient() };
+        let map = Explainer::new(&model)
+            .explain(&plan, &input.expect("an input"), Target::Index(target as usize))
+            .expect("a map");
+        let error = relative_l2(&map.values, &expected[row * features..][..features]);
+        assert!(error <= 1e-5, "{error:.1e}");
     }
 }
 

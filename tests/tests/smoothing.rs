@@ -66,6 +66,90 @@ fn the_width_of_every_element_is_recovered() {
     }
 }
 
+/// Under noise of a mollifier with the second moment `m` at unit scale, the mean of the gradient
+/// of `x^3` is `3 (x^2 + m sigma^2)`. Poisson has no second moment.
+#[test]
+fn every_mollifier_adds_its_second_moment() {
+    let pi = std::f64::consts::PI;
+    for (mollifier, moment) in [
+        (Mollifier::Gaussian, 1.0),
+        (Mollifier::Hyperbolic, pi.powi(2) / 12.0),
+        (Mollifier::Sigmoid, pi.powi(2) / 3.0),
+        (Mollifier::Rect, 1.0 / 3.0),
+    ] {
+        let c = 0.9;
+        let adaptive = WidthRule::Adaptive { confidence: c, rule: AdaptiveRule::PublishedCode };
+        let factor = mollifier.width_factor(c);
+        for width in [WidthRule::Absolute { sigma: 0.25 }, adaptive] {
+            let sampler = Sampler { mollifier, width, boundary: Boundary::Free };
+            let map = map(&Plan::smoothed(sampler).samples(100_000));
+            for (i, &x) in POINTS.iter().enumerate() {
+                let reach = f64::from((x - LOWER).min(UPPER - x).max(0.0));
+                let sigma = if width == adaptive { reach * factor } else { 0.25 };
+                let expected = 3.0 * (f64::from(x).powi(2) + moment * sigma * sigma);
+                let error = f64::from(map.standard_error[i]);
+                assert!(
+                    (f64::from(map.values[i]) - expected).abs() <= 4.5 * error + 1e-5,
+                    "{mollifier:?}, {width:?} at {x}: {} for {expected} +- {error}",
+                    map.values[i]
+                );
+            }
+        }
+    }
+}
+
+/// Of a step the smoothed gradient is the mollifier's density. The step rises over `RISE`, so that
+/// it has a gradient; the density is then averaged over as much.
+#[test]
+fn of_a_step_the_smoothed_gradient_is_the_density() {
+    const RISE: f32 = 0.05;
+    let sigma = 0.4;
+    let step = ModuleModel::<2>::new(&[7], &Device::flex(), |x: Tensor<2>| {
+        (x / RISE).clamp(-0.5, 0.5).sum_dim(1)
+    });
+    let points = [-1.5f32, -0.8, -0.3, 0.0, 0.2, 0.5, 1.1];
+    let input = Input::new(points.to_vec(), &[7], Domain::uniform(-3.0, 3.0)).expect("an input");
+    for (mollifier, name) in Mollifier::ALL {
+        let pi = std::f64::consts::PI;
+        let cumulative = |x: f64| match mollifier {
+            Mollifier::Gaussian => 0.5 * (1.0 + erf(x / 2f64.sqrt())),
+            Mollifier::Poisson => x.atan() / pi + 0.5,
+            Mollifier::Hyperbolic => 0.5 * (x.tanh() + 1.0),
+            Mollifier::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Mollifier::Rect => (0.5 * (x + 1.0)).clamp(0.0, 1.0),
+        };
+        let sampler =
+            Sampler { mollifier, width: WidthRule::Absolute { sigma }, boundary: Boundary::Free };
+        let plan = Plan::smoothed(sampler).samples(200_000);
+        let explainer = Explainer::new(&step).batch(Some(10_000));
+        let map = explainer.explain(&plan, &input, Target::Predicted).expect("a map");
+        for (i, x) in points.into_iter().map(f64::from).enumerate() {
+            let half = f64::from(RISE) / 2.0;
+            let inside = cumulative((half - x) / sigma) - cumulative((-half - x) / sigma);
+            let expected = inside / f64::from(RISE);
+            let difference = (f64::from(map.values[i]) - expected).abs();
+            let error = f64::from(map.standard_error[i]);
+            assert!(
+                difference <= 4.5 * error + 1e-6,
+                "{name} at {x}: {} for {expected} +- {error}",
+                map.values[i]
+            );
+        }
+    }
+}
+
+/// The error function by its power series, which is exact enough for the few arguments here.
+fn erf(x: f64) -> f64 {
+    let mut term = x;
+    let mut sum = x;
+    for n in 1..100 {
+        let n = f64::from(n);
+        term *= -x * x / n;
+        sum += term / (2.0 * n + 1.0);
+    }
+    2.0 / std::f64::consts::PI.sqrt() * sum
+}
+
 /// Two estimates of one map differ, element by element, by a standard normal times their joint
 /// standard error.
 fn agrees(plan: &Plan, reference: &str) {

@@ -3,6 +3,7 @@
 //! ```text
 //! file -> Picture -> Preprocess -> Prepared { values, crop } -> (model, attribution) -> map
 //! map  -> channel_sum -> map_picture or overlay -> Picture -> PNG bytes
+//!                                               several -> grid -> Picture -> PNG bytes
 //! ```
 //!
 //! Everything here agrees with what a model was most likely trained on: Pillow's resampling, bit by bit, and
@@ -10,6 +11,7 @@
 
 mod decode;
 mod error;
+mod grid;
 mod jpeg_end;
 mod preprocess;
 mod raster;
@@ -18,7 +20,8 @@ mod resample;
 mod scale;
 
 pub use error::PictureError;
+pub use grid::{Row, grid};
 pub use preprocess::{Prepared, Preprocess, Resize};
 pub use raster::Picture;
-pub use render::{Style, channel_sum, map_picture, overlay};
+pub use render::{Style, channel_sum, map_picture, map_picture_at, overlay};
 pub use scale::Scale;

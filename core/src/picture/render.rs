@@ -51,7 +51,22 @@ pub fn map_picture(
     width: usize,
     style: Style,
 ) -> Result<Picture, PictureError> {
-    let strengths = strengths(map, height, width)?;
+    map_picture_at(map, height, width, style, Scale::of(map))
+}
+
+/// Draws a map as [`map_picture`] does, at a scale that it may share with others.
+///
+/// # Errors
+///
+/// [`PictureError::Shape`] if there are not `height * width` values.
+pub fn map_picture_at(
+    map: &[f32],
+    height: usize,
+    width: usize,
+    style: Style,
+    scale: Scale,
+) -> Result<Picture, PictureError> {
+    let strengths = strengths(map, height, width, scale)?;
     let pixels = strengths.into_iter().map(|strength| style.colour(strength));
     Ok(Picture::from_pixels(height, width, pixels))
 }
@@ -79,7 +94,7 @@ pub fn overlay(
             base_width: base.width(),
         });
     }
-    let strengths = strengths(map, height, width)?;
+    let strengths = strengths(map, height, width, Scale::of(map))?;
     let ground = base.grey();
     let pixels = ground
         .pixels()
@@ -128,7 +143,12 @@ fn blend(ground: [u8; 3], paint: [u8; 3], cover: f32) -> [u8; 3] {
 }
 
 /// Each value against the map's scale, with the warnings that a person should see beside the picture.
-fn strengths(map: &[f32], height: usize, width: usize) -> Result<Vec<f32>, PictureError> {
+fn strengths(
+    map: &[f32],
+    height: usize,
+    width: usize,
+    scale: Scale,
+) -> Result<Vec<f32>, PictureError> {
     check_count("a map", map, height.saturating_mul(width), height, width)?;
     let left_out = map.iter().filter(|value| !value.is_finite()).count();
     if left_out > 0 {
@@ -137,7 +157,6 @@ fn strengths(map: &[f32], height: usize, width: usize) -> Result<Vec<f32>, Pictu
             map.len()
         );
     }
-    let scale = Scale::of(map);
     if scale.limit() == 0.0 {
         log::warn!("the map is 0 everywhere, so its picture shows nothing");
     }

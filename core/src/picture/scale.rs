@@ -26,6 +26,12 @@ impl Scale {
         }
     }
 
+    /// One scale for several maps: the widest of theirs, so that none is clipped more than alone.
+    pub fn shared(scales: impl IntoIterator<Item = Scale>) -> Scale {
+        let limit = scales.into_iter().map(|scale| scale.limit).fold(0.0, f32::max);
+        Scale { limit }
+    }
+
     /// The clip limit, in the map's units; 0 if nothing stands out.
     pub fn limit(self) -> f32 {
         self.limit

@@ -4,6 +4,7 @@ mod constants;
 mod defaults;
 mod external;
 mod joined;
+mod parameters;
 
 use std::path::Path;
 
@@ -11,23 +12,39 @@ use onnx_ir::{Message, ModelProto};
 
 use crate::error::{ErrorKind, LoadError};
 
-/// The bytes for the parser where something had to be changed; `None` where the file's own will do.
+pub use parameters::Stored;
+
+/// A file as the parser takes it.
+pub struct Prepared {
+    /// Its bytes, where something had to be changed.
+    pub bytes: Option<Vec<u8>>,
+    /// The parameters, in the order of the inputs they have become.
+    pub parameters: Vec<Stored>,
+}
+
+/// Changes what the parser would not understand and, where `parameters` are asked for, makes them
+/// inputs.
 ///
 /// # Errors
 ///
-/// When a file that holds weights is not there or lies outside the model's folder.
+/// When a file that holds weights is not there or lies outside the model's folder, or the values
+/// of a parameter cannot be read.
 pub fn for_the_parser(
     model: &mut ModelProto,
     path: Option<&Path>,
-) -> Result<Option<Vec<u8>>, LoadError> {
+    parameters: bool,
+) -> Result<Prepared, LoadError> {
     let mut changed = external::inline(model, path)?;
+    let parameters = if parameters { parameters::promote(model)? } else { Vec::new() };
+    changed |= !parameters.is_empty();
     changed |= constants::fold(model);
     changed |= defaults::spell_out(model);
     changed |= joined::keep_apart(model);
     if !changed {
-        return Ok(None);
+        return Ok(Prepared { bytes: None, parameters });
     }
-    model.write_to_bytes().map(Some).map_err(|error| {
+    let bytes = model.write_to_bytes().map_err(|error| {
         LoadError::new(ErrorKind::Format, format!("the model cannot be rewritten: {error}"))
-    })
+    })?;
+    Ok(Prepared { bytes: Some(bytes), parameters })
 }

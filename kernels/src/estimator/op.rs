@@ -26,20 +26,21 @@ impl Estimator {
         Self { state: Tensor::zeros([3, features], device) }
     }
 
-    /// With the samples `rows` `[n, features]` taken in, float32 and without autodiff.
-    #[must_use]
-    pub fn update(self, rows: Tensor<2>) -> Self {
-        Self {
-            state: Tensor::from_dispatch(<Dispatch as EstimatorBackend>::update_estimate(
-                self.state.into_dispatch(),
-                rows.into_dispatch(),
-            )),
-        }
+    /// Takes in the samples `rows` `[n, features]`, float32 and without autodiff.
+    pub fn update(&mut self, rows: Tensor<2>) {
+        // Taken out, so that it can be updated in place.
+        let state = std::mem::replace(&mut self.state, rows.clone());
+        self.state = Tensor::from_dispatch(<Dispatch as EstimatorBackend>::update_estimate(
+            state.into_dispatch(),
+            rows.into_dispatch(),
+        ));
     }
 
-    /// The number of samples taken in, `[1, 1]`.
-    pub fn count(&self) -> Tensor<2> {
-        self.state.clone().slice([2..3, 0..1])
+    /// The mean of the samples taken in `[1, features]`; not a number where there is none.
+    pub fn mean(&self) -> Tensor<2> {
+        let count = self.state.clone().narrow(0, 2, 1);
+        let one = count.clone() / count;
+        self.state.clone().narrow(0, 0, 1) * one
     }
 
     /// The state `[3, features]`: mean, sum of squared deviations and count per element.

@@ -67,13 +67,15 @@ pub struct Noise {
 
 /// The stream of the noise on parameters, which no sample uses.
 pub const PARAMETERS: u32 = u32::MAX;
+/// The stream of the choice of nodes along a path, which no sample uses.
+pub const CHOICES: u32 = u32::MAX - 1;
 
 /// Which samples a batch holds, and of which random stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The key of the generator.
     pub seed: u64,
-    /// The stream: one for each weight draw of a plan, below [`PARAMETERS`].
+    /// The stream: one for each weight draw of a plan, below [`CHOICES`].
     pub stream: u32,
     /// The number of the first node, for streams that are shared by several paths.
     pub node: u32,

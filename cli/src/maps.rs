@@ -1,0 +1,175 @@
+//! Maps as files, and what is said of them.
+
+use std::path::{Path, PathBuf};
+
+use mollify::picture::{Picture, PictureError, Row, Scale, Style, grid, map_picture_at};
+use mollify::picture::{channel_sum, map_picture, overlay};
+use mollify::{Attribution, Estimate, Plan};
+
+use crate::files;
+use crate::settings::GridScale;
+
+/// A map that was made, under its method's name.
+pub struct Made<'a> {
+    pub method: &'a str,
+    pub plan: &'a Plan,
+    pub map: Attribution,
+}
+
+impl Made<'_> {
+    /// Writes the raw map, its standard error where it is asked for, its picture and, over a
+    /// picture, the overlay.
+    pub fn write(
+        &self,
+        folder: &Path,
+        crop: Option<&Picture>,
+        with_error: bool,
+    ) -> Result<Vec<PathBuf>, String> {
+        let method = self.method;
+        let mut contents = vec![(format!("{method}.npy"), array(&self.map, &self.map.values)?)];
+        let has_error = self.plan.is_noisy() && self.plan.estimate == Estimate::Mean;
+        if with_error && has_error {
+            let errors = array(&self.map, &self.map.standard_error)?;
+            contents.push((format!("{method}.stderr.npy"), errors));
+        }
+        let pictures = || -> Result<Vec<(String, Vec<u8>)>, PictureError> {
+            let Some((flat, height, width)) = self.flat()? else {
+                return Ok(Vec::new());
+            };
+            let style = self.style();
+            let alone = map_picture(&flat, height, width, style)?;
+            let mut pictures = vec![(format!("{method}.png"), alone.encode_png()?)];
+            if let Some(crop) = crop {
+                let over = overlay(&flat, height, width, crop, style)?;
+                pictures.push((format!("{method}.overlay.png"), over.encode_png()?));
+            }
+            Ok(pictures)
+        };
+        contents.extend(pictures().map_err(|error| error.to_string())?);
+        contents.iter().map(|(name, bytes)| files::write(folder, name, bytes)).collect()
+    }
+
+    /// The sum over the channels, with its height and width, of a map `[channels, height, width]`.
+    fn flat(&self) -> Result<Option<(Vec<f32>, usize, usize)>, PictureError> {
+        let [channels, height, width] = self.map.shape[..] else {
+            return Ok(None);
+        };
+        Ok(Some((channel_sum(&self.map.values, channels, height, width)?, height, width)))
+    }
+
+    /// Squares and variances have no sign to show.
+    fn style(&self) -> Style {
+        match self.plan.estimate {
+            Estimate::Mean => Style::Signed,
+            Estimate::Square | Estimate::Variance => Style::Absolute,
+        }
+    }
+
+    /// What a reader of the manifest should know besides the figures.
+    pub fn notes(&self) -> Vec<String> {
+        let map = &self.map;
+        let mut notes = Vec::new();
+        if let Some(asked) = map.refused_batch {
+            notes.push(format!(
+                "the device had no memory for batches of {asked}; they were halved to {}",
+                map.batch
+            ));
+        }
+        if let (Some(until), Some(error)) = (self.plan.until, map.relative_standard_error()) {
+            notes.push(if error <= until {
+                format!("stopped after {} gradients, as --until {until} asks", map.gradients)
+            } else {
+                format!("--until {until} was not reached; ask for more samples")
+            });
+        }
+        if let Some(budget) = self.plan.budget {
+            let sizes = self.plan.sizes();
+            let parts = [
+                (self.plan.weights.is_some(), sizes.draws, "draws of the parameters"),
+                (self.plan.sampler.is_some(), sizes.samples, "samples"),
+                (self.plan.path.is_some(), sizes.nodes, "nodes"),
+            ];
+            let parts = parts.iter().filter(|(there, ..)| *there);
+            let parts: Vec<String> =
+                parts.map(|(_, size, name)| format!("{size} {name}")).collect();
+            notes.push(format!("--budget {budget} gave {}", parts.join(" x ")));
+        }
+        notes
+    }
+
+    /// One method's lines of the summary.
+    pub fn summary(&self, written: &[PathBuf]) -> String {
+        let map = &self.map;
+        let error = match (self.plan.is_noisy(), map.relative_standard_error()) {
+            (true, Some(error)) => format!(", relative standard error {error:.2}"),
+            _ => String::new(),
+        };
+        let gap = map
+            .completeness_gap
+            .map_or(String::new(), |gap| format!(", completeness gap {gap:.2e}"));
+        let left_out = match map.left_out {
+            0 => String::new(),
+            count => format!(", {count} samples left out (not finite)"),
+        };
+        let below = |line: String| format!("\n              {line}");
+        let files = written.iter().map(|path| path.display().to_string());
+        let lines: String = self.notes().into_iter().chain(files).map(below).collect();
+        format!(
+            "  {:<11} {} gradients in {:.2} s{error}{gap}{left_out}{lines}",
+            self.method, map.gradients, map.seconds
+        )
+    }
+}
+
+fn array(map: &Attribution, values: &[f32]) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    mollify::npy::write(&mut bytes, &map.shape, values).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+/// The maps of one class, with a name for the row.
+pub struct Class<'a> {
+    pub label: String,
+    pub made: &'a [Made<'a>],
+}
+
+/// The picture and all maps side by side, a row for each class; none where maps are no pictures.
+///
+/// # Errors
+///
+/// When a map cannot be drawn.
+pub fn side_by_side(
+    crop: Option<&Picture>,
+    classes: &[Class],
+    shared: GridScale,
+) -> Result<Option<Vec<u8>>, PictureError> {
+    let flat =
+        |class: &Class| class.made.iter().map(Made::flat).collect::<Result<Option<Vec<_>>, _>>();
+    let Some(rows) = classes.iter().map(flat).collect::<Result<Option<Vec<_>>, _>>()? else {
+        return Ok(None);
+    };
+    let own = |(map, ..): &(Vec<f32>, usize, usize)| Scale::of(map);
+    let of_all = Scale::shared(rows.iter().flatten().map(own));
+    let draw = |(class, maps): (&Class, &Vec<(Vec<f32>, usize, usize)>)| {
+        let of_row = Scale::shared(maps.iter().map(own));
+        let panel = |(made, map): (&Made, &(Vec<f32>, usize, usize))| {
+            let scale = match shared {
+                GridScale::Panel => own(map),
+                GridScale::Row => of_row,
+                GridScale::Shared => of_all,
+            };
+            map_picture_at(&map.0, map.1, map.2, made.style(), scale)
+        };
+        let panels = class.made.iter().zip(maps).map(panel);
+        let panels = crop.cloned().map(Ok).into_iter().chain(panels).collect::<Result<_, _>>()?;
+        Ok(Row { label: class.label.clone(), panels })
+    };
+    let rows = classes.iter().zip(&rows).map(draw).collect::<Result<Vec<_>, PictureError>>()?;
+    let Some(first) = classes.first() else {
+        return Ok(None);
+    };
+    let methods = first.made.iter().map(|made| made.method.to_owned());
+    let columns: Vec<String> =
+        crop.map(|_| "picture".to_owned()).into_iter().chain(methods).collect();
+    grid(&columns, &rows)?.encode_png().map(Some)
+}

@@ -1,0 +1,375 @@
+//! The engine: cuts a plan's samples into batches, takes their gradients and their mean.
+//!
+//! ```text
+//! inputs -> way (nodes) -> points, with noise -> gradients -> tally (sums) -> moments -> map
+//! ```
+
+mod memory;
+mod parameters;
+mod run;
+mod tally;
+mod way;
+
+pub use parameters::{ParameterGradient, check_parameters};
+
+use std::time::Instant;
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Tensor, TensorData};
+
+use self::memory::{is_out_of_memory, is_out_of_memory_of, read};
+use self::run::Run;
+use self::way::Way;
+use crate::plan::{Estimate, Output, Plan, Readout};
+use crate::target::{Prediction, Target};
+use crate::{Attribution, Error, Input, Model};
+
+/// Told after each batch how many of how many gradients are done.
+pub type Progress<'a> = &'a dyn Fn(u64, u64);
+
+/// Makes maps with one model.
+pub struct Explainer<'a> {
+    model: &'a dyn Model,
+    batch: Option<usize>,
+    memory: u64,
+    progress: Option<Progress<'a>>,
+}
+
+/// One map of several: an input and the class that is explained.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The input.
+    pub input: &'a Input,
+    /// The class's index.
+    pub class: usize,
+    /// The model's answer to the clean input, from [`Explainer::predict`].
+    pub prediction: &'a Prediction,
+}
+
+impl<'a> Explainer<'a> {
+    /// An explainer whose batches fit the device's memory.
+    pub fn new(model: &'a dyn Model) -> Self {
+        Self {
+            model,
+            batch: None,
+            memory: mollify_backends::memory_budget(model.device()),
+            progress: None,
+        }
+    }
+
+    /// Takes `batch` samples at a time, whatever the memory.
+    #[must_use]
+    pub fn batch(mut self, batch: Option<usize>) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// Cuts batches so that they take about `bytes` of memory.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Calls `progress` after each batch.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress<'a>) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// The model's logits for the clean input.
+    ///
+    /// # Errors
+    ///
+    /// When the input's shape is not the model's, or the model fails or answers with a value that
+    /// is not finite.
+    pub fn predict(&self, input: &Input) -> Result<Prediction, Error> {
+        self.check_shape(input)?;
+        self.predict_at(input.values())
+    }
+
+    fn check_shape(&self, input: &Input) -> Result<(), Error> {
+        let (found, expected) = (input.shape(), self.model.input_shape());
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::Shape { found: found.to_vec(), expected: expected.to_vec() })
+    }
+
+    /// The model's logits for each clean input, in batches; see [`Explainer::predict`].
+    ///
+    /// # Errors
+    ///
+    /// For all inputs when the model fails, and for each what is wrong with it alone.
+    pub fn predict_all(&self, inputs: &[&Input]) -> Result<Vec<Result<Prediction, Error>>, Error> {
+        let expected = self.model.input_shape();
+        let fitting: Vec<_> =
+            inputs.iter().filter(|input| self.check_shape(input).is_ok()).collect();
+        let mut logits = Vec::new();
+        for batch in fitting.chunks(self.batch_size(u64::MAX)) {
+            let values = batch.iter().flat_map(|input| input.values()).copied().collect();
+            let data = TensorData::new(values, [batch.len(), expected.iter().product()]);
+            let rows = self.model.forward(Tensor::from_data(data, self.model.device()))?;
+            let classes = rows.dims()[1];
+            logits.extend(read(rows)?.chunks(classes).map(<[f32]>::to_vec).collect::<Vec<_>>());
+        }
+        let mut logits = logits.into_iter();
+        let answer = |input: &&Input| {
+            self.check_shape(input)?;
+            finite(logits.next().unwrap_or_default())
+        };
+        Ok(inputs.iter().map(answer).collect())
+    }
+
+    /// The model's logits for a sample of these values.
+    fn predict_at(&self, values: &[f32]) -> Result<Prediction, Error> {
+        finite(read(self.model.forward(self.row(values))?)?)
+    }
+
+    /// One sample as a batch.
+    fn row(&self, values: &[f32]) -> Tensor<2> {
+        let data = TensorData::new(values.to_vec(), [1, values.len()]);
+        Tensor::from_data(data, self.model.device())
+    }
+
+    /// The map of `input` for `target` under `plan`.
+    ///
+    /// # Errors
+    ///
+    /// When a setting of the plan is out of range, the input's shape is not the model's, the
+    /// target does not exist, the model fails or keeps no parameters for the noise on them, or no
+    /// gradient is finite.
+    pub fn explain(
+        &self,
+        plan: &Plan,
+        input: &Input,
+        target: Target,
+    ) -> Result<Attribution, Error> {
+        plan.check()?;
+        let prediction = self.predict(input)?;
+        let class = prediction.class(target)?;
+        let task = Task { input, class, prediction: &prediction };
+        let maps = self.explain_all(plan, &[task])?;
+        maps.into_iter().next().unwrap_or(Err(Error::NoGradient))
+    }
+
+    /// The maps of all `tasks`, whose gradients share batches: a map is the same, up to float
+    /// rounding, as it would be alone, but many maps of few gradients each are made faster.
+    ///
+    /// # Errors
+    ///
+    /// For all tasks what would also fail another, and for each what is wrong with its own input
+    /// or gradients; see [`Explainer::explain`].
+    pub fn explain_all<'t>(
+        &self,
+        plan: &Plan,
+        tasks: &[Task<'t>],
+    ) -> Result<Vec<Result<Attribution, Error>>, Error> {
+        plan.check()?;
+        if plan.until.is_some() && tasks.len() > 1 {
+            // Each may stop after another number of samples.
+            let alone = |task: &Task<'t>| self.explain_all(plan, std::slice::from_ref(task));
+            let maps: Result<Vec<_>, Error> = tasks.iter().map(alone).collect();
+            return Ok(maps?.into_iter().flatten().collect());
+        }
+        let start = Instant::now();
+        let begin = |task: &Task<'t>| {
+            let way = Way::new(plan, task.input)?;
+            let difference = self.difference(plan, &way, task)?;
+            Ok((*task, way, difference))
+        };
+        let begun: Vec<Result<_, Error>> = tasks.iter().map(begin).collect();
+        let ways: Vec<(Task, &Way)> =
+            begun.iter().flatten().map(|(task, way, _)| (*task, way)).collect();
+        if ways.is_empty() {
+            return Ok(begun
+                .into_iter()
+                .map(|failed| Err(failed.err().unwrap_or(Error::NoGradient)))
+                .collect());
+        }
+        let first_batch = self.batch_size(plan.gradients().saturating_mul(ways.len() as u64));
+        let mut batch = first_batch;
+        let mut run = loop {
+            match Run::finished(self, plan, &ways, batch) {
+                Err(error)
+                    if is_out_of_memory(&error)
+                        && batch > 1
+                        && self.model.max_batch().is_none() =>
+                {
+                    self.model.device().memory_cleanup();
+                    batch = batch.div_ceil(2);
+                }
+                Err(Error::Model(error)) if is_out_of_memory_of(&error) => {
+                    return Err(Error::OutOfMemory(error.to_string()));
+                }
+                result => break result?,
+            }
+        };
+        let seconds = start.elapsed().as_secs_f64() / ways.len() as f64;
+        let cost = Cost {
+            sizes: run.sizes,
+            batch,
+            refused_batch: (batch < first_batch).then_some(first_batch),
+            seconds,
+        };
+        let mut tallies = run.tallies.drain(..);
+        let finish = |begun: Result<(Task<'t>, Way, Option<f64>), Error>| {
+            let (task, way, difference) = begun?;
+            let tally = tallies.next().ok_or(Error::NoGradient)?;
+            attribution(plan, &task, &way, &tally, &cost, difference)
+        };
+        Ok(begun.into_iter().map(finish).collect())
+    }
+
+    /// What the map of a path should add up to: the output at the input less that at the baseline.
+    /// None where it need not add up.
+    fn difference(&self, plan: &Plan, way: &Way, task: &Task) -> Result<Option<f64>, Error> {
+        let complete = (plan.readout, plan.estimate) == (Readout::TimesDifference, Estimate::Mean);
+        let Some(baseline) = way.baseline.as_ref().filter(|_| complete) else {
+            return Ok(None);
+        };
+        let at_baseline = self.predict_at(baseline).map_err(|error| match error {
+            Error::NoFinitePrediction { class, value } => Error::Baseline(format!(
+                "gives an output that is not finite: class {class} is {value}"
+            )),
+            other => other,
+        })?;
+        let score = |prediction: &Prediction| prediction.score(plan.output, task.class);
+        Ok(Some(score(task.prediction) - score(&at_baseline)))
+    }
+
+    /// Samples per batch: what was asked for, or what the memory holds, within the model's limit.
+    fn batch_size(&self, total: u64) -> usize {
+        let fitting = self.model.bytes_per_sample().map_or(BEST_BATCH, |bytes| {
+            usize::try_from(self.memory / bytes.max(1)).unwrap_or(BEST_BATCH)
+        });
+        let batch = self.batch.unwrap_or(fitting.min(BEST_BATCH)).max(1);
+        let limit = self.model.max_batch().unwrap_or(batch);
+        batch.min(limit).min(usize::try_from(total).unwrap_or(batch))
+    }
+}
+
+/// Beyond this many samples a batch gains no speed on any device tried.
+const BEST_BATCH: usize = 64;
+
+/// The prediction, where every logit is a number.
+fn finite(logits: Vec<f32>) -> Result<Prediction, Error> {
+    match logits.iter().position(|logit| !logit.is_finite()) {
+        Some(class) => Err(Error::NoFinitePrediction { class, value: logits[class] }),
+        None => Ok(Prediction { logits }),
+    }
+}
+
+/// What the maps of a run cost.
+struct Cost {
+    sizes: crate::plan::Sizes,
+    batch: usize,
+    refused_batch: Option<usize>,
+    seconds: f64,
+}
+
+/// The map of one task.
+fn attribution(
+    plan: &Plan,
+    task: &Task,
+    way: &Way,
+    tally: &tally::Tally,
+    cost: &Cost,
+    difference: Option<f64>,
+) -> Result<Attribution, Error> {
+    let drawn = cost.sizes.draws * cost.sizes.samples;
+    let moments = tally.moments()?;
+    if moments.samples == 0 {
+        return Err(Error::NoFiniteGradient { samples: drawn });
+    }
+    if plan.estimate == Estimate::Variance && moments.samples == 1 {
+        return Err(Error::TooFewFinite { kept: 1, samples: drawn });
+    }
+    let factors = way.factors(plan.readout, task.input);
+    let values = moments.map(plan.estimate, &factors);
+    let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+    Ok(Attribution {
+        values,
+        standard_error: moments.standard_error(plan, &factors),
+        shape: task.input.shape().to_vec(),
+        class: task.class,
+        gradients: drawn * cost.sizes.nodes,
+        samples: moments.samples,
+        left_out: drawn - moments.samples,
+        batch: cost.batch,
+        refused_batch: cost.refused_batch,
+        completeness_gap: difference.map(|difference| (sum - difference).abs()),
+        seconds: cost.seconds,
+    })
+}
+
+/// The sum over the rows of `logits` `[n, classes]` of the output of each row's class.
+fn chosen_scores(logits: Tensor<2>, output: Output, classes: &[usize]) -> Tensor<1> {
+    let outputs = match output {
+        Output::Logit => logits,
+        Output::Probability => softmax(logits, 1),
+    };
+    if let Some(&class) = classes.first()
+        && classes.iter().all(|&other| other == class)
+    {
+        return outputs.narrow(1, class, 1).sum();
+    }
+    let [rows, count] = outputs.dims();
+    let mut chosen = vec![0f32; rows * count];
+    for (row, class) in classes.iter().enumerate() {
+        chosen[row * count + class] = 1.0;
+    }
+    let chosen = Tensor::from_data(TensorData::new(chosen, [rows, count]), &outputs.device());
+    (outputs * chosen).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::{Domain, ModelError};
+
+    /// `sum x^2`, on a device that has memory for batches of up to `rows`.
+    struct Small {
+        device: Device,
+        rows: usize,
+    }
+
+    impl Model for Small {
+        fn input_shape(&self) -> &[usize] {
+            &[3]
+        }
+
+        fn device(&self) -> &Device {
+            &self.device
+        }
+
+        fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError> {
+            if batch.dims()[0] > self.rows {
+                return Err(ModelError::out_of_memory("no room"));
+            }
+            Ok(batch.powi_scalar(2))
+        }
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_halved() {
+        let input = Input::new(vec![0.1, 0.5, 0.7], &[3], Domain::uniform(0.0, 1.0));
+        let input = input.expect("an input");
+        let explain = |rows| {
+            let model = Small { device: Device::flex(), rows };
+            let plan = Plan::adaptgrad().samples(100);
+            Explainer::new(&model).batch(Some(64)).explain(&plan, &input, Target::Index(1))
+        };
+        let (whole, halved) = (explain(64).expect("a map"), explain(10).expect("a map"));
+        assert_eq!((whole.batch, whole.refused_batch), (64, None));
+        assert_eq!((halved.batch, halved.refused_batch), (8, Some(64)));
+        for (whole, halved) in whole.values.iter().zip(&halved.values) {
+            assert!((whole - halved).abs() < 1e-6);
+        }
+        let message = explain(0).expect_err("no room for one").to_string();
+        assert!(message.contains("no room"), "{message}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Parameters become inputs of the graph, so that a run can be given other values of them: their
+//! names and shapes stay the file's, nothing that depends on them is computed beforehand, and no
+//! normalization is folded into a convolution.
+
+use std::collections::HashSet;
+
+use burn::tensor::{DType, TensorData};
+use onnx_ir::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+
+use crate::error::{ErrorKind, LoadError};
+
+/// A parameter as the file stores it.
+pub struct Stored {
+    /// Its name in the file.
+    pub name: String,
+    /// Its values in float32.
+    pub values: TensorData,
+}
+
+/// Inputs that are settings or statistics of an operator, not parameters: `(operator, input)`.
+const NO_PARAMETERS: [(&str, usize); 9] = [
+    ("BatchNormalization", 3),
+    ("BatchNormalization", 4),
+    ("Resize", 1),
+    ("Resize", 2),
+    ("Upsample", 1),
+    ("Clip", 1),
+    ("Clip", 2),
+    ("Pad", 2),
+    ("Dropout", 1),
+];
+
+/// float, float16, double and bfloat16, by their numbers in `TensorProto.DataType`.
+const FLOATS: [i32; 4] = [1, 10, 11, 16];
+
+/// Makes every parameter an input behind the sample's, in the file's order. A parameter is a
+/// stored float tensor of at least one axis that a node reads other than as a setting or as the
+/// statistics of a normalization; a scalar is a constant of an expression.
+///
+/// # Errors
+///
+/// When the values of one cannot be read.
+pub fn promote(model: &mut ModelProto) -> Result<Vec<Stored>, LoadError> {
+    let Some(graph) = model.graph.as_mut() else {
+        return Ok(Vec::new());
+    };
+    read_directly(graph);
+    let chosen = parameters(graph);
+    let stored: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+    // Old files list the stored tensors among the inputs as well.
+    graph.input.retain(|input| !stored.contains(&input.name));
+    let mut parameters = Vec::new();
+    for tensor in std::mem::take(&mut graph.initializer) {
+        if !chosen.contains(&tensor.name) {
+            graph.initializer.push(tensor);
+            continue;
+        }
+        // The parser takes names apart at their dots and may join two.
+        let name = format!("mollify_parameter_{}", parameters.len());
+        rename(graph, &tensor.name, &name);
+        graph.input.push(declaration(&name, &tensor));
+        parameters.push(read(tensor)?);
+    }
+    Ok(parameters)
+}
+
+/// Removes the Identity nodes through which weights that are equal are shared: the parser looks for
+/// a weight's shape at the node that uses it.
+fn read_directly(graph: &mut GraphProto) {
+    let stored: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
+    let given: HashSet<String> = graph.output.iter().map(|output| output.name.clone()).collect();
+    while let Some(at) = graph.node.iter().position(|node| {
+        let [input, output] = [&node.input[..], &node.output[..]];
+        node.op_type == "Identity"
+            && matches!(input, [name] if stored.contains(name))
+            && matches!(output, [name] if !given.contains(name))
+    }) {
+        let node = graph.node.remove(at);
+        rename(graph, &node.output[0], &node.input[0]);
+    }
+}
+
+fn parameters(graph: &GraphProto) -> HashSet<String> {
+    let reads = |node: &NodeProto| {
+        let is_setting = |index: usize| NO_PARAMETERS.contains(&(node.op_type.as_str(), index));
+        let names = node.input.iter().enumerate().filter(|(index, _)| !is_setting(*index));
+        names.map(|(_, name)| name.clone()).collect::<Vec<_>>()
+    };
+    let read: HashSet<String> = graph.node.iter().flat_map(reads).collect();
+    let is_parameter = |tensor: &&TensorProto| {
+        FLOATS.contains(&tensor.data_type)
+            && !tensor.dims.is_empty()
+            && tensor.dims.iter().all(|&size| size > 0)
+            && read.contains(&tensor.name)
+    };
+    graph.initializer.iter().filter(is_parameter).map(|tensor| tensor.name.clone()).collect()
+}
+
+fn rename(graph: &mut GraphProto, from: &str, to: &str) {
+    for input in graph.node.iter_mut().flat_map(|node| &mut node.input) {
+        if input == from {
+            *input = to.to_owned();
+        }
+    }
+}
+
+fn declaration(name: &str, tensor: &TensorProto) -> ValueInfoProto {
+    let mut info = ValueInfoProto { name: name.to_owned(), ..Default::default() };
+    let kind = info.type_.mut_or_insert_default().mut_tensor_type();
+    kind.elem_type = tensor.data_type;
+    let shape = kind.shape.mut_or_insert_default();
+    for &size in &tensor.dims {
+        shape.dim.push(Default::default());
+        if let Some(axis) = shape.dim.last_mut() {
+            axis.set_dim_value(size);
+        }
+    }
+    info
+}
+
+/// The values, which must be finite.
+fn read(tensor: TensorProto) -> Result<Stored, LoadError> {
+    let name = tensor.name.clone();
+    let wrong = |reason: String| {
+        LoadError::new(ErrorKind::Weights, format!("the weight {name:?} {reason}"))
+    };
+    let data = TensorData::try_from(tensor).map_err(|e| wrong(format!("cannot be read: {e:?}")))?;
+    let values = data.convert_dtype(DType::F32);
+    let finite = values.as_slice::<f32>().map(|v| v.iter().filter(|v| !v.is_finite()).count());
+    match finite {
+        Ok(0) => Ok(Stored { name, values }),
+        Ok(count) => Err(wrong(format!(
+            "has {count} values that are not finite numbers; the model was trained or stored badly"
+        ))),
+        Err(error) => Err(wrong(format!("cannot be read: {error:?}"))),
+    }
+}

@@ -1,0 +1,111 @@
+//! From a model's output of any shape to one score per class and sample.
+
+use burn::tensor::Tensor;
+
+use crate::error::{ErrorKind, LoadError};
+use crate::value::{Outcome, Value};
+
+/// Which axes of an output hold the classes and the positions. Scores of several positions are
+/// averaged: the mean over positions is what is explained.
+///
+/// | output | classes | positions |
+/// |---|---|---|
+/// | `[n]` | one | none |
+/// | `[n, classes]` | axis 1 | none |
+/// | `[n, length, classes]`, a sequence | axis 2 | axis 1 |
+/// | `[n, classes, 1]` | axis 1 | none |
+/// | `[n, classes, height, width]`, and more axes | axis 1 | the others |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scores {
+    pub classes: usize,
+    positions: usize,
+    /// Whether the classes are the last axis.
+    last: bool,
+}
+
+impl Scores {
+    /// The rule for an output of `dims` for `rows` samples.
+    ///
+    /// # Errors
+    ///
+    /// When the output has no axis for the samples.
+    pub fn of(dims: &[usize], rows: usize) -> Result<Self, LoadError> {
+        let flat = |classes| Self { classes, positions: 1, last: false };
+        match dims {
+            [n, rest @ ..] if *n == rows && rest.iter().all(|&size| size > 0) => Ok(match *rest {
+                [] => flat(1),
+                [classes] => flat(classes),
+                [classes, 1] => flat(classes),
+                [positions, classes] => Self { classes, positions, last: true },
+                [classes, ref places @ ..] => {
+                    Self { classes, positions: places.iter().product(), last: false }
+                }
+            }),
+            _ => Err(LoadError::new(
+                ErrorKind::Output,
+                format!(
+                    "for {rows} samples the output has the shape {dims:?}, whose first axis is not the samples'"
+                ),
+            )),
+        }
+    }
+
+    /// What is said of an output with several positions.
+    pub fn remark(&self, dims: &[usize]) -> Option<String> {
+        (self.positions > 1).then(|| {
+            let (classes, positions) = (self.classes, self.positions);
+            let sizes: Vec<String> = dims[1..].iter().map(ToString::to_string).collect();
+            format!(
+                "the output [n, {}] has {positions} positions of {classes} classes; the mean over the positions is explained",
+                sizes.join(", ")
+            )
+        })
+    }
+
+    /// The scores `[rows, classes]` in `output`.
+    pub fn read(&self, output: Value, rows: usize) -> Outcome<Tensor<2>> {
+        let (classes, positions) = (self.classes, self.positions);
+        let shape = if self.last { [rows, positions, classes] } else { [rows, classes, positions] };
+        let scores = Tensor::<3>::from_dispatch(output.reshape(&shape)?.float()?);
+        let axis = if self.last { 1 } else { 2 };
+        let scores = if positions > 1 { scores.mean_dim(axis) } else { scores };
+        Ok(scores.reshape([rows, classes]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_shape_has_its_rule() {
+        let cases: [(&[usize], usize, usize, bool); 7] = [
+            (&[2], 1, 1, false),
+            (&[2, 10], 10, 1, false),
+            (&[2, 10, 1, 1], 10, 1, false),
+            (&[2, 10, 1], 10, 1, false),
+            (&[2, 7, 10], 10, 7, true),
+            (&[2, 1, 10], 10, 1, true),
+            (&[2, 10, 4, 5], 10, 20, false),
+        ];
+        for (dims, classes, positions, last) in cases {
+            let scores = Scores::of(dims, 2).expect("a rule");
+            assert_eq!(scores, Scores { classes, positions, last }, "{dims:?}");
+        }
+        assert!(Scores::of(&[], 2).is_err());
+        assert!(Scores::of(&[1, 10], 2).is_err());
+    }
+
+    #[test]
+    fn positions_are_averaged() {
+        let output = Value::from_floats((0..12).map(|i| i as f32).collect());
+        let read = |dims: &[usize]| {
+            let scores = Scores::of(dims, 2).expect("a rule");
+            let output = output.clone().reshape(dims).expect("twelve values");
+            let scores = scores.read(output, 2).expect("scores");
+            scores.into_data().try_into_vec::<f32>().expect("floats")
+        };
+        assert_eq!(read(&[2, 3, 2]), [2.0, 3.0, 8.0, 9.0]);
+        assert_eq!(read(&[2, 3, 2, 1]), [0.5, 2.5, 4.5, 6.5, 8.5, 10.5]);
+    }
+}

@@ -1,0 +1,266 @@
+//! Parameters by name: their gradients against PyTorch's, and the noise on them in closed form.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mollify::{
+    AdaptiveRule, Domain, Estimate, Explainer, Input, Method, Model, ModuleModel, Mollifier,
+    Output, Parameter, Plan, Settings, Target, WeightNoise, WidthRule,
+};
+use mollify_onnx::{Loader, OnnxModel};
+use mollify_tests::{
+    array, data, efficientnet, folders, logits_and_gradients, relative_l2, relative_maximum,
+};
+
+fn with_parameters(path: &std::path::Path) -> OnnxModel {
+    let loader = Loader::new(&Device::flex()).parameters(true);
+    loader.load(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn gradients_are_pytorchs() {
+    for name in ["lenet", "densenet-tiny", "convnext-tiny"] {
+        let folder = data("zoo").join(name);
+        let model = with_parameters(&folder.join("model.onnx"));
+        let (inputs, targets) =
+            (array(&folder.join("input.npy")), array(&folder.join("target.npy")).values);
+        let names = std::fs::read_to_string(folder.join("parameters.txt")).expect("the names");
+        let explainer = Explainer::new(&model);
+        let mut sum: Vec<f32> = Vec::new();
+        for (row, &target) in inputs.values.chunks(inputs.values.len() / 2).zip(&targets) {
+            let input = Input::new(row.to_vec(), &inputs.shape[1..], Domain::uniform(-9.0, 9.0));
+            let gradients = explainer
+                .parameter_gradients(
+                    &input.expect("an input"),
+                    Target::Index(target as usize),
+                    Output::Logit,
+                    &[],
+                )
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(gradients.iter().map(|gradient| gradient.name.as_str()).eq(names.lines()));
+            let flat: Vec<f32> = gradients.into_iter().flat_map(|g| g.values).collect();
+            sum.resize(flat.len(), 0.0);
+            sum.iter_mut().zip(flat).for_each(|(sum, value)| *sum += value);
+        }
+        let error = relative_l2(&sum, &array(&folder.join("parameter_gradients.npy")).values);
+        println!("{name}: {error:.1e}");
+        assert!(error <= 1e-4, "{name}: {error:.1e}");
+    }
+}
+
+/// Kept apart or not, the parameters give the same logits and input gradients.
+fn complaints(folders: &[std::path::PathBuf]) -> Vec<String> {
+    let complaint = |folder: &std::path::PathBuf| {
+        let path = folder.join("model.onnx");
+        let plain = OnnxModel::load(&path, &Device::flex()).ok()?;
+        let apart = match Loader::new(&Device::flex()).parameters(true).load(&path) {
+            Ok(model) => model,
+            Err(error) => return Some(error.to_string()),
+        };
+        let (inputs, targets) =
+            (array(&folder.join("input.npy")), array(&folder.join("target.npy")).values);
+        let (logits, gradient) = logits_and_gradients(&plain, &inputs, &targets);
+        let (own_logits, own_gradient) = logits_and_gradients(&apart, &inputs, &targets);
+        let errors =
+            (relative_maximum(&own_logits, &logits), relative_l2(&own_gradient, &gradient));
+        (errors.0 > 1e-4 || errors.1 > 1e-4).then(|| format!("{}: {errors:?}", folder.display()))
+    };
+    folders.iter().filter_map(complaint).collect()
+}
+
+#[test]
+fn the_zoo_is_the_same_with_its_parameters_apart() {
+    let complaints = complaints(&folders("zoo"));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn each_operator_is_the_same_with_its_parameters_apart() {
+    let complaints = complaints(&folders("operators"));
+    assert!(complaints.is_empty(), "{} \n{}", complaints.len(), complaints.join("\n"));
+}
+
+const THETA: [f32; 4] = [1.5, -0.5, 2.0, 0.25];
+const X: [f32; 4] = [0.9, -0.4, 0.3, 0.6];
+
+fn parameter(values: &[f32], device: &Device) -> Vec<Parameter> {
+    let data = TensorData::new(values.to_vec(), [values.len()]);
+    let values = Tensor::from_data(data, device);
+    vec![Parameter { name: "theta".into(), shape: values.dims().to_vec(), values }]
+}
+
+/// `sum theta^power x`.
+fn power(power: i32, device: &Device) -> ModuleModel<2> {
+    ModuleModel::with_parameters(&[4], device, parameter(&THETA, device), move |x, parameters| {
+        (x * parameters[0].clone().powi_scalar(power).unsqueeze::<2>()).sum_dim(1)
+    })
+}
+
+fn input() -> Input {
+    Input::new(X.to_vec(), &[4], Domain::uniform(-1.0, 1.0)).expect("an input")
+}
+
+fn noise(mollifier: Mollifier, width: WidthRule, draws: u32) -> WeightNoise {
+    WeightNoise { mollifier, width, draws, freeze: Vec::new() }
+}
+
+/// Checks that the map is `expected(theta)`, element by element, within 4.5 standard errors.
+fn check(model: &dyn Model, plan: &Plan, expected: impl Fn(f64) -> f64) {
+    let map = Explainer::new(model).explain(plan, &input(), Target::Predicted).expect("a map");
+    for (e, &theta) in THETA.iter().enumerate() {
+        let (value, error) = (f64::from(map.values[e]), f64::from(map.standard_error[e]));
+        let z = (value - expected(theta.into())) / error;
+        assert!(error > 0.0 && z.abs() < 4.5, "{value} for {}, z {z:.1}", expected(theta.into()));
+    }
+}
+
+#[test]
+fn the_mean_over_draws_is_what_it_should_be() {
+    let device = Device::flex();
+    let s = 0.2;
+    for (mollifier, second_moment) in [
+        (Mollifier::Gaussian, 1.0),
+        (Mollifier::Hyperbolic, std::f64::consts::PI.powi(2) / 12.0),
+        (Mollifier::Sigmoid, std::f64::consts::PI.powi(2) / 3.0),
+        (Mollifier::Rect, 1.0 / 3.0),
+    ] {
+        let weights =
+            |width| Plan { weights: Some(noise(mollifier, width, 4000)), ..Plan::gradient() };
+        // Of a model linear in its parameter, the clean gradient.
+        let relative = weights(WidthRule::Relative { alpha: s });
+        check(&power(1, &device), &relative, |theta| theta);
+        let variance = s * s * second_moment;
+        check(&power(2, &device), &relative, |theta| theta * theta * (1.0 + variance));
+        let absolute = weights(WidthRule::Absolute { sigma: s });
+        check(&power(2, &device), &absolute, |theta| theta * theta + variance);
+        // As wide as a parameter may be without a change of its sign, at p = (1 + c) / 2.
+        let rule = AdaptiveRule::Paper;
+        let adaptive = weights(WidthRule::Adaptive { confidence: 0.95, rule });
+        let width = mollifier.width_factor(0.975);
+        let variance = width * width * second_moment;
+        check(&power(2, &device), &adaptive, |theta| theta * theta * (1.0 + variance));
+    }
+}
+
+/// The samples of one draw share its parameters, so that only the draws tell how sure a map is.
+#[test]
+fn nested_draws_have_an_honest_error() {
+    let device = Device::flex();
+    let settings = Settings { samples: 20, weight_samples: 500, ..Settings::default() };
+    let plan = Method::named("s-ng").expect("a method").plan(&settings).expect("a plan");
+    check(&power(2, &device), &plan, |theta| theta * theta * 1.04);
+    let explain = |plan: &Plan, model: &dyn Model| {
+        Explainer::new(model).explain(plan, &input(), Target::Predicted).expect("a map")
+    };
+    let map = explain(&plan, &power(2, &device));
+    assert_eq!((map.gradients, map.samples, map.left_out), (10_000, 10_000, 0));
+    for (e, &theta) in THETA.iter().enumerate() {
+        // The variance of (1 + 0.2 z)^2 is 4 s^2 + 2 s^4.
+        let s = 0.2f64;
+        let expected = f64::from(theta).powi(2) * (4.0 * s * s + 2.0 * s.powi(4)).sqrt();
+        let ratio = f64::from(map.standard_error[e]) * 500f64.sqrt() / expected;
+        assert!((ratio - 1.0).abs() < 0.2, "{ratio}");
+    }
+    for batch in [1, 7, 33] {
+        let model = power(2, &device);
+        let cut = Explainer::new(&model).batch(Some(batch));
+        let cut = cut.explain(&plan, &input(), Target::Predicted).expect("a map");
+        assert!(relative_l2(&cut.values, &map.values) < 1e-5, "batches of {batch}");
+    }
+}
+
+#[test]
+fn draws_that_overflow_are_left_out_and_counted() {
+    let device = Device::flex();
+    // exp(theta) is above the largest float32 for half of the draws, and about 1 / TINY for others.
+    const TINY: f32 = 1e-38;
+    let model = ModuleModel::<2>::with_parameters(
+        &[4],
+        &device,
+        parameter(&[88.7], &device),
+        |x: Tensor<2>, parameters: &[Tensor<1>]| {
+            (x * parameters[0].clone().exp().unsqueeze::<2>() * TINY).sum_dim(1)
+        },
+    );
+    let clean = Input::new(vec![0.0; 4], &[4], Domain::uniform(-1.0, 1.0)).expect("an input");
+    let width = WidthRule::Relative { alpha: 0.01 };
+    let plan = |draws| Plan {
+        weights: Some(noise(Mollifier::Gaussian, width, draws)),
+        ..Plan::gradient()
+    };
+    let explain = |plan: &Plan| Explainer::new(&model).explain(plan, &clean, Target::Predicted);
+    let map = explain(&plan(100)).expect("a map");
+    assert_eq!(map.samples + map.left_out, 100);
+    assert!((30..70).contains(&map.left_out), "{}", map.left_out);
+    assert!(map.values.iter().all(|value| value.is_finite()));
+    // The same where each draw has samples of its own.
+    let mut nested = plan(100);
+    nested.sampler = Plan::adaptgrad().sampler;
+    nested.samples = 3;
+    let nested = explain(&nested).expect("a map");
+    assert_eq!((nested.left_out, nested.samples), (3 * map.left_out, 3 * map.samples));
+    assert!(nested.standard_error.iter().all(|error| error.is_finite()));
+}
+
+#[test]
+fn the_model_is_unperturbed_afterwards_and_frozen_parameters_stay() {
+    let device = Device::flex();
+    let model = with_parameters(&data("zoo/mlp/model.onnx"));
+    let folder = data("zoo/mlp");
+    let row = array(&folder.join("input.npy"));
+    let values = row.values[..row.values.len() / 2].to_vec();
+    let input = Input::new(values, &row.shape[1..], Domain::uniform(-3.0, 3.0)).expect("an input");
+    let explainer = Explainer::new(&model);
+    let explain = |plan: &Plan| explainer.explain(plan, &input, Target::Index(3));
+    let clean = explain(&Plan::gradient()).expect("a map");
+    let frozen = |patterns: &[&str]| {
+        let freeze = patterns.iter().map(ToString::to_string).collect();
+        let settings = Settings { weight_samples: 5, freeze, ..Settings::default() };
+        Method::named("ng").expect("a method").plan(&settings).expect("a plan")
+    };
+    let noisy = explain(&frozen(&[])).expect("a map");
+    assert!(relative_l2(&noisy.values, &clean.values) > 1e-2);
+    assert_eq!(explain(&Plan::gradient()).expect("a map").values, clean.values);
+    // With all weights frozen the biases alone are drawn, which some gradients do not depend on.
+    let names: Vec<&str> = model.parameters().iter().map(|own| own.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["f.1.weight", "f.1.bias", "f.3.weight", "f.3.bias", "f.5.weight", "f.5.bias"]
+    );
+    let last = explain(&frozen(&["f.[13].*", "f.5.weight"])).expect("a map");
+    assert!(relative_l2(&last.values, &clean.values) < 1e-6, "the last bias has no gradient");
+    for (patterns, expected) in [
+        (
+            &["f.9.*"][..],
+            "\"f.9.*\" of frozen parameters matches none of the parameters f.1.weight",
+        ),
+        (&["*"][..], "leaves no parameter to draw"),
+        (&["f.[1"][..], "is no pattern"),
+    ] {
+        let message = explain(&frozen(patterns)).expect_err("a pattern").to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    let plain = OnnxModel::load(folder.join("model.onnx"), &device).expect("a model");
+    let refused = Explainer::new(&plain).explain(&frozen(&[]), &input, Target::Predicted);
+    let message = refused.expect_err("no parameters").to_string();
+    assert!(message.contains("keep its parameters apart"), "{message}");
+}
+
+#[test]
+fn of_efficientnet_can_be_drawn() {
+    let model = with_parameters(&efficientnet());
+    let input = array(&data("efficientnet-lite0/input.npy")).values;
+    let input = Input::new(input, &[3, 224, 224], Domain::uniform(-2.2, 2.7)).expect("an input");
+    let explainer = Explainer::new(&model);
+    let clean = explainer.explain(&Plan::gradient(), &input, Target::Predicted).expect("a map");
+    let expected = array(&data("efficientnet-lite0/gradient.npy")).values;
+    assert!(relative_l2(&clean.values, &expected) <= 1e-2);
+    let settings = Settings {
+        weight_samples: 2,
+        weight_width: WidthRule::Relative { alpha: 1e-4 },
+        estimate: Estimate::Mean,
+        ..Settings::default()
+    };
+    let plan = Method::named("ng").expect("a method").plan(&settings).expect("a plan");
+    let noisy = explainer.explain(&plan, &input, Target::Predicted).expect("a map");
+    let difference = relative_l2(&noisy.values, &clean.values);
+    assert!((1e-5..0.2).contains(&difference), "{difference}");
+}
