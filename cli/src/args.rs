@@ -45,9 +45,14 @@ pub enum Command {
 pub struct InspectArgs {
     /// The ONNX file
     pub model: PathBuf,
+
+    /// List the parameters that noise can be put on (ng), by the names that --freeze takes
+    #[arg(long)]
+    pub parameters: bool,
 }
 
 #[derive(clap::Parser, Debug)]
+#[command(allow_negative_numbers = true)]
 pub struct ExplainArgs {
     /// Pictures, folders of pictures, or .npy files of the model's input shape; the built-in
     /// picture if none is given
@@ -187,6 +192,10 @@ pub struct ExplainArgs {
     /// A sample's shape, where the model leaves it free, such as 3,224,224
     #[arg(long, value_name = "SIZES", value_delimiter = ',')]
     pub input_shape: Option<Vec<usize>>,
+
+    /// What pictures are read as for a model of flat samples, such as 1,28,28 for samples of 784
+    #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
+    pub picture_shape: Option<Vec<usize>>,
 
     /// Where the maps go
     #[arg(long, value_name = "DIR", default_value = "mollify-out")]

@@ -30,6 +30,8 @@ struct Job<'a> {
     model: OnnxModel,
     model_file: File,
     device: String,
+    /// The shape of pictures, or of the model's samples where these are none.
+    pictures: Vec<usize>,
     preprocess: Result<Preprocess, String>,
     domain: Domain,
     memory: Option<u64>,
@@ -94,11 +96,13 @@ impl<'a> Job<'a> {
         for (_, plan) in &plans {
             mollify::check_parameters(&model, plan)?;
         }
-        let preprocess = settings::preprocess(args.preprocess.as_deref(), model.input_shape());
+        let shape = model.input_shape();
+        let pictures = settings::picture_shape(args.picture_shape.as_deref(), shape)?.to_vec();
+        let preprocess = settings::preprocess(args.preprocess.as_deref(), &pictures);
         if let (Err(message), Some(_)) = (&preprocess, &args.preprocess) {
             return Err(message.clone().into());
         }
-        let domain = settings::domain(args.domain.as_deref(), preprocess.as_ref())?;
+        let domain = settings::domain(args.domain.as_deref(), preprocess.as_ref(), shape)?;
         Ok(Self {
             args,
             plans,
@@ -113,6 +117,7 @@ impl<'a> Job<'a> {
             } else {
                 mollify_backends::describe(&device)
             },
+            pictures,
             preprocess,
             domain,
             memory,
@@ -149,7 +154,7 @@ impl<'a> Job<'a> {
         for (method, plan) in &self.plans {
             for (task, map) in self.maps(method, plan, &tasks).into_iter().enumerate() {
                 match map {
-                    Ok(map) => made[task].push(Made { method, plan, map }),
+                    Ok(map) => made[task].push(Made { method, plan, map, shape: &self.pictures }),
                     Err(message) => failures[task].push(format!("{method}: {message}")),
                 }
             }

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use mollify_onnx::{OnnxModel, Summary};
+use mollify::{Model, Parameter};
+use mollify_onnx::{Loader, Summary};
 
 use crate::args::InspectArgs;
 use crate::{Fatal, NOTHING_DONE};
@@ -10,8 +11,10 @@ use crate::{Fatal, NOTHING_DONE};
 /// Prints what the model contains, and loads it to see what is not supported.
 pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
     print(&mollify_onnx::summary(&args.model)?);
-    match OnnxModel::load(&args.model, &mollify::device("cpu")?) {
+    let loader = Loader::new(&mollify::device("cpu")?).parameters(args.parameters);
+    match loader.load(&args.model) {
         Ok(model) => {
+            list(model.parameters());
             say!("can be explained: yes, {} classes", model.classes());
             Ok(ExitCode::SUCCESS)
         }
@@ -20,6 +23,15 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
             eprintln!("error: {error}");
             Ok(ExitCode::from(NOTHING_DONE))
         }
+    }
+}
+
+fn list(parameters: &[Parameter]) {
+    if !parameters.is_empty() {
+        say!("parameters");
+    }
+    for parameter in parameters {
+        say!("  {} {:?}", parameter.name, parameter.shape);
     }
 }
 

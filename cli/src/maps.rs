@@ -14,6 +14,8 @@ pub struct Made<'a> {
     pub method: &'a str,
     pub plan: &'a Plan,
     pub map: Attribution,
+    /// Its shape as a picture, where it is one.
+    pub shape: &'a [usize],
 }
 
 impl Made<'_> {
@@ -51,7 +53,7 @@ impl Made<'_> {
 
     /// The sum over the channels, with its height and width, of a map `[channels, height, width]`.
     fn flat(&self) -> Result<Option<(Vec<f32>, usize, usize)>, PictureError> {
-        let [channels, height, width] = self.map.shape[..] else {
+        let &[channels, height, width] = self.shape else {
             return Ok(None);
         };
         Ok(Some((channel_sum(&self.map.values, channels, height, width)?, height, width)))

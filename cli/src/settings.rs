@@ -228,7 +228,7 @@ fn width(width: WidthRule) -> serde_json::Value {
 pub fn preprocess(name: Option<&str>, shape: &[usize]) -> Result<Preprocess, String> {
     let &[channels @ (1 | 3), height, width] = shape else {
         return Err(format!(
-            "the model takes samples of {shape:?}, not pictures of 1 or 3 channels; give it .npy files"
+            "the model takes samples of {shape:?}, not pictures of 1 or 3 channels; give it .npy files, or say with --picture-shape what pictures are read as"
         ));
     };
     let made = match name {
@@ -252,17 +252,49 @@ pub fn preprocess(name: Option<&str>, shape: &[usize]) -> Result<Preprocess, Str
     made.map_err(|error| error.to_string())
 }
 
+/// The channels, height and width of the pictures behind samples of `shape`: the shape itself
+/// unless another is `given` that has as many values.
+pub fn picture_shape<'a>(
+    given: Option<&'a [usize]>,
+    shape: &'a [usize],
+) -> Result<&'a [usize], String> {
+    let Some(given) = given else {
+        return Ok(shape);
+    };
+    let values =
+        |shape: &[usize]| shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+    if given.len() == 3 && values(given) == values(shape) {
+        return Ok(given);
+    }
+    Err(format!(
+        "--picture-shape {given:?} does not fit: write channels, height and width of a picture with as many values as the model's samples of {shape:?}"
+    ))
+}
+
+/// The values of black and white in samples of `shape`.
+pub fn pixels(preprocess: &Preprocess, shape: &[usize]) -> Result<Domain, String> {
+    let (lower, upper) = preprocess.domain();
+    if shape.first() == Some(&lower.len()) {
+        return Ok(Domain::per_channel(lower, upper));
+    }
+    let same = |bounds: &[f32]| bounds.iter().all(|&bound| bound == bounds[0]);
+    if same(&lower) && same(&upper) {
+        return Ok(Domain::uniform(lower[0], upper[0]));
+    }
+    Err(format!(
+        "the bounds of the preprocessing differ by channel, but the model takes flat samples of {shape:?}; choose --preprocess unit or signed"
+    ))
+}
+
 /// The domain that was given, else that of the preprocessing.
 pub fn domain(
     given: Option<&str>,
     preprocess: Result<&Preprocess, &String>,
+    shape: &[usize],
 ) -> Result<Domain, String> {
     let Some(text) = given else {
         return match preprocess {
-            Ok(preprocess) => {
-                let (lower, upper) = preprocess.domain();
-                Ok(Domain::per_channel(lower, upper))
-            }
+            Ok(preprocess) => pixels(preprocess, shape),
             Err(_) => Err("the model's input is not a picture, so its domain is not known; give it with --domain MIN,MAX".into()),
         };
     };

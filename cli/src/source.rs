@@ -8,6 +8,7 @@ use mollify::{Domain, Input, npy};
 
 use crate::assets;
 use crate::manifest::File;
+use crate::settings::pixels;
 
 /// Something to explain, not yet read.
 pub struct Source {
@@ -146,9 +147,9 @@ impl Source {
     ) -> Result<Opened, String> {
         let preprocess = preprocess.map_err(Clone::clone)?;
         let prepared = preprocess.apply(picture).map_err(|error| error.to_string())?;
-        let (black, white) = preprocess.domain();
+        let pixels = pixels(preprocess, shape)?;
         let input = Input::new(prepared.values, shape, domain.clone())
-            .and_then(|input| input.with_pixels(Domain::per_channel(black, white)))
+            .and_then(|input| input.with_pixels(pixels))
             .map_err(|error| error.to_string())?;
         Ok(Opened {
             file: File::new(self.name(), bytes),

@@ -141,6 +141,118 @@ fn every_kind_of_picture() {
     assert_eq!(stdout.matches("manifest ").count(), names.len(), "{stdout}");
 }
 
+/// Noise on the parameters, standard errors, several targets, and the grid of all maps.
+#[test]
+fn several_methods_and_targets_side_by_side() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (picture, model) = (data("pictures/rgb.png"), data("zoo/lenet/model.onnx"));
+    let mut args = vec!["explain", &picture, "--model", &model, "--device", "cpu"];
+    args.extend([
+        "--method",
+        "gradient,adaptgrad,ng,a-ng",
+        "--samples",
+        "3",
+        "--weight-samples",
+        "4",
+    ]);
+    args.extend([
+        "--freeze",
+        "f.1*",
+        "--budget",
+        "8",
+        "--target",
+        "top:2,3",
+        "--target",
+        "predicted",
+    ]);
+    args.extend(["--stderr", "--grid-scale", "panel"]);
+    let (code, stdout, stderr) = mollify(&args, folder.path());
+    assert_eq!(code, 0, "{stderr}");
+    let maps = folder.path().join("mollify-out/rgb");
+    assert!(maps.join("grid.png").is_file(), "{stdout}");
+    let folders: Vec<_> = std::fs::read_dir(&maps)
+        .expect("the maps")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    assert!(
+        (2..=3).contains(&folders.len()),
+        "top:2, class 3 if it is another, and no class twice"
+    );
+    for folder in folders {
+        for file in ["ng.npy", "ng.stderr.npy", "a-ng.png", "adaptgrad.stderr.npy", "gradient.npy"]
+        {
+            assert!(folder.join(file).is_file(), "{file} in {}", folder.display());
+        }
+        assert!(!folder.join("gradient.stderr.npy").exists());
+        let manifest = manifest(&folder.join("manifest.json"));
+        let (ng, nested) = (&manifest["methods"][2], &manifest["methods"][3]);
+        assert_eq!((&ng["gradients"], &nested["gradients"]), (&4.into(), &8.into()));
+        assert_eq!(ng["settings"]["weights"]["freeze"][0], "f.1*");
+        assert_eq!(nested["settings"]["budget"], 8);
+        assert!(nested["relative_standard_error"].is_number());
+        let note = nested["notes"][0].as_str().expect("a note");
+        assert!(note.contains("4 draws of the parameters x 2 samples"), "{note}");
+    }
+}
+
+/// A folder's maps are those of its pictures one by one.
+#[test]
+fn a_folder_shares_batches() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir(&pictures).expect("a folder");
+    for name in ["rgb.png", "grey.png", "alpha.png", "truncated.png", "palette.png"] {
+        std::fs::copy(data(&format!("pictures/{name}")), pictures.join(name)).expect("a picture");
+    }
+    let model = data("zoo/lenet/model.onnx");
+    let explain = |inputs: &str, out: &str| {
+        let args = ["explain", inputs, "--model", &model, "--device", "cpu", "--out", out];
+        let more = ["--method", "gradient,adaptgrad", "--samples", "5"];
+        mollify(&[&args[..], &more].concat(), folder.path())
+    };
+    let (code, _, stderr) = explain("pictures", "together");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("truncated.png"), "{stderr}");
+    for name in ["rgb", "grey", "alpha", "palette"] {
+        let (code, _, stderr) = explain(&format!("pictures/{name}.png"), "alone");
+        assert_eq!(code, 0, "{stderr}");
+        for method in ["gradient", "adaptgrad"] {
+            let read = |out: &str| {
+                let path = folder.path().join(out).join(name).join(format!("{method}.npy"));
+                npy::read(&path).expect("a map").values
+            };
+            let (together, alone) = (read("together"), read("alone"));
+            let largest = alone.iter().map(|v| v.abs()).fold(0.0, f32::max);
+            let differs = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-5 * largest;
+            assert!(!together.iter().zip(&alone).any(differs), "{method} of {name}");
+        }
+    }
+}
+
+/// A model of flat samples explains pictures when it is told what they are.
+#[test]
+fn pictures_for_a_model_of_flat_samples() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (picture, model) = (data("pictures/grey.png"), data("shapes/vector/model.onnx"));
+    let explain = |more: &[&str]| {
+        let args = ["explain", &picture, "--model", &model, "--device", "cpu", "--samples", "2"];
+        mollify(&[&args[..], more].concat(), folder.path())
+    };
+    let (code, stdout, stderr) = explain(&["--picture-shape", "1,2,4"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("adaptgrad.overlay.png"), "{stdout}");
+    let map = npy::read(&folder.path().join("mollify-out/grey/adaptgrad.npy")).expect("a map");
+    assert_eq!(map.shape, [8]);
+    let (code, _, stderr) = explain(&["--picture-shape", "1,3,3"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("--picture-shape [1, 3, 3] does not fit"), "{stderr}");
+    let (code, _, stderr) = explain(&["--domain", "0,1"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("--picture-shape"), "{stderr}");
+}
+
 #[test]
 fn inspect_and_devices() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -151,6 +263,9 @@ fn inspect_and_devices() {
     {
         assert!(stdout.contains(part), "{part}: {stdout}");
     }
+    let lenet = data("zoo/lenet/model.onnx");
+    let (code, stdout, _) = mollify(&["inspect", "--parameters", &lenet], folder.path());
+    assert!(code == 0 && stdout.contains("f.3.weight [16, 6, 5, 5]"), "{stdout}");
     let (code, stdout, stderr) =
         mollify(&["inspect", &data("bad/unsupported.onnx")], folder.path());
     assert_eq!(code, 2);

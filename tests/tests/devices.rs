@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use mollify::{Domain, Explainer, Input, Method, Plan, Settings, Target};
+use mollify::{Domain, Explainer, Input, Method, Output, Plan, Settings, Target};
 use mollify_kernels::estimator::{self, Estimator};
 use mollify_kernels::noise::reference::{Sizes, bounds, draw, element, sigma, word};
 use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
-use mollify_onnx::OnnxModel;
+use mollify_onnx::{Loader, OnnxModel};
 use mollify_tests::{
     array, data, efficientnet, folders, gpus, logits_and_gradients, relative_l2, values,
 };
@@ -191,6 +191,42 @@ fn a_path_agrees_with_the_cpu() {
             let error = relative_l2(&map(&device, batch), &expected);
             assert!(error <= 1e-4, "{name}, batches of {batch}: {error:.1e}");
         }
+    }
+}
+
+/// Noise on the parameters, whose kernels are those of the input.
+#[test]
+fn noise_on_parameters_agrees_with_the_cpu() {
+    let rows = array(&data("zoo/mlp/input.npy"));
+    let features = rows.values.len() / rows.shape[0];
+    let (values, shape) = (rows.values[..features].to_vec(), &rows.shape[1..]);
+    let input = Input::new(values, shape, Domain::uniform(-3.0, 3.0)).expect("an input");
+    let settings = Settings { samples: 3, weight_samples: 4, ..Settings::default() };
+    let plan = Method::named("a-ng").and_then(|method| method.plan(&settings).ok());
+    let plan = plan.expect("a plan");
+    let load = |device: &Device| {
+        let loader = Loader::new(device).parameters(true);
+        loader.load(data("zoo/mlp/model.onnx")).expect("a model")
+    };
+    let map = |device: &Device| {
+        let map = Explainer::new(&load(device)).explain(&plan, &input, Target::Index(0));
+        map.expect("a map")
+    };
+    let gradients = |device: &Device| -> Vec<f32> {
+        let model = load(device);
+        let gradients = Explainer::new(&model)
+            .parameter_gradients(&input, Target::Index(0), Output::Logit, &[])
+            .expect("gradients");
+        gradients.into_iter().flat_map(|gradient| gradient.values).collect()
+    };
+    let (expected, own) = (map(&Device::flex()), gradients(&Device::flex()));
+    for (name, device) in gpus() {
+        let other = map(&device);
+        let error = relative_l2(&other.values, &expected.values);
+        let of_error = relative_l2(&other.standard_error, &expected.standard_error);
+        let of_own = relative_l2(&gradients(&device), &own);
+        println!("{name}: map {error:.1e}, its error {of_error:.1e}, parameters {of_own:.1e}");
+        assert!(error <= 1e-4 && of_error <= 1e-3 && of_own <= 1e-4, "{name}");
     }
 }
 
