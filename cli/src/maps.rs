@@ -18,6 +18,13 @@ pub struct Made<'a> {
     pub shape: &'a [usize],
 }
 
+/// A map without its channels.
+struct Flat {
+    values: Vec<f32>,
+    height: usize,
+    width: usize,
+}
+
 impl Made<'_> {
     /// Writes the raw map, its standard error where it is asked for, its picture and, over a
     /// picture, the overlay.
@@ -35,14 +42,14 @@ impl Made<'_> {
             contents.push((format!("{method}.stderr.npy"), errors));
         }
         let pictures = || -> Result<Vec<(String, Vec<u8>)>, PictureError> {
-            let Some((flat, height, width)) = self.flat()? else {
+            let Some(Flat { values, height, width }) = self.flat()? else {
                 return Ok(Vec::new());
             };
             let style = self.style();
-            let alone = map_picture(&flat, height, width, style)?;
+            let alone = map_picture(&values, height, width, style)?;
             let mut pictures = vec![(format!("{method}.png"), alone.encode_png()?)];
             if let Some(crop) = crop {
-                let over = overlay(&flat, height, width, crop, style)?;
+                let over = overlay(&values, height, width, crop, style)?;
                 pictures.push((format!("{method}.overlay.png"), over.encode_png()?));
             }
             Ok(pictures)
@@ -51,12 +58,13 @@ impl Made<'_> {
         contents.iter().map(|(name, bytes)| files::write(folder, name, bytes)).collect()
     }
 
-    /// The sum over the channels, with its height and width, of a map `[channels, height, width]`.
-    fn flat(&self) -> Result<Option<(Vec<f32>, usize, usize)>, PictureError> {
+    /// The sum over the channels of a map `[channels, height, width]`.
+    fn flat(&self) -> Result<Option<Flat>, PictureError> {
         let &[channels, height, width] = self.shape else {
             return Ok(None);
         };
-        Ok(Some((channel_sum(&self.map.values, channels, height, width)?, height, width)))
+        let values = channel_sum(&self.map.values, channels, height, width)?;
+        Ok(Some(Flat { values, height, width }))
     }
 
     /// Squares and variances have no sign to show.
@@ -150,17 +158,17 @@ pub fn side_by_side(
     let Some(rows) = classes.iter().map(flat).collect::<Result<Option<Vec<_>>, _>>()? else {
         return Ok(None);
     };
-    let own = |(map, ..): &(Vec<f32>, usize, usize)| Scale::of(map);
+    let own = |map: &Flat| Scale::of(&map.values);
     let of_all = Scale::shared(rows.iter().flatten().map(own));
-    let draw = |(class, maps): (&Class, &Vec<(Vec<f32>, usize, usize)>)| {
+    let draw = |(class, maps): (&Class, &Vec<Flat>)| {
         let of_row = Scale::shared(maps.iter().map(own));
-        let panel = |(made, map): (&Made, &(Vec<f32>, usize, usize))| {
+        let panel = |(made, map): (&Made, &Flat)| {
             let scale = match shared {
                 GridScale::Panel => own(map),
                 GridScale::Row => of_row,
                 GridScale::Shared => of_all,
             };
-            map_picture_at(&map.0, map.1, map.2, made.style(), scale)
+            map_picture_at(&map.values, map.height, map.width, made.style(), scale)
         };
         let panels = class.made.iter().zip(maps).map(panel);
         let panels = crop.cloned().map(Ok).into_iter().chain(panels).collect::<Result<_, _>>()?;

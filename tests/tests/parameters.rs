@@ -167,6 +167,33 @@ fn nested_draws_have_an_honest_error() {
     }
 }
 
+/// Five mollifiers on the input, on the parameters and on both, and AdaptGrad with each.
+#[test]
+fn every_mollifier_in_every_mode() {
+    let folder = data("zoo/lenet");
+    let model = with_parameters(&folder.join("model.onnx"));
+    let rows = array(&folder.join("input.npy"));
+    let row = rows.values[..rows.values.len() / 2].to_vec();
+    let input = Input::new(row, &rows.shape[1..], Domain::uniform(-3.0, 3.0)).expect("an input");
+    let mut maps: Vec<(String, Vec<f32>)> = Vec::new();
+    for (mollifier, kernel) in Mollifier::ALL {
+        let settings = Settings { mollifier, samples: 3, weight_samples: 3, ..Settings::default() };
+        for name in ["smoothgrad", "ng", "s-ng", "adaptgrad", "a-ng"] {
+            let plan = Method::named(name).expect("a method").plan(&settings).expect("a plan");
+            let map = Explainer::new(&model).explain(&plan, &input, Target::Index(3));
+            let map = map.unwrap_or_else(|error| panic!("{name}, {kernel}: {error}"));
+            assert_eq!(map.samples + map.left_out, plan.gradients(), "{name}, {kernel}");
+            assert!(map.values.iter().all(|value| value.is_finite()), "{name}, {kernel}");
+            maps.push((format!("{name}, {kernel}"), map.values));
+        }
+    }
+    for (i, (name, map)) in maps.iter().enumerate() {
+        for (other_name, other) in &maps[..i] {
+            assert!(relative_l2(map, other) > 1e-3, "{name} is {other_name}");
+        }
+    }
+}
+
 #[test]
 fn draws_that_overflow_are_left_out_and_counted() {
     let device = Device::flex();

@@ -127,11 +127,11 @@ impl<'a> Run<'a> {
             let rows = (self.batch as u64).min(total - first);
             let pieces = pieces(first..first + rows, per_map, from);
             let gradients = self.gradients(&pieces, stream, parameters)?;
-            if self.done == 0 && self.plan.gradients() > rows {
-                // Batches are alike: what the device refuses, it refuses with the first.
-                read(gradients.clone().slice([0..1, 0..1]))?;
-            }
             self.tally(&pieces, gradients);
+            if let (0, Some(piece)) = (self.done, pieces.first()) {
+                // Batches are alike: what the device refuses, it refuses with the first.
+                read(self.tallies[piece.map].probe())?;
+            }
             first += rows;
             self.done += rows;
             if let Some(progress) = self.explainer.progress {

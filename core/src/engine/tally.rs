@@ -40,6 +40,14 @@ impl Tally {
         }
     }
 
+    /// A value that takes all that was taken in to compute.
+    pub fn probe(&self) -> Tensor<2> {
+        match &self.sums.begun {
+            Some((sum, _)) => sum.clone().slice([0..1, 0..1]),
+            None => self.samples.clone().into_state().slice([2..3, 0..1]),
+        }
+    }
+
     /// Closes a draw of the parameters.
     pub fn end_draw(&mut self, device: &Device) {
         if let Some((draw, draws)) = &mut self.draws {
