@@ -49,6 +49,14 @@ pub struct InspectArgs {
     /// List the parameters that noise can be put on (ng), by the names that --freeze takes
     #[arg(long)]
     pub parameters: bool,
+
+    /// The output to explain, where the model has several
+    #[arg(long, value_name = "NAME")]
+    pub output_name: Option<String>,
+
+    /// A sample's shape, where the model leaves it free, such as 3,224,224
+    #[arg(long, value_name = "SIZES", value_delimiter = ',')]
+    pub input_shape: Option<Vec<usize>>,
 }
 
 #[derive(clap::Parser, Debug)]

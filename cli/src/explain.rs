@@ -45,10 +45,16 @@ struct Item<'a> {
     classes: Vec<usize>,
 }
 
-impl Item<'_> {
+/// Some of an input's classes, whose maps are made and held together.
+struct Part<'a> {
+    item: &'a Item<'a>,
+    classes: &'a [usize],
+}
+
+impl<'a> Part<'a> {
     /// A map for each class.
-    fn tasks(&self) -> impl Iterator<Item = Task<'_>> {
-        let (input, prediction) = (&self.opened.input, &self.prediction);
+    fn tasks(&self) -> impl Iterator<Item = Task<'a>> + use<'a> {
+        let (input, prediction) = (&self.item.opened.input, &self.item.prediction);
         self.classes.iter().map(move |&class| Task { input, class, prediction })
     }
 }
@@ -84,6 +90,9 @@ impl<'a> Job<'a> {
         let labels = Labels::load(args.labels.as_deref(), args.model.is_none())?;
         let targets = Targets::parse(&args.target, &labels)?;
         let grid_scale = GridScale::parse(&args.grid_scale)?;
+        if args.typed.iter().any(|name| name == "grid_scale") && plans.len() * targets.most() < 2 {
+            return Err("--grid-scale is not used: one map makes no grid; leave it out".into());
+        }
         if args.no_fusion {
             mollify::disable_fusion()?;
         }
@@ -134,7 +143,7 @@ impl<'a> Job<'a> {
 
     /// The sources in groups whose maps share batches.
     fn groups<'s>(&self, sources: &'s [Source]) -> impl Iterator<Item = &'s [Source]> {
-        let widest = self.plans.iter().map(|(_, plan)| maps_at_once(plan)).max().unwrap_or(1);
+        let widest = self.plans.iter().map(|(_, plan)| self.maps_at_once(plan)).max().unwrap_or(1);
         let maps_each = (self.plans.len() * self.targets.most()).max(1);
         sources.chunks(widest.min(MOST_MAPS.div_ceil(maps_each)))
     }
@@ -148,7 +157,26 @@ impl<'a> Job<'a> {
                 Err(message) => failed += report(source, &[message]),
             }
         }
-        let tasks: Vec<Task> = items.iter().flat_map(Item::tasks).collect();
+        let most = (MOST_MAPS / self.plans.len()).max(1);
+        if let [item] = &items[..]
+            && item.classes.len() > most
+        {
+            let parts = item.classes.chunks(most).map(|classes| Part { item, classes });
+            let messages: Vec<String> =
+                parts.flat_map(|part| self.explain_parts(&[part])).flatten().collect();
+            return failed + report(item.source, &messages);
+        }
+        let parts: Vec<Part> =
+            items.iter().map(|item| Part { item, classes: &item.classes }).collect();
+        for (part, messages) in parts.iter().zip(self.explain_parts(&parts)) {
+            failed += report(part.item.source, &messages);
+        }
+        failed
+    }
+
+    /// Makes and writes the maps of all parts; gives what went wrong with each.
+    fn explain_parts(&self, parts: &[Part]) -> Vec<Vec<String>> {
+        let tasks: Vec<Task> = parts.iter().flat_map(Part::tasks).collect();
         let mut made: Vec<Vec<Made>> = tasks.iter().map(|_| Vec::new()).collect();
         let mut failures: Vec<Vec<String>> = vec![Vec::new(); tasks.len()];
         for (method, plan) in &self.plans {
@@ -160,16 +188,16 @@ impl<'a> Job<'a> {
             }
         }
         let (mut made, mut failures) = (&made[..], &failures[..]);
-        for item in &items {
-            let (own, others) = made.split_at(item.classes.len());
-            let (own_failures, other_failures) = failures.split_at(item.classes.len());
+        let written = |part: &Part| {
+            let (own, others) = made.split_at(part.classes.len());
+            let (own_failures, other_failures) = failures.split_at(part.classes.len());
             (made, failures) = (others, other_failures);
             let mut messages = own_failures.concat();
             messages.dedup();
-            messages.extend(self.write(item, own).err());
-            failed += report(item.source, &messages);
-        }
-        failed
+            messages.extend(self.write(part, own).err());
+            messages
+        };
+        parts.iter().map(written).collect()
     }
 
     /// Reads the sources and predicts their classes.
@@ -178,14 +206,10 @@ impl<'a> Job<'a> {
         let read = |source: &Source| source.open(shape, self.preprocess.as_ref(), &self.domain);
         let opened: Vec<Result<Opened, String>> = sources.iter().map(read).collect();
         let inputs: Vec<&Input> = opened.iter().flatten().map(|opened| &opened.input).collect();
-        let (predictions, failure) = match self.explainer().predict_all(&inputs) {
-            Ok(predictions) => (predictions, String::new()),
-            Err(error) => (Vec::new(), error.to_string()),
-        };
-        let mut predictions = predictions.into_iter();
+        let mut predictions = self.explainer().predict_all(&inputs).into_iter();
         let item = |(source, opened): (&'s Source, Result<Opened, String>)| {
             let opened = opened?;
-            let prediction = predictions.next().ok_or_else(|| failure.clone())?;
+            let prediction = predictions.next().ok_or("it has no prediction")?;
             let prediction = prediction.map_err(|error| error.to_string())?;
             let classes = self.targets.classes(&prediction).map_err(|error| error.to_string())?;
             Ok(Item { source, opened, prediction, classes })
@@ -205,30 +229,41 @@ impl<'a> Job<'a> {
             Ok(maps) => maps.into_iter().map(|map| map.map_err(|e| e.to_string())).collect(),
             Err(error) => vec![Err(error.to_string()); tasks.len()],
         };
-        let maps = tasks.chunks(maps_at_once(plan)).flat_map(together).collect();
+        let maps = tasks.chunks(self.maps_at_once(plan)).flat_map(together).collect();
         bar.finish_and_clear();
         maps
     }
 
-    /// Writes an item's maps, class by class, and prints what was written.
-    fn write(&self, item: &Item, made: &[Vec<Made>]) -> Result<(), String> {
+    /// Writes a part's maps, class by class, and prints what was written.
+    fn write(&self, part: &Part, made: &[Vec<Made>]) -> Result<(), String> {
+        let item = part.item;
         let folder = self.args.out.join(&item.source.stem);
-        let targets: Vec<_> = item.classes.iter().map(|&class| self.target(item, class)).collect();
-        let grid = self.grid(item, &targets, made, &folder)?;
-        for (target, made) in targets.into_iter().zip(made).filter(|(_, made)| !made.is_empty()) {
+        let target = |&class: &usize| self.target(item, class);
+        let targets: Vec<manifest::Target> = part.classes.iter().map(target).collect();
+        for (target, made) in targets.iter().zip(made).filter(|(_, made)| !made.is_empty()) {
             let folder = match self.targets.are_several() {
                 true => folder.join(target.index.to_string()),
                 false => folder.clone(),
             };
             self.write_class(item, target, made, &folder)?;
         }
-        if let (Some(path), false) = (grid, self.args.json) {
+        let whole = made.iter().all(|made| made.len() == self.plans.len());
+        if self.plans.len() * item.classes.len() < 2 || !whole {
+            return Ok(());
+        }
+        if part.classes.len() < item.classes.len() {
+            if part.classes.last() == item.classes.last() {
+                log::warn!("{} maps are too many for a grid", made.len());
+            }
+            return Ok(());
+        }
+        if let (Some(path), false) = (self.grid(item, &targets, made, &folder)?, self.args.json) {
             say!("  {:<11} {}", "grid", path.display());
         }
         Ok(())
     }
 
-    /// Writes the picture of all maps side by side, where there are several and none is missing.
+    /// Writes the picture of all maps side by side, where they are pictures.
     fn grid(
         &self,
         item: &Item,
@@ -236,18 +271,13 @@ impl<'a> Job<'a> {
         made: &[Vec<Made>],
         folder: &Path,
     ) -> Result<Option<PathBuf>, String> {
-        let whole = made.iter().all(|made| made.len() == self.plans.len());
-        if !whole || self.plans.len() * targets.len() < 2 {
-            return Ok(None);
-        }
         let class = |(target, made)| Class { label: name_of(target), made };
-        let classes: Vec<Class> =
-            targets.iter().zip(made.iter().map(Vec::as_slice)).map(class).collect();
+        let made = made.iter().map(Vec::as_slice);
+        let classes: Vec<Class> = targets.iter().zip(made).map(class).collect();
         let picture = side_by_side(item.opened.crop.as_ref(), &classes, self.grid_scale);
         let Some(picture) = picture.map_err(|error| error.to_string())? else {
             return Ok(None);
         };
-        files::make_folder(folder)?;
         files::write(folder, GRID, &picture).map(Some)
     }
 
@@ -256,19 +286,20 @@ impl<'a> Job<'a> {
             index: class,
             label: self.labels.name(class).map(str::to_owned),
             logit: item.prediction.logits[class],
-            probability: item.prediction.probability(class),
+            probability: (self.model.has_probability() && self.model.classes() > 1)
+                .then(|| item.prediction.probability(class)),
         }
     }
 
     fn write_class(
         &self,
         item: &Item,
-        target: manifest::Target,
+        target: &manifest::Target,
         made: &[Made],
         folder: &Path,
     ) -> Result<(), String> {
         files::make_folder(folder)?;
-        let headline = format!("{}: {}", item.source.name(), name_of(&target));
+        let headline = format!("{}: {}", item.source.name(), name_of(target));
         let (mut methods, mut lines) = (Vec::new(), Vec::new());
         for made in made {
             let written = made.write(folder, item.opened.crop.as_ref(), self.args.stderr)?;
@@ -297,6 +328,15 @@ impl<'a> Job<'a> {
             say!("  {:<11} {}", "manifest", path.display());
         }
         Ok(())
+    }
+
+    /// How many maps of a plan share batches; their paths lie on the device together.
+    fn maps_at_once(&self, plan: &Plan) -> usize {
+        let features: usize = self.model.input_shape().iter().product();
+        let steps = plan.path.as_ref().map_or(1, |path| u64::from(path.steps));
+        let fitting = MOST_NODE_VALUES / (steps * features as u64).max(1);
+        (GRADIENTS_AT_ONCE / plan.gradients().max(1)).min(fitting).clamp(1, MOST_MAPS as u64)
+            as usize
     }
 
     fn record(&self, made: &Made, written: &[PathBuf]) -> manifest::Method {
@@ -329,10 +369,8 @@ const MOST_MAPS: usize = 64;
 /// which is not full, counts little.
 const GRADIENTS_AT_ONCE: u64 = 256;
 
-/// How many maps of a plan share batches.
-fn maps_at_once(plan: &Plan) -> usize {
-    (GRADIENTS_AT_ONCE / plan.gradients().max(1)).clamp(1, MOST_MAPS as u64) as usize
-}
+/// The most values of the paths of maps that are made together: 256 MiB of float32.
+const MOST_NODE_VALUES: u64 = 1 << 26;
 
 /// Prints what went wrong with a source; gives 1, or 0 for nothing.
 fn report(source: &Source, messages: &[String]) -> usize {
@@ -386,5 +424,10 @@ fn progress_bar(method: &str) -> ProgressBar {
 /// A class with its probability, for a person.
 fn name_of(target: &manifest::Target) -> String {
     let label = target.label.as_deref().map_or(String::new(), |label| format!("{label}, "));
-    format!("{label}class {} ({:.1} %)", target.index, 100.0 * target.probability)
+    match target.probability {
+        Some(probability) => {
+            format!("{label}class {} ({:.1} %)", target.index, 100.0 * probability)
+        }
+        None => format!("{label}class {} (score {:.3})", target.index, target.logit),
+    }
 }

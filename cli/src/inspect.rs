@@ -11,7 +11,10 @@ use crate::{Fatal, NOTHING_DONE};
 /// Prints what the model contains, and loads it to see what is not supported.
 pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
     print(&mollify_onnx::summary(&args.model)?);
-    let loader = Loader::new(&mollify::device("cpu")?).parameters(args.parameters);
+    let loader = Loader::new(&mollify::device("cpu")?)
+        .parameters(args.parameters)
+        .input_shape(args.input_shape.clone())
+        .output(args.output_name.clone());
     match loader.load(&args.model) {
         Ok(model) => {
             list(model.parameters());

@@ -15,7 +15,7 @@ pub struct Manifest<'a> {
     pub model: &'a File,
     pub image: Image<'a>,
     pub domain: Bounds<'a>,
-    pub target: Target,
+    pub target: &'a Target,
     pub methods: Vec<Method>,
 }
 
@@ -59,7 +59,8 @@ pub struct Target {
     pub index: usize,
     pub label: Option<String>,
     pub logit: f32,
-    pub probability: f64,
+    /// None where the scores are no logits of a softmax.
+    pub probability: Option<f64>,
 }
 
 #[derive(Serialize)]

@@ -85,9 +85,10 @@ impl Made<'_> {
                 map.batch
             ));
         }
-        if let (Some(until), Some(error)) = (self.plan.until, map.relative_standard_error()) {
-            notes.push(if error <= until {
-                format!("stopped after {} gradients, as --until {until} asks", map.gradients)
+        if let Some(until) = self.plan.until {
+            let reached = map.relative_standard_error().is_some_and(|error| error <= until);
+            notes.push(if reached {
+                format!("--until {until} was reached after {} gradients", map.gradients)
             } else {
                 format!("--until {until} was not reached; ask for more samples")
             });
@@ -102,7 +103,8 @@ impl Made<'_> {
             let parts = parts.iter().filter(|(there, ..)| *there);
             let parts: Vec<String> =
                 parts.map(|(_, size, name)| format!("{size} {name}")).collect();
-            notes.push(format!("--budget {budget} gave {}", parts.join(" x ")));
+            let most = if self.plan.until.is_some() { "at most " } else { "" };
+            notes.push(format!("--budget {budget} gave {most}{}", parts.join(" x ")));
         }
         notes
     }
@@ -137,6 +139,17 @@ fn array(map: &Attribution, values: &[f32]) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// The scales of the maps that estimate the same as `made`: a mean and a variance have none in
+/// common.
+fn alike<'a>(
+    made: &Made,
+    maps: impl Iterator<Item = (&'a Made<'a>, &'a Flat)>,
+) -> impl Iterator<Item = Scale> {
+    let estimate = made.plan.estimate;
+    maps.filter(move |(other, _)| other.plan.estimate == estimate)
+        .map(|(_, map)| Scale::of(&map.values))
+}
+
 /// The maps of one class, with a name for the row.
 pub struct Class<'a> {
     pub label: String,
@@ -158,15 +171,15 @@ pub fn side_by_side(
     let Some(rows) = classes.iter().map(flat).collect::<Result<Option<Vec<_>>, _>>()? else {
         return Ok(None);
     };
-    let own = |map: &Flat| Scale::of(&map.values);
-    let of_all = Scale::shared(rows.iter().flatten().map(own));
     let draw = |(class, maps): (&Class, &Vec<Flat>)| {
-        let of_row = Scale::shared(maps.iter().map(own));
         let panel = |(made, map): (&Made, &Flat)| {
             let scale = match shared {
-                GridScale::Panel => own(map),
-                GridScale::Row => of_row,
-                GridScale::Shared => of_all,
+                GridScale::Panel => Scale::of(&map.values),
+                GridScale::Row => Scale::shared(alike(made, class.made.iter().zip(maps))),
+                GridScale::Shared => {
+                    let all = classes.iter().zip(&rows);
+                    Scale::shared(all.flat_map(|(c, maps)| alike(made, c.made.iter().zip(maps))))
+                }
             };
             map_picture_at(&map.values, map.height, map.width, made.style(), scale)
         };

@@ -253,7 +253,7 @@ pub fn preprocess(name: Option<&str>, shape: &[usize]) -> Result<Preprocess, Str
 }
 
 /// The channels, height and width of the pictures behind samples of `shape`: the shape itself
-/// unless another is `given` that has as many values.
+/// unless another is `given` for samples that are flat.
 pub fn picture_shape<'a>(
     given: Option<&'a [usize]>,
     shape: &'a [usize],
@@ -261,13 +261,16 @@ pub fn picture_shape<'a>(
     let Some(given) = given else {
         return Ok(shape);
     };
-    let values =
-        |shape: &[usize]| shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
-    if given.len() == 3 && values(given) == values(shape) {
+    let long = |shape: &[usize]| -> Vec<usize> {
+        shape.iter().copied().filter(|&size| size != 1).collect()
+    };
+    let values = given.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+    let is_flat = long(shape).len() <= 1 && values == Some(shape.iter().product());
+    if given.len() == 3 && (is_flat || long(given) == long(shape)) {
         return Ok(given);
     }
     Err(format!(
-        "--picture-shape {given:?} does not fit: write channels, height and width of a picture with as many values as the model's samples of {shape:?}"
+        "--picture-shape {given:?} does not fit: it says the channels, height and width of pictures for a model of flat samples with as many values, and the model takes samples of {shape:?}"
     ))
 }
 

@@ -131,7 +131,7 @@ fn settings_that_cannot_be_honoured() {
     std::fs::write(&transposed, array).expect("a file");
     let transposed = transposed.display().to_string();
     let below_a_file = file.path().join("out").display().to_string();
-    let cases: [(&[&str], &str); 32] = [
+    let cases: [(&[&str], &str); 33] = [
         (&["--samples", "0"], "samples is 0, but it must be at least 1"),
         (&["--method", "a-ig-black", "--steps", "0"], "steps is 0, but it must be at least 1"),
         (
@@ -159,6 +159,7 @@ fn settings_that_cannot_be_honoured() {
             &["--method", "ng", "--freeze", "g.*"],
             "the pattern \"g.*\" of frozen parameters matches none of the parameters f.0.weight",
         ),
+        (&["--grid-scale", "shared"], "--grid-scale is not used: one map makes no grid"),
         (
             &["--grid-scale", "column"],
             "--grid-scale \"column\" does not exist; choose one of panel",

@@ -87,6 +87,14 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
+    /// The probability was asked of a model that has none.
+    #[error(
+        "the model has no probability to explain: it gives {classes} scores per sample that are no logits of one softmax; explain the logit"
+    )]
+    NoProbability {
+        /// The number of scores.
+        classes: usize,
+    },
     /// Noise or derivatives of parameters were asked of a model that does not keep them apart.
     #[error(
         "the model does not keep its parameters apart; load it with Loader::parameters(true), or make it with ModuleModel::with_parameters"

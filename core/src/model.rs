@@ -21,6 +21,12 @@ pub trait Model: Send + Sync {
     /// When the batch cannot be run.
     fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError>;
 
+    /// Whether the softmax of the scores is the model's probability: not where the scores are means
+    /// over positions.
+    fn has_probability(&self) -> bool {
+        true
+    }
+
     /// The parameters that noise can be put on; none where the model does not keep them apart.
     fn parameters(&self) -> &[Parameter] {
         &[]

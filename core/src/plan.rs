@@ -239,7 +239,8 @@ impl Plan {
     /// All of them where that is within the budget. Else the draws come first, then the samples,
     /// and what is left of the budget goes to nodes: each sample then takes `n` of its path's nodes,
     /// at equal distances from a start of its own in the sum of the quadrature's weights, and their
-    /// mean, so that node `k` is taken `w_k n` times on average and the map is unbiased.
+    /// mean, so that node `k` is taken `w_k n` times on average and the mean is unbiased. Squares and
+    /// variances, which would be of other gradients than those of whole paths, are refused.
     pub fn sizes(&self) -> Sizes {
         let all = self.all();
         let budget = self.budget.unwrap_or(u64::MAX);
@@ -313,9 +314,18 @@ impl Plan {
             }
         }
         let sizes = self.sizes();
+        if let (Some(budget), true) = (self.budget, self.chooses_nodes())
+            && self.estimate != Estimate::Mean
+        {
+            let range = "as large as all gradients: squares and variances are those of whole paths";
+            return refuse("budget", budget.to_string(), range);
+        }
         if self.estimate == Estimate::Variance && sizes.draws.saturating_mul(sizes.samples) == 1 {
             let range = "at least 2, and of a method with noise, for a variance";
-            return refuse("samples", "1".into(), range);
+            return match self.budget {
+                Some(budget) => refuse("budget", budget.to_string(), range),
+                None => refuse("samples", "1".into(), range),
+            };
         }
         Ok(())
     }

@@ -51,8 +51,9 @@ enum Source {
     Constant(usize),
 }
 
-/// Operators that leave every value as it is.
-const OF_SHAPE: [&str; 6] = ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout"];
+/// Operators that leave every value as it is and change at most its place.
+const OF_SHAPE: [&str; 8] =
+    ["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast", "Dropout"];
 
 /// A node with what folding has changed of it.
 struct Prepared<'a> {

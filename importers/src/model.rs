@@ -89,8 +89,9 @@ impl Loader {
 
     /// Keeps the parameters apart under their names in the file, so that noise can be put on them
     /// and the model differentiated with respect to them: [`Model::parameters`]. They are the
-    /// stored float tensors of at least one axis, but for the running statistics of batch
-    /// normalization, which then is not folded into the convolution in front of it.
+    /// stored float tensors of more than one value, but for the running statistics of batch
+    /// normalization, which then is not folded into the convolution in front of it, for exponents
+    /// and for attention masks of minus infinity.
     #[must_use]
     pub fn parameters(mut self, parameters: bool) -> Self {
         self.parameters = parameters;
@@ -129,6 +130,10 @@ impl Loader {
         let names = Names::align(&parsed.nodes, &proto.graph.node);
         let context = Context { opset: summary.opset };
         let graph = Graph::compile(&parsed, output, &names, &context, &self.device)?;
+        if self.parameters && parameters.is_empty() {
+            let message = "the file stores no float tensors of several values: there are no parameters to put noise on";
+            return Err(LoadError::new(ErrorKind::Weights, message));
+        }
         let parameters = parameters.into_iter().map(|stored| self.upload(stored)).collect();
         let model = OnnxModel {
             graph,
@@ -293,6 +298,10 @@ impl Model for OnnxModel {
     fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError> {
         let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
         self.forward_with(batch, &own)
+    }
+
+    fn has_probability(&self) -> bool {
+        self.scores.are_logits()
     }
 
     fn parameters(&self) -> &[Parameter] {

@@ -11,9 +11,8 @@ use crate::value::{Outcome, Value};
 /// | output | classes | positions |
 /// |---|---|---|
 /// | `[n]` | one | none |
-/// | `[n, classes]` | axis 1 | none |
+/// | one axis longer than 1: `[n, classes]`, `[n, 1, 1, classes]` | that axis | none |
 /// | `[n, length, classes]`, a sequence | axis 2 | axis 1 |
-/// | `[n, classes, 1]` | axis 1 | none |
 /// | `[n, classes, height, width]`, and more axes | axis 1 | the others |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scores {
@@ -32,15 +31,18 @@ impl Scores {
     pub fn of(dims: &[usize], rows: usize) -> Result<Self, LoadError> {
         let flat = |classes| Self { classes, positions: 1, last: false };
         match dims {
-            [n, rest @ ..] if *n == rows && rest.iter().all(|&size| size > 0) => Ok(match *rest {
-                [] => flat(1),
-                [classes] => flat(classes),
-                [classes, 1] => flat(classes),
-                [positions, classes] => Self { classes, positions, last: true },
-                [classes, ref places @ ..] => {
-                    Self { classes, positions: places.iter().product(), last: false }
-                }
-            }),
+            [n, rest @ ..] if *n == rows && rest.iter().all(|&size| size > 0) => {
+                let long: Vec<usize> = rest.iter().copied().filter(|&size| size > 1).collect();
+                Ok(match (&long[..], rest) {
+                    ([], _) => flat(1),
+                    (&[classes], _) => flat(classes),
+                    (_, &[positions, classes]) => Self { classes, positions, last: true },
+                    (_, rest) => {
+                        let positions = rest[1..].iter().product();
+                        Self { classes: rest[0], positions, last: false }
+                    }
+                })
+            }
             _ => Err(LoadError::new(
                 ErrorKind::Output,
                 format!(
@@ -48,6 +50,11 @@ impl Scores {
                 ),
             )),
         }
+    }
+
+    /// Whether a softmax over the scores is what the model would give.
+    pub fn are_logits(&self) -> bool {
+        self.positions == 1 && self.classes > 1
     }
 
     /// What is said of an output with several positions.
@@ -79,13 +86,15 @@ mod tests {
 
     #[test]
     fn each_shape_has_its_rule() {
-        let cases: [(&[usize], usize, usize, bool); 7] = [
+        let cases: [(&[usize], usize, usize, bool); 9] = [
             (&[2], 1, 1, false),
             (&[2, 10], 10, 1, false),
             (&[2, 10, 1, 1], 10, 1, false),
             (&[2, 10, 1], 10, 1, false),
             (&[2, 7, 10], 10, 7, true),
-            (&[2, 1, 10], 10, 1, true),
+            (&[2, 1, 10], 10, 1, false),
+            (&[2, 1, 1, 10], 10, 1, false),
+            (&[2, 1, 4, 5], 1, 20, false),
             (&[2, 10, 4, 5], 10, 20, false),
         ];
         for (dims, classes, positions, last) in cases {

@@ -80,6 +80,11 @@ save("softmax-of-maps", CONV + [node("GlobalAveragePool", "c", "p"), node("Softm
                                 node("Flatten", "s", "y")],
      kernel, [3, 6, 7], [5], lambda x, v: conv(x, v).mean((2, 3)), soft=True)
 
+save("softmax-cast-and-turned",
+     CONV + [node("GlobalAveragePool", "c", "p"), node("Softmax", "p", "s", axis=1),
+             node("Cast", "s", "f", to=TensorProto.FLOAT), node("Transpose", "f", "y", perm=[0, 2, 3, 1])],
+     kernel, [3, 6, 7], [1, 1, 5], lambda x, v: conv(x, v).mean((2, 3)), soft=True)
+
 first, second = weight("v", 8, 6), weight("u", 6, 4)
 dense = {"v": first[1], "u": second[1]}
 layers = [node("MatMul", "x v", "h"), node("Tanh", "h", "t")]
@@ -89,5 +94,13 @@ save("sequence", layers + [node("MatMul", "t u", "y")], dense, [5, 8], [5, 4],
      lambda x, v: (torch.tanh(x @ v["v"]) @ v["u"]).mean(1))
 save("sequence-pooled", layers + [node("ReduceMean", "t", "m", axes=[1], keepdims=0), node("MatMul", "m u", "y")],
      dense, [5, 8], [4], lambda x, v: torch.tanh(x @ v["v"]).mean(1) @ v["u"])
+constant = helper.make_node("Constant", [], ["v"], name="v", value=numpy_helper.from_array(first[1]))
+save("weights-in-nodes",
+     [constant, node("MatMul", "x v", "h"), node("Add", "h mask", "m"), node("Softmax", "m", "a", axis=1),
+      node("Pow", "a two", "p"), node("MatMul", "p u", "y")],
+     {"u": second[1], "mask": np.array([0, -np.inf, 0, 0, 0, 0], np.float32), "two": np.array([2], np.float32)},
+     [8], [4],
+     lambda x, v: torch.softmax(x @ torch.from_numpy(first[1]).double() + v["mask"], 1) ** 2 @ v["u"])
 save("one-score", layers + [node("ReduceMean", "t", "y", axes=[1], keepdims=0)], {"v": first[1]}, [8], [],
      lambda x, v: torch.tanh(x @ v["v"]).mean(1, keepdim=True))
+save("no-weights", [node("Tanh", "x", "y")], {}, [8], [8], lambda x, v: torch.tanh(x))

@@ -73,26 +73,45 @@ fn of_what_is_not_supported_are_refused_when_the_model_is_loaded() {
 #[test]
 fn of_other_shapes_on_the_cpu() {
     let folders = folders("shapes");
-    assert_eq!(folders.len(), 6);
+    assert_eq!(folders.len(), 9);
     check(&folders, &Device::flex(), 1e-4);
 }
 
 #[test]
 fn of_a_softmax_at_the_end_are_its_own_where_they_are_asked_for() {
-    let folder = data("shapes/softmax-of-maps");
-    let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("the model");
-    let read = |file: &str| array(&folder.join(file));
-    let (inputs, expected) = (read("input.npy"), read("probability_gradient.npy").values);
-    let features = expected.len() / 2;
-    for (row, target) in read("target.npy").values.into_iter().enumerate() {
-        let values = inputs.values[row * features..][..features].to_vec();
-        let input = Input::new(values, &inputs.shape[1..], Domain::uniform(-5.0, 5.0));
+    for name in ["softmax-of-maps", "softmax-cast-and-turned"] {
+        let folder = data("shapes").join(name);
+        let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("the model");
+        let read = |file: &str| array(&folder.join(file));
+        let (inputs, expected) = (read("input.npy"), read("probability_gradient.npy").values);
+        let features = expected.len() / 2;
+        for (row, target) in read("target.npy").values.into_iter().enumerate() {
+            let values = inputs.values[row * features..][..features].to_vec();
+            let input = Input::new(values, &inputs.shape[1..], Domain::uniform(-5.0, 5.0));
+            let plan = Plan { output: Output::Probability, ..Plan::gradient() };
+            let map = Explainer::new(&model)
+                .explain(&plan, &input.expect("an input"), Target::Index(target as usize))
+                .expect("a map");
+            let error = relative_l2(&map.values, &expected[row * features..][..features]);
+            assert!(error <= 1e-5, "{name}: {error:.1e}");
+        }
+    }
+}
+
+/// A mean over positions is no logit, and a single score has no softmax.
+#[test]
+fn of_a_probability_that_a_model_does_not_have_are_refused() {
+    for name in ["spatial", "sequence", "one-score"] {
+        let folder = data("shapes").join(name);
+        let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("the model");
+        let rows = array(&folder.join("input.npy"));
+        let values = rows.values[..rows.values.len() / 2].to_vec();
+        let input = Input::new(values, &rows.shape[1..], Domain::uniform(-5.0, 5.0));
         let plan = Plan { output: Output::Probability, ..Plan::gradient() };
-        let map = Explainer::new(&model)
-            .explain(&plan, &input.expect("an input"), Target::Index(target as usize))
-            .expect("a map");
-        let error = relative_l2(&map.values, &expected[row * features..][..features]);
-        assert!(error <= 1e-5, "{error:.1e}");
+        let map =
+            Explainer::new(&model).explain(&plan, &input.expect("an input"), Target::Index(0));
+        let message = map.expect_err("no probability").to_string();
+        assert!(message.contains("has no probability"), "{name}: {message}");
     }
 }
 

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 use mollify::{
-    Attribution, Baseline, Domain, Explainer, Input, Method, Model, ModuleModel, Plan, Settings,
-    Target, Task,
+    Attribution, Baseline, Domain, Estimate, Explainer, Input, Method, Model, ModuleModel, Plan,
+    Settings, Target, Task,
 };
 use mollify_onnx::{Loader, OnnxModel};
 use mollify_tests::{array, data, efficientnet, relative_l2};
@@ -96,6 +96,11 @@ fn draws_come_first_then_samples_then_nodes() {
         let sizes = plan.sizes();
         assert_eq!((sizes.draws, sizes.samples, sizes.nodes), expected, "{budget}");
         assert!(plan.gradients() <= budget);
+    }
+    for estimate in [Estimate::Square, Estimate::Variance] {
+        let cut = Plan { budget: Some(5000), estimate, ..plan.clone() };
+        assert!(cut.check().expect_err("other gradients").to_string().contains("whole paths"));
+        assert!(Plan { budget: Some(125_000), ..cut }.check().is_ok());
     }
     let flat = Plan { budget: Some(10), ..Plan::adaptgrad() };
     let message = flat.check().expect_err("not nested").to_string();
@@ -199,7 +204,7 @@ fn maps_share_batches_without_a_trace() {
         for batch in [None, Some(1), Some(10)] {
             let explainer = Explainer::new(&model).batch(batch);
             let all: Vec<&Input> = inputs.iter().collect();
-            let predictions = explainer.predict_all(&all).expect("predictions");
+            let predictions = explainer.predict_all(&all);
             let predictions: Vec<_> =
                 predictions.into_iter().map(|prediction| prediction.expect("finite")).collect();
             let tasks: Vec<Task> = inputs
@@ -231,7 +236,7 @@ fn one_input_may_fail_among_others() {
     let bad = Input::new(vec![1.0, -0.5], &[2], domain()).expect("an input");
     let other = Input::new(vec![1.0; 3], &[3], domain()).expect("an input");
     let explainer = Explainer::new(&model);
-    let predictions = explainer.predict_all(&[&bad, &other, &good]).expect("predictions");
+    let predictions = explainer.predict_all(&[&bad, &other, &good]);
     let [first, second, third] = &predictions[..] else {
         panic!("three predictions");
     };

@@ -46,6 +46,19 @@ fn gradients_are_pytorchs() {
     }
 }
 
+/// Weights in Constant nodes are parameters; a mask, an exponent and single numbers are not.
+#[test]
+fn what_is_a_parameter() {
+    let model = with_parameters(&data("shapes/weights-in-nodes/model.onnx"));
+    let names: Vec<&str> = model.parameters().iter().map(|own| own.name.as_str()).collect();
+    assert_eq!(names, ["u", "v"]);
+    let loader = Loader::new(&Device::flex()).parameters(true);
+    let Err(error) = loader.load(data("shapes/no-weights/model.onnx")) else {
+        panic!("it has no parameters");
+    };
+    assert!(error.to_string().contains("no parameters to put noise on"), "{error}");
+}
+
 /// Kept apart or not, the parameters give the same logits and input gradients.
 fn complaints(folders: &[std::path::PathBuf]) -> Vec<String> {
     let complaint = |folder: &std::path::PathBuf| {
@@ -74,7 +87,12 @@ fn the_zoo_is_the_same_with_its_parameters_apart() {
 
 #[test]
 fn each_operator_is_the_same_with_its_parameters_apart() {
-    let complaints = complaints(&folders("operators"));
+    let complaints = complaints(&[folders("operators"), folders("shapes")].concat());
+    let without = "model.onnx: the file stores no float tensors";
+    let (none, complaints): (Vec<String>, Vec<String>) =
+        complaints.into_iter().partition(|complaint| complaint.contains(without));
+    assert_eq!(none.len(), 1, "only the model without weights has none");
+
     assert!(complaints.is_empty(), "{} \n{}", complaints.len(), complaints.join("\n"));
 }
 
@@ -189,7 +207,9 @@ fn every_mollifier_in_every_mode() {
     }
     for (i, (name, map)) in maps.iter().enumerate() {
         for (other_name, other) in &maps[..i] {
-            assert!(relative_l2(map, other) > 1e-3, "{name} is {other_name}");
+            // Both are the logistic distribution, and an interval sets the same width for both.
+            let same = (name == "adaptgrad, sigmoid") && (other_name == "adaptgrad, hyperbolic");
+            assert_eq!(relative_l2(map, other) > 1e-3, !same, "{name} and {other_name}");
         }
     }
 }

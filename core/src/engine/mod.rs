@@ -89,6 +89,15 @@ impl<'a> Explainer<'a> {
         self.predict_at(input.values())
     }
 
+    /// Refuses a probability where there is none.
+    fn check_output(&self, output: Output, prediction: &Prediction) -> Result<(), Error> {
+        let classes = prediction.logits.len();
+        if output == Output::Probability && !(self.model.has_probability() && classes > 1) {
+            return Err(Error::NoProbability { classes });
+        }
+        Ok(())
+    }
+
     fn check_shape(&self, input: &Input) -> Result<(), Error> {
         let (found, expected) = (input.shape(), self.model.input_shape());
         if found == expected {
@@ -97,29 +106,41 @@ impl<'a> Explainer<'a> {
         Err(Error::Shape { found: found.to_vec(), expected: expected.to_vec() })
     }
 
-    /// The model's logits for each clean input, in batches; see [`Explainer::predict`].
-    ///
-    /// # Errors
-    ///
-    /// For all inputs when the model fails, and for each what is wrong with it alone.
-    pub fn predict_all(&self, inputs: &[&Input]) -> Result<Vec<Result<Prediction, Error>>, Error> {
-        let expected = self.model.input_shape();
-        let fitting: Vec<_> =
-            inputs.iter().filter(|input| self.check_shape(input).is_ok()).collect();
-        let mut logits = Vec::new();
-        for batch in fitting.chunks(self.batch_size(u64::MAX)) {
-            let values = batch.iter().flat_map(|input| input.values()).copied().collect();
-            let data = TensorData::new(values, [batch.len(), expected.iter().product()]);
-            let rows = self.model.forward(Tensor::from_data(data, self.model.device()))?;
-            let classes = rows.dims()[1];
-            logits.extend(read(rows)?.chunks(classes).map(<[f32]>::to_vec).collect::<Vec<_>>());
-        }
-        let mut logits = logits.into_iter();
+    /// The model's logits for each clean input, in batches, or what is wrong with it; see
+    /// [`Explainer::predict`].
+    pub fn predict_all(&self, inputs: &[&Input]) -> Vec<Result<Prediction, Error>> {
+        let fits = |input: &&&Input| self.check_shape(input).is_ok();
+        let fitting: Vec<&Input> = inputs.iter().filter(fits).copied().collect();
+        let mut logits = fitting
+            .chunks(self.batch_size(u64::MAX))
+            .flat_map(|batch| self.logits(batch))
+            .collect::<Vec<_>>()
+            .into_iter();
         let answer = |input: &&Input| {
             self.check_shape(input)?;
-            finite(logits.next().unwrap_or_default())
+            finite(logits.next().unwrap_or_else(|| Ok(Vec::new()))?)
         };
-        Ok(inputs.iter().map(answer).collect())
+        inputs.iter().map(answer).collect()
+    }
+
+    /// The logits of each input of a batch. One that fails is tried in halves: the memory may not
+    /// do for all, or one of them be at fault.
+    fn logits(&self, batch: &[&Input]) -> Vec<Result<Vec<f32>, Error>> {
+        let together = || -> Result<Vec<Vec<f32>>, Error> {
+            let values: Vec<f32> = batch.iter().flat_map(|input| input.values()).copied().collect();
+            let data = TensorData::new(values, [batch.len(), batch[0].values().len()]);
+            let rows = self.model.forward(Tensor::from_data(data, self.model.device()))?;
+            let classes = rows.dims()[1].max(1);
+            Ok(read(rows)?.chunks(classes).map(<[f32]>::to_vec).collect())
+        };
+        match together() {
+            Ok(rows) => rows.into_iter().map(Ok).collect(),
+            Err(error) if batch.len() == 1 => vec![Err(error)],
+            Err(_) => {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                [self.logits(first), self.logits(second)].into_iter().flatten().collect()
+            }
+        }
     }
 
     /// The model's logits for a sample of these values.
@@ -175,6 +196,7 @@ impl<'a> Explainer<'a> {
         }
         let start = Instant::now();
         let begin = |task: &Task<'t>| {
+            self.check_output(plan.output, task.prediction)?;
             let way = Way::new(plan, task.input)?;
             let difference = self.difference(plan, &way, task)?;
             Ok((*task, way, difference))

@@ -40,7 +40,9 @@ impl Explainer<'_> {
         if let Some(name) = names.iter().find(|name| own.iter().all(|own| own.name != **name)) {
             return Err(Error::NoParameter { name: (*name).to_owned() });
         }
-        let class = self.predict(input)?.class(target)?;
+        let prediction = self.predict(input)?;
+        self.check_output(output, &prediction)?;
+        let class = prediction.class(target)?;
         let wanted = |own: &Parameter| names.is_empty() || names.contains(&own.name.as_str());
         let tracked = |own: &Parameter| match wanted(own) {
             true => own.values.clone().autodiff().require_grad(),

@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
             first += rows;
             self.done += rows;
             if let Some(progress) = self.explainer.progress {
-                progress(self.done, self.plan.gradients() * self.maps.len() as u64);
+                progress(self.done, self.plan.gradients().saturating_mul(self.maps.len() as u64));
             }
         }
         Ok(())

@@ -57,7 +57,7 @@ pub fn grid(columns: &[String], rows: &[Row]) -> Result<Picture, PictureError> {
     for row in rows {
         let mut panels_top = top;
         if !row.label.is_empty() {
-            canvas.write(&row.label, GAP, top, width - 2 * GAP);
+            canvas.write(&row.label, GAP, top, width.saturating_sub(2 * GAP));
             panels_top += text_height;
         }
         for (column, panel) in row.panels.iter().enumerate() {

@@ -18,7 +18,7 @@ pub struct Stored {
 }
 
 /// Inputs that are settings or statistics of an operator, not parameters: `(operator, input)`.
-const NO_PARAMETERS: [(&str, usize); 9] = [
+const NO_PARAMETERS: [(&str, usize); 10] = [
     ("BatchNormalization", 3),
     ("BatchNormalization", 4),
     ("Resize", 1),
@@ -28,14 +28,16 @@ const NO_PARAMETERS: [(&str, usize); 9] = [
     ("Clip", 2),
     ("Pad", 2),
     ("Dropout", 1),
+    ("Pow", 1),
 ];
 
 /// float, float16, double and bfloat16, by their numbers in `TensorProto.DataType`.
 const FLOATS: [i32; 4] = [1, 10, 11, 16];
 
 /// Makes every parameter an input behind the sample's, in the file's order. A parameter is a
-/// stored float tensor of at least one axis that a node reads other than as a setting or as the
-/// statistics of a normalization; a scalar is a constant of an expression.
+/// stored float tensor of more than one value that a node reads other than as a setting or as the
+/// statistics of a normalization; a single number is a constant of an expression, and zeros and
+/// minus infinities are an attention mask.
 ///
 /// # Errors
 ///
@@ -44,6 +46,7 @@ pub fn promote(model: &mut ModelProto) -> Result<Vec<Stored>, LoadError> {
     let Some(graph) = model.graph.as_mut() else {
         return Ok(Vec::new());
     };
+    store_constants(graph);
     read_directly(graph);
     let chosen = parameters(graph);
     let stored: HashSet<String> = graph.initializer.iter().map(|t| t.name.clone()).collect();
@@ -51,7 +54,7 @@ pub fn promote(model: &mut ModelProto) -> Result<Vec<Stored>, LoadError> {
     graph.input.retain(|input| !stored.contains(&input.name));
     let mut parameters = Vec::new();
     for tensor in std::mem::take(&mut graph.initializer) {
-        if !chosen.contains(&tensor.name) {
+        if !chosen.contains(&tensor.name) || is_mask(&tensor) {
             graph.initializer.push(tensor);
             continue;
         }
@@ -62,6 +65,40 @@ pub fn promote(model: &mut ModelProto) -> Result<Vec<Stored>, LoadError> {
         parameters.push(read(tensor)?);
     }
     Ok(parameters)
+}
+
+/// Makes the weights that the file keeps in Constant nodes stored tensors as the others are.
+fn store_constants(graph: &mut GraphProto) {
+    let weight = |node: &NodeProto| match (&node.attribute[..], &node.output[..]) {
+        ([attribute], [name]) if node.op_type == "Constant" && attribute.name == "value" => {
+            let tensor = attribute.t.as_ref().filter(|tensor| is_weight(tensor))?;
+            Some(TensorProto { name: name.clone(), ..tensor.clone() })
+        }
+        _ => None,
+    };
+    let given: HashSet<String> = graph.output.iter().map(|output| output.name.clone()).collect();
+    for node in std::mem::take(&mut graph.node) {
+        match weight(&node).filter(|tensor| !given.contains(&tensor.name)) {
+            Some(tensor) => graph.initializer.push(tensor),
+            None => graph.node.push(node),
+        }
+    }
+}
+
+/// Whether a stored tensor has several float values.
+fn is_weight(tensor: &TensorProto) -> bool {
+    let values = tensor.dims.iter().try_fold(1i64, |all, &size| all.checked_mul(size));
+    FLOATS.contains(&tensor.data_type) && values.is_some_and(|values| values > 1)
+}
+
+/// Whether a tensor holds nothing but zeros and minus infinities.
+fn is_mask(tensor: &TensorProto) -> bool {
+    let values = TensorData::try_from(tensor.clone()).map(|data| data.convert_dtype(DType::F32));
+    let is_mask = |values: &[f32]| {
+        values.contains(&f32::NEG_INFINITY)
+            && values.iter().all(|&value| value == 0.0 || value == f32::NEG_INFINITY)
+    };
+    values.is_ok_and(|data| data.as_slice::<f32>().is_ok_and(is_mask))
 }
 
 /// Removes the Identity nodes through which weights that are equal are shared: the parser looks for
@@ -87,12 +124,7 @@ fn parameters(graph: &GraphProto) -> HashSet<String> {
         names.map(|(_, name)| name.clone()).collect::<Vec<_>>()
     };
     let read: HashSet<String> = graph.node.iter().flat_map(reads).collect();
-    let is_parameter = |tensor: &&TensorProto| {
-        FLOATS.contains(&tensor.data_type)
-            && !tensor.dims.is_empty()
-            && tensor.dims.iter().all(|&size| size > 0)
-            && read.contains(&tensor.name)
-    };
+    let is_parameter = |tensor: &&TensorProto| is_weight(tensor) && read.contains(&tensor.name);
     graph.initializer.iter().filter(is_parameter).map(|tensor| tensor.name.clone()).collect()
 }
 
