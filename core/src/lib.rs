@@ -38,6 +38,8 @@ mod engine;
 mod error;
 mod input;
 mod method;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod model;
 pub mod npy;
 mod path;

@@ -10,6 +10,8 @@ mod run;
 mod tally;
 mod way;
 
+#[cfg(feature = "metrics")]
+pub(crate) use memory::read as read_back;
 pub use parameters::{ParameterGradient, check_parameters};
 
 use std::time::Instant;

@@ -1,0 +1,100 @@
+//! How many pixels change the model's mind.
+
+use super::{order, pixel_scores, values_of};
+use crate::{Error, Explainer, Input, Target};
+
+/// What became of an input whose pixels were changed one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdversarialPixels {
+    /// After so many pixels the class's probability was below the threshold.
+    Enough(usize),
+    /// It was not, after all pixels that were tried.
+    TooFew(usize),
+}
+
+/// Pixels changed before the model is asked again, in one batch.
+const AT_ONCE: usize = 32;
+
+/// Changes the pixels of `input` one by one, in the order of the `map`'s [`pixel_scores`], until the
+/// probability of `class` is below `threshold` (0.5 in section 11.2 of arXiv 2410.07711): each value
+/// of a pixel goes to the bound of the domain against the sign of the clean `gradient`. At most
+/// `most` pixels are tried.
+///
+/// # Errors
+///
+/// As [`Explainer::predict`], and [`Error::Values`] for a map or gradient of another size.
+pub fn adversarial_pixels(
+    explainer: &Explainer,
+    input: &Input,
+    class: usize,
+    map: &[f32],
+    gradient: &[f32],
+    threshold: f64,
+    most: usize,
+) -> Result<AdversarialPixels, Error> {
+    let features = input.values().len();
+    for len in [map.len(), gradient.len()] {
+        if len != features {
+            return Err(Error::Values { values: len, shape: input.shape().to_vec() });
+        }
+    }
+    let clean = explainer.predict(input)?;
+    clean.class(Target::Index(class))?;
+    if clean.probability(class) < threshold {
+        return Ok(AdversarialPixels::Enough(0));
+    }
+    let scores = pixel_scores(map, input.shape());
+    let pixels = scores.len();
+    let order: Vec<usize> = order(&scores).into_iter().take(most).collect();
+    let domain = input.domain();
+    let (inner, channels) = (input.channel_len(), domain.lower.len());
+    let mut values = input.values().to_vec();
+    let mut changed = 0;
+    for chunk in order.chunks(AT_ONCE) {
+        let mut inputs = Vec::with_capacity(chunk.len());
+        for &pixel in chunk {
+            for value in values_of(pixel, pixels, features) {
+                let channel = (value / inner) % channels;
+                let bounds = (domain.lower[channel], domain.upper[channel]);
+                values[value] = if gradient[value] > 0.0 { bounds.0 } else { bounds.1 };
+            }
+            inputs.push(Input::new(values.clone(), input.shape(), domain.clone())?);
+        }
+        for prediction in explainer.predict_all(&inputs.iter().collect::<Vec<_>>()) {
+            changed += 1;
+            if prediction?.probability(class) < threshold {
+                return Ok(AdversarialPixels::Enough(changed));
+            }
+        }
+    }
+    Ok(AdversarialPixels::TooFew(changed))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+    use crate::{Domain, ModuleModel};
+
+    #[test]
+    fn pixels_of_a_linear_model_are_counted() {
+        let model = ModuleModel::<2>::new(&[4], &Device::flex(), |x: Tensor<2>| {
+            let sum = x.sum_dim(1);
+            Tensor::cat(vec![sum.clone(), sum * 0.0], 1)
+        });
+        // The sum falls by 1.9, 1.5, 1.2 and 1.1 as the values go to -1 one by one.
+        let values = vec![0.5, 0.2, 0.9, 0.1];
+        let input = Input::new(values, &[4], Domain::uniform(-1.0, 1.0)).expect("an input");
+        let explainer = Explainer::new(&model);
+        let count = |map: [f32; 4], threshold, most| {
+            adversarial_pixels(&explainer, &input, 0, &map, &[1.0; 4], threshold, most)
+                .expect("a count")
+        };
+        let best = input.values().to_vec().try_into().expect("four values");
+        assert_eq!(count(best, 0.5, 4), AdversarialPixels::Enough(1));
+        assert_eq!(count([2.0, 3.0, 0.0, 4.0], 0.5, 4), AdversarialPixels::Enough(2));
+        assert_eq!(count(best, 0.01, 3), AdversarialPixels::TooFew(3));
+        assert_eq!(count(best, 0.9, 4), AdversarialPixels::Enough(0));
+    }
+}

@@ -1,0 +1,138 @@
+//! Insertion and deletion.
+
+use super::{order, pixel_scores, values_of};
+use crate::{Error, Explainer, Input};
+
+/// The target's probability while pixels come or go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// The shares of the pixels, from 0 to 1.
+    pub shares: Vec<f64>,
+    /// The probability of the class at each.
+    pub probabilities: Vec<f64>,
+}
+
+impl Curve {
+    /// The area under the curve by the trapezoid rule, from 0 to 1.
+    pub fn area(&self) -> f64 {
+        let sides = self.shares.windows(2).zip(self.probabilities.windows(2));
+        sides.map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0).sum()
+    }
+}
+
+/// Deletion (Petsiuk, Das and Saenko, BMVC 2018): the probability of `class` while the pixels of
+/// `input` are replaced by those of `fill` in the order of the `map`'s [`pixel_scores`], in `steps`
+/// equal steps (20 for AdaptGrad's 5 %). A good map gives a small area.
+///
+/// # Errors
+///
+/// As [`Explainer::predict`], and [`Error::Setting`] for no steps, or a map or fill of another size
+/// than the input.
+pub fn deletion(
+    explainer: &Explainer,
+    input: &Input,
+    class: usize,
+    map: &[f32],
+    fill: &[f32],
+    steps: u32,
+) -> Result<Curve, Error> {
+    curve(explainer, input, class, map, [input.values(), fill], steps)
+}
+
+/// Insertion, the reverse of [`deletion`]: pixels of the input replace those of `fill`. A good map
+/// gives a large area.
+///
+/// # Errors
+///
+/// As [`deletion`].
+pub fn insertion(
+    explainer: &Explainer,
+    input: &Input,
+    class: usize,
+    map: &[f32],
+    fill: &[f32],
+    steps: u32,
+) -> Result<Curve, Error> {
+    curve(explainer, input, class, map, [fill, input.values()], steps)
+}
+
+fn curve(
+    explainer: &Explainer,
+    input: &Input,
+    class: usize,
+    map: &[f32],
+    [from, to]: [&[f32]; 2],
+    steps: u32,
+) -> Result<Curve, Error> {
+    let features = input.values().len();
+    if steps == 0 {
+        let (value, range) = ("0".into(), "at least 1");
+        return Err(Error::Setting { setting: "steps", value, range });
+    }
+    for len in [map.len(), from.len(), to.len()] {
+        if len != features {
+            return Err(Error::Values { values: len, shape: input.shape().to_vec() });
+        }
+    }
+    let scores = pixel_scores(map, input.shape());
+    let pixels = scores.len();
+    let order = order(&scores);
+    let shares: Vec<f64> = (0..=steps).map(|i| f64::from(i) / f64::from(steps)).collect();
+    let mut values = from.to_vec();
+    let mut changed = 0;
+    let mut inputs = Vec::with_capacity(shares.len());
+    for share in &shares {
+        let until = (share * pixels as f64).round() as usize;
+        for &pixel in &order[changed..until] {
+            values_of(pixel, pixels, features).for_each(|value| values[value] = to[value]);
+        }
+        changed = until;
+        inputs.push(Input::new(values.clone(), input.shape(), input.domain().clone())?);
+    }
+    let predictions = explainer.predict_all(&inputs.iter().collect::<Vec<_>>());
+    let probability = |prediction: Result<crate::Prediction, Error>| {
+        let prediction = prediction?;
+        prediction.class(crate::Target::Index(class))?;
+        Ok(prediction.probability(class))
+    };
+    let probabilities = predictions.into_iter().map(probability).collect::<Result<_, Error>>()?;
+    Ok(Curve { shares, probabilities })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+    use crate::{Domain, ModuleModel};
+
+    /// Two classes whose logits differ by the sum of the values: the probability after `k` of the
+    /// values are gone is known.
+    #[test]
+    fn areas_of_a_linear_model() {
+        let model = ModuleModel::<2>::new(&[4], &Device::flex(), |x: Tensor<2>| {
+            let sum = x.sum_dim(1);
+            Tensor::cat(vec![sum.clone(), sum * 0.0], 1)
+        });
+        let values = vec![2.0, 0.5, 1.0, -1.0];
+        let input = Input::new(values, &[4], Domain::uniform(-3.0, 3.0)).expect("an input");
+        let explainer = Explainer::new(&model);
+        let map = [4.0, 2.0, 3.0, 1.0];
+        let curve = deletion(&explainer, &input, 0, &map, &[0.0; 4], 4).expect("a curve");
+        let p = |sum: f64| 1.0 / (1.0 + (-sum).exp());
+        let expected = [p(2.5), p(0.5), p(-0.5), p(-1.0), p(0.0)];
+        for (value, expected) in curve.probabilities.iter().zip(expected) {
+            assert!((value - expected).abs() < 1e-6, "{value} for {expected}");
+        }
+        let area = (expected[0] + expected[4]) / 8.0 + expected[1..4].iter().sum::<f64>() / 4.0;
+        assert!((curve.area() - area).abs() < 1e-6);
+        let curve = insertion(&explainer, &input, 0, &map, &[0.0; 4], 2).expect("a curve");
+        let expected = [p(0.0), p(3.0), p(2.5)];
+        for (value, expected) in curve.probabilities.iter().zip(expected) {
+            assert!((value - expected).abs() < 1e-6, "{value} for {expected}");
+        }
+        assert!(deletion(&explainer, &input, 0, &map, &[0.0; 3], 4).is_err());
+        assert!(deletion(&explainer, &input, 0, &map, &[0.0; 4], 0).is_err());
+        assert!(deletion(&explainer, &input, 9, &map, &[0.0; 4], 4).is_err());
+    }
+}

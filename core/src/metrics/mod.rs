@@ -1,0 +1,69 @@
+//! What the papers measure of maps.
+//!
+//! | metric | what it says | better | where |
+//! |---|---|---|---|
+//! | Sparseness | how few pixels hold the map | higher | [`gini`] |
+//! | Insertion, deletion | how fast the probability comes and goes with the pixels in the map's order | higher, lower | [`insertion`], [`deletion`] |
+//! | Consistency, Invariance | rank correlation with the map of another model | lower, higher | [`spearman`] |
+//! | Pointing game | whether the strongest pixels lie on the object | higher | [`pointing_game`] |
+//! | Adversarial pixels | how many pixels in the map's order change the model's mind | lower | [`adversarial_pixels`] |
+//! | Out-of-domain share and amount | how much noise is drawn where no input lies | lower | [`OutOfDomain`] |
+//! | Distance, overlap, SSIM | how alike two maps are | | [`unit_distance`], [`overlap`], [`ssim`] |
+//!
+//! A pixel's score is `|sum over channels|` of a map `[channels, height, width]`, and `|value|` of
+//! any other: [`pixel_scores`].
+
+mod adversarial;
+mod faithfulness;
+mod localization;
+mod out_of_domain;
+mod rank;
+mod similarity;
+mod sparseness;
+
+pub use adversarial::{AdversarialPixels, adversarial_pixels};
+pub use faithfulness::{Curve, deletion, insertion};
+pub use localization::{Region, pointing_game};
+pub use out_of_domain::OutOfDomain;
+pub use rank::{Correlation, ranks, spearman};
+pub use similarity::{overlap, ssim, unit_distance};
+pub use sparseness::gini;
+
+/// The score of each pixel: `|sum over channels|` for a shape `[channels, height, width]`, and of
+/// any other shape `|value|`, each value a pixel of its own.
+pub fn pixel_scores(map: &[f32], shape: &[usize]) -> Vec<f32> {
+    let &[channels, height, width] = shape else {
+        return map.iter().map(|value| value.abs()).collect();
+    };
+    let pixels = height * width;
+    let sum = |pixel: usize| -> f64 {
+        (0..channels).map(|channel| f64::from(map[channel * pixels + pixel])).sum()
+    };
+    (0..pixels).map(|pixel| sum(pixel).abs() as f32).collect()
+}
+
+/// The pixels from the highest score to the lowest; of equal ones the first comes first.
+pub fn order(scores: &[f32]) -> Vec<usize> {
+    let mut pixels: Vec<usize> = (0..scores.len()).collect();
+    pixels.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    pixels
+}
+
+/// The values of one pixel, over the channels, in an input with `pixels` of them.
+fn values_of(pixel: usize, pixels: usize, features: usize) -> impl Iterator<Item = usize> {
+    (pixel..features).step_by(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_are_summed_over_channels() {
+        let map = [1.0, -2.0, 3.0, 0.5, -4.0, 3.0];
+        assert_eq!(pixel_scores(&map, &[2, 1, 3]), [1.5, 6.0, 6.0]);
+        assert_eq!(pixel_scores(&map, &[6]), [1.0, 2.0, 3.0, 0.5, 4.0, 3.0]);
+        assert_eq!(order(&[1.5, 6.0, 6.0]), [1, 2, 0]);
+        assert!(values_of(1, 3, 6).eq([1, 4]));
+    }
+}

@@ -1,0 +1,107 @@
+//! How alike two maps are.
+
+use super::order;
+
+/// The L2 distance `||a/||a|| - b/||b|| ||` between two maps scaled to unit norm, from 0 to 2
+/// (arXiv 2411.05837). None where one is zero.
+pub fn unit_distance(a: &[f32], b: &[f32]) -> Option<f64> {
+    let norm = |v: &[f32]| v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    let (first, second) = (norm(a), norm(b));
+    let difference =
+        |(&a, &b): (&f32, &f32)| (f64::from(a) / first - f64::from(b) / second).powi(2);
+    let distance = a.iter().zip(b).map(difference).sum::<f64>().sqrt();
+    (a.len() == b.len() && distance.is_finite()).then_some(distance)
+}
+
+/// The share that the strongest pixels of two maps have in common: of the `share` of highest scores
+/// of each, at least one, how many are in both (arXiv 2411.05837, top 5 %).
+///
+/// None where the lengths differ, there are no pixels, or `share` is not in `(0, 1]`.
+pub fn overlap(a: &[f32], b: &[f32], share: f64) -> Option<f64> {
+    if a.len() != b.len() || a.is_empty() || !(share > 0.0 && share <= 1.0) {
+        return None;
+    }
+    let count = ((a.len() as f64 * share).round() as usize).max(1);
+    let strongest = |scores: &[f32]| {
+        let mut chosen = vec![false; scores.len()];
+        order(scores).into_iter().take(count).for_each(|pixel| chosen[pixel] = true);
+        chosen
+    };
+    let common = strongest(a).into_iter().zip(strongest(b)).filter(|&(a, b)| a && b).count();
+    Some(common as f64 / count as f64)
+}
+
+/// The side of SSIM's window.
+const WINDOW: usize = 7;
+
+/// The structural similarity of two maps of `height` rows of `width` pixels (Wang et al., IEEE
+/// Transactions on Image Processing 13, 2004), the mean over all windows of 7 x 7 pixels of
+///
+/// ```text
+/// (2 m_a m_b + C1)(2 s_ab + C2) / ((m_a^2 + m_b^2 + C1)(s_a^2 + s_b^2 + C2))
+/// C1 = (0.01 R)^2, C2 = (0.03 R)^2
+/// ```
+///
+/// with unbiased variances and `R` the range of both maps together, as
+/// `skimage.metrics.structural_similarity` has it. None where the maps do not have that shape, are
+/// smaller than a window, or hold one value alone.
+pub fn ssim(a: &[f32], b: &[f32], height: usize, width: usize) -> Option<f64> {
+    let pixels = height.checked_mul(width)?;
+    if a.len() != pixels || b.len() != pixels || height.min(width) < WINDOW {
+        return None;
+    }
+    let values = || a.iter().chain(b).map(|&value| f64::from(value));
+    let range = values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min);
+    let (c1, c2) = ((0.01 * range).powi(2), (0.03 * range).powi(2));
+    let n = (WINDOW * WINDOW) as f64;
+    let window = |top: usize, left: usize| {
+        let mut sums = [0.0f64; 5];
+        for row in top..top + WINDOW {
+            for pixel in row * width + left..row * width + left + WINDOW {
+                let (a, b) = (f64::from(a[pixel]), f64::from(b[pixel]));
+                let terms = [a, b, a * a, b * b, a * b];
+                sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+            }
+        }
+        let [mean_a, mean_b, aa, bb, ab] = sums.map(|sum| sum / n);
+        let unbiased = n / (n - 1.0);
+        let variance = |square: f64, mean: f64| unbiased * (square - mean * mean);
+        let covariance = unbiased * (ab - mean_a * mean_b);
+        let above = (2.0 * mean_a * mean_b + c1) * (2.0 * covariance + c2);
+        let below = (mean_a * mean_a + mean_b * mean_b + c1)
+            * (variance(aa, mean_a) + variance(bb, mean_b) + c2);
+        above / below
+    };
+    let (rows, columns) = (height - WINDOW + 1, width - WINDOW + 1);
+    let sum: f64 = (0..rows)
+        .flat_map(|top| (0..columns).map(move |left| (top, left)))
+        .map(|(t, l)| window(t, l))
+        .sum();
+    let mean = sum / (rows * columns) as f64;
+    mean.is_finite().then_some(mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_and_overlaps_in_closed_form() {
+        let close = |value: Option<f64>, expected: f64| {
+            assert!((value.expect("a value") - expected).abs() < 1e-12, "{value:?} for {expected}");
+        };
+        close(unit_distance(&[1.0, 0.0], &[0.0, 3.0]), 2f64.sqrt());
+        close(unit_distance(&[1.0, 2.0], &[2.0, 4.0]), 0.0);
+        close(unit_distance(&[1.0, 2.0], &[-1.0, -2.0]), 2.0);
+        assert_eq!(unit_distance(&[0.0, 0.0], &[1.0, 0.0]), None);
+        let ramp: Vec<f32> = (0..100).map(|i| i as f32).collect();
+        let shifted: Vec<f32> = (0..100).map(|i| ((i + 2) % 100) as f32).collect();
+        close(overlap(&ramp, &ramp, 0.05), 1.0);
+        close(overlap(&ramp, &shifted, 0.05), 0.6);
+        close(overlap(&ramp, &shifted, 1.0), 1.0);
+        assert_eq!(overlap(&ramp, &shifted, 0.0), None);
+        close(ssim(&ramp, &ramp, 10, 10), 1.0);
+        assert_eq!(ssim(&ramp, &ramp, 20, 5), None);
+        assert_eq!(ssim(&[1.0; 49], &[1.0; 49], 7, 7), None);
+    }
+}
