@@ -20,12 +20,14 @@ impl Args {
     pub fn read() -> Self {
         let matches = Self::command().get_matches();
         let mut args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        if let (Some(Command::Explain(explain)), Some((_, typed))) =
-            (&mut args.command, matches.subcommand())
-        {
-            let is_typed = |id: &&str| typed.value_source(id) == Some(ValueSource::CommandLine);
-            explain.typed =
-                typed.ids().map(clap::Id::as_str).filter(is_typed).map(str::to_owned).collect();
+        if let Some((_, given)) = matches.subcommand() {
+            let is_typed = |id: &&str| given.value_source(id) == Some(ValueSource::CommandLine);
+            let typed = given.ids().map(clap::Id::as_str).filter(is_typed).map(str::to_owned);
+            match &mut args.command {
+                Some(Command::Explain(explain)) => explain.typed = typed.collect(),
+                Some(Command::Evaluate(evaluate)) => evaluate.typed = typed.collect(),
+                _ => {}
+            }
         }
         args
     }
@@ -35,6 +37,8 @@ impl Args {
 pub enum Command {
     /// Make attribution maps of pictures
     Explain(Box<ExplainArgs>),
+    /// Measure methods as the papers do: tables and a machine-readable file
+    Evaluate(Box<EvaluateArgs>),
     /// Show a model's inputs, outputs and operators, and what of it is not supported
     Inspect(InspectArgs),
     /// List what models can run on here
@@ -66,22 +70,117 @@ pub struct ExplainArgs {
     /// picture if none is given
     pub inputs: Vec<PathBuf>,
 
-    /// The ONNX classifier [default: the built-in EfficientNet-Lite0]
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
-
-    /// The classes' names, one per line [default: ImageNet's for the built-in model]
-    #[arg(long, value_name = "FILE")]
-    pub labels: Option<PathBuf>,
-
-    /// Methods by name: gradient, smoothgrad, adaptgrad, clipgrad; gi, ig-black, ig-white, ig-zero,
-    /// ig-mean, ig-blur, ig-file, ng, each also with s-, a- or c- before it
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "adaptgrad")]
-    pub method: Vec<String>,
-
     /// The class to explain: predicted, top:K, an index, or a label; give it again for several
     #[arg(long, default_value = "predicted")]
     pub target: Vec<String>,
+
+    #[command(flatten)]
+    pub plan: PlanArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Write the standard error of each map as well
+    #[arg(long)]
+    pub stderr: bool,
+
+    /// Where the maps go
+    #[arg(long, value_name = "DIR", default_value = "mollify-out")]
+    pub out: PathBuf,
+
+    /// The maps of the grid that share a colour scale: those of a row, all, or none (panel)
+    #[arg(long, value_name = "NAME", default_value = "row")]
+    pub grid_scale: String,
+
+    /// Print the manifests instead of a summary
+    #[arg(long)]
+    pub json: bool,
+
+    /// The names of the options that were typed
+    #[arg(skip)]
+    pub typed: Vec<String>,
+}
+
+#[derive(clap::Args, Clone, Debug)]
+#[command(allow_negative_numbers = true)]
+pub struct EvaluateArgs {
+    /// Metrics by name: sparseness, insertion, deletion, adversarial-pixels, out-of-domain-share,
+    /// out-of-domain-amount, error, gap, consistency, invariance, seconds
+    #[arg(value_name = "METRIC", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+
+    /// Pictures, folders of pictures, or .npy files of the model's input shape
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub images: Vec<PathBuf>,
+
+    /// A table of a paper, with its methods, metrics and settings: adaptgrad-table2
+    #[arg(long, value_name = "NAME", requires = "data", conflicts_with_all = ["metrics", "images", "method", "model"])]
+    pub paper: Option<String>,
+
+    /// The folder of the models and data that --paper takes
+    #[arg(long, value_name = "DIR", requires = "paper")]
+    pub data: Option<PathBuf>,
+
+    /// The first so many pictures only
+    #[arg(long, value_name = "N")]
+    pub first: Option<usize>,
+
+    /// The class to explain: predicted, an index, or a label
+    #[arg(long, default_value = "predicted")]
+    pub target: String,
+
+    /// Seeds per method with noise, from --seed on
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub repeats: u32,
+
+    /// What replaces pixels that insertion and deletion leave out: zero, black, mean or blur
+    #[arg(long, value_name = "NAME", default_value = "zero")]
+    pub fill: String,
+
+    /// The model trained on shuffled labels, for consistency
+    #[arg(long, value_name = "FILE")]
+    pub shuffled_model: Option<PathBuf>,
+
+    /// The model trained on shifted inputs, for invariance
+    #[arg(long, value_name = "FILE")]
+    pub shifted_model: Option<PathBuf>,
+
+    /// What was added to the inputs of --shifted-model
+    #[arg(long, value_name = "VALUE", requires = "shifted_model")]
+    pub shift: Option<f32>,
+
+    #[command(flatten)]
+    pub plan: PlanArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Where the tables and results go
+    #[arg(long, value_name = "DIR", default_value = "mollify-evaluation")]
+    pub out: PathBuf,
+
+    /// Go on with the results that are there
+    #[arg(long)]
+    pub resume: bool,
+
+    /// The names of the options that were typed
+    #[arg(skip)]
+    pub typed: Vec<String>,
+}
+
+// What is computed. No doc comment: it would become the command's description.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// Methods by name: gradient, smoothgrad, adaptgrad, clipgrad; gi, ig-black, ig-white, ig-zero,
+    /// ig-mean, ig-blur, ig-file, ng, each also with s-, a- or c- before it
+    #[arg(
+        long,
+        visible_alias = "methods",
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "adaptgrad"
+    )]
+    pub method: Vec<String>,
 
     /// Noisy samples per map
     #[arg(long, value_name = "N", default_value_t = 50)]
@@ -150,10 +249,6 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "ERROR")]
     pub until: Option<f64>,
 
-    /// Write the standard error of each map as well
-    #[arg(long)]
-    pub stderr: bool,
-
     /// What is kept of the samples' gradients: mean, square (SmoothGrad-squared) or variance
     /// (VarGrad)
     #[arg(long, value_name = "NAME", default_value = "mean")]
@@ -163,13 +258,25 @@ pub struct ExplainArgs {
     #[arg(long, default_value = "logit")]
     pub output: String,
 
-    /// The model's output to explain, where it has several
-    #[arg(long, value_name = "NAME")]
-    pub output_name: Option<String>,
-
     /// The seed of the noise
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+// What it is computed with.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ModelArgs {
+    /// The ONNX classifier [default: the built-in EfficientNet-Lite0]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// The classes' names, one per line [default: ImageNet's for the built-in model]
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+
+    /// The model's output to explain, where it has several
+    #[arg(long, value_name = "NAME")]
+    pub output_name: Option<String>,
 
     /// Where to compute: auto, cpu, wgpu or wgpu:N, and more (see `mollify devices`)
     #[arg(long, default_value = "auto")]
@@ -204,20 +311,4 @@ pub struct ExplainArgs {
     /// What pictures are read as for a model of flat samples, such as 1,28,28 for samples of 784
     #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
     pub picture_shape: Option<Vec<usize>>,
-
-    /// Where the maps go
-    #[arg(long, value_name = "DIR", default_value = "mollify-out")]
-    pub out: PathBuf,
-
-    /// The maps of the grid that share a colour scale: those of a row, all, or none (panel)
-    #[arg(long, value_name = "NAME", default_value = "row")]
-    pub grid_scale: String,
-
-    /// Print the manifests instead of a summary
-    #[arg(long)]
-    pub json: bool,
-
-    /// The names of the options that were typed
-    #[arg(skip)]
-    pub typed: Vec<String>,
 }

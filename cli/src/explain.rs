@@ -4,37 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mollify::picture::Preprocess;
-use mollify::{
-    Attribution, Domain, Explainer, Input, Method, Model, Plan, Prediction, Settings, Task,
-};
-use mollify_onnx::{Loader, OnnxModel};
+use mollify::{Attribution, Input, Model, Plan, Prediction, Task};
 
 use crate::args::ExplainArgs;
-use crate::labels::Labels;
-use crate::manifest::{self, File, Manifest};
+use crate::manifest::{self, Manifest};
 use crate::maps::{Class, Made, side_by_side};
 use crate::settings::{self, GridScale};
+use crate::setup::Setup;
 use crate::source::{Opened, Source, sources};
 use crate::targets::Targets;
-use crate::{Fatal, NOTHING_DONE, SOME_FAILED, assets, files};
+use crate::{Fatal, NOTHING_DONE, SOME_FAILED, files};
 
 /// Everything that is the same for all inputs.
 struct Job<'a> {
     args: &'a ExplainArgs,
-    plans: Vec<(String, Plan)>,
-    baseline: Option<File>,
+    setup: Setup,
     targets: Targets,
     grid_scale: GridScale,
-    labels: Labels,
-    model: OnnxModel,
-    model_file: File,
-    device: String,
-    /// The shape of pictures, or of the model's samples where these are none.
-    pictures: Vec<usize>,
-    preprocess: Result<Preprocess, String>,
-    domain: Domain,
-    memory: Option<u64>,
 }
 
 /// An input with what the model says of it.
@@ -77,74 +63,22 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
 
 impl<'a> Job<'a> {
     fn new(args: &'a ExplainArgs) -> Result<Self, Fatal> {
-        let methods = settings::methods(args)?;
-        let baseline = args.baseline.as_deref().map(settings::baseline).transpose()?;
-        let array = baseline.as_ref().map(|(array, _)| array);
-        let settings = settings::settings(args, array)?;
-        let plans = plans(&methods, &settings)?;
-        settings::all_used(&args.typed, &plans)?;
-        if args.batch == Some(0) {
-            return Err("batch is 0, but it must be at least 1".into());
-        }
-        let memory = args.memory.as_deref().map(settings::bytes).transpose()?;
-        let labels = Labels::load(args.labels.as_deref(), args.model.is_none())?;
-        let targets = Targets::parse(&args.target, &labels)?;
+        let setup = Setup::new(&args.plan, &args.model, &args.typed)?;
+        let targets = Targets::parse(&args.target, &setup.labels)?;
+        targets.check(setup.model.classes())?;
         let grid_scale = GridScale::parse(&args.grid_scale)?;
-        if args.typed.iter().any(|name| name == "grid_scale") && plans.len() * targets.most() < 2 {
+        let several = setup.plans.len() * targets.most() > 1;
+        if args.typed.iter().any(|name| name == "grid_scale") && !several {
             return Err("--grid-scale is not used: one map makes no grid; leave it out".into());
         }
-        if args.no_fusion {
-            mollify::disable_fusion()?;
-        }
-        let device = mollify::device(&args.device)?;
-        let noise_on_weights = plans.iter().any(|(_, plan)| plan.weights.is_some());
-        let (model, model_file) = load(args, noise_on_weights, &device)?;
-        labels.check(model.classes())?;
-        settings::paths_fit(&plans, array, model.input_shape())?;
-        targets.check(model.classes())?;
-        for (_, plan) in &plans {
-            mollify::check_parameters(&model, plan)?;
-        }
-        let shape = model.input_shape();
-        let pictures = settings::picture_shape(args.picture_shape.as_deref(), shape)?.to_vec();
-        let preprocess = settings::preprocess(args.preprocess.as_deref(), &pictures);
-        if let (Err(message), Some(_)) = (&preprocess, &args.preprocess) {
-            return Err(message.clone().into());
-        }
-        let domain = settings::domain(args.domain.as_deref(), preprocess.as_ref(), shape)?;
-        Ok(Self {
-            args,
-            plans,
-            baseline: baseline.map(|(_, file)| file),
-            targets,
-            grid_scale,
-            labels,
-            model,
-            model_file,
-            device: if args.no_fusion && mollify::describe(&device) != "cpu" {
-                format!("{}, without fusion", mollify_backends::describe(&device))
-            } else {
-                mollify_backends::describe(&device)
-            },
-            pictures,
-            preprocess,
-            domain,
-            memory,
-        })
-    }
-
-    fn explainer(&self) -> Explainer<'_> {
-        let explainer = Explainer::new(&self.model).batch(self.args.batch);
-        match self.memory {
-            Some(bytes) => explainer.memory(bytes),
-            None => explainer,
-        }
+        Ok(Self { args, setup, targets, grid_scale })
     }
 
     /// The sources in groups whose maps share batches.
     fn groups<'s>(&self, sources: &'s [Source]) -> impl Iterator<Item = &'s [Source]> {
-        let widest = self.plans.iter().map(|(_, plan)| self.maps_at_once(plan)).max().unwrap_or(1);
-        let maps_each = (self.plans.len() * self.targets.most()).max(1);
+        let widest =
+            self.setup.plans.iter().map(|(_, plan)| self.maps_at_once(plan)).max().unwrap_or(1);
+        let maps_each = (self.setup.plans.len() * self.targets.most()).max(1);
         sources.chunks(widest.min(MOST_MAPS.div_ceil(maps_each)))
     }
 
@@ -157,7 +91,7 @@ impl<'a> Job<'a> {
                 Err(message) => failed += report(source, &[message]),
             }
         }
-        let most = (MOST_MAPS / self.plans.len()).max(1);
+        let most = (MOST_MAPS / self.setup.plans.len()).max(1);
         if let [item] = &items[..]
             && item.classes.len() > most
         {
@@ -179,10 +113,12 @@ impl<'a> Job<'a> {
         let tasks: Vec<Task> = parts.iter().flat_map(Part::tasks).collect();
         let mut made: Vec<Vec<Made>> = tasks.iter().map(|_| Vec::new()).collect();
         let mut failures: Vec<Vec<String>> = vec![Vec::new(); tasks.len()];
-        for (method, plan) in &self.plans {
+        for (method, plan) in &self.setup.plans {
             for (task, map) in self.maps(method, plan, &tasks).into_iter().enumerate() {
                 match map {
-                    Ok(map) => made[task].push(Made { method, plan, map, shape: &self.pictures }),
+                    Ok(map) => {
+                        made[task].push(Made { method, plan, map, shape: &self.setup.pictures })
+                    }
                     Err(message) => failures[task].push(format!("{method}: {message}")),
                 }
             }
@@ -202,11 +138,10 @@ impl<'a> Job<'a> {
 
     /// Reads the sources and predicts their classes.
     fn open<'s>(&self, sources: &'s [Source]) -> Vec<Result<Item<'s>, String>> {
-        let shape = self.model.input_shape();
-        let read = |source: &Source| source.open(shape, self.preprocess.as_ref(), &self.domain);
+        let read = |source: &Source| self.setup.open(source);
         let opened: Vec<Result<Opened, String>> = sources.iter().map(read).collect();
         let inputs: Vec<&Input> = opened.iter().flatten().map(|opened| &opened.input).collect();
-        let mut predictions = self.explainer().predict_all(&inputs).into_iter();
+        let mut predictions = self.setup.explainer().predict_all(&inputs).into_iter();
         let item = |(source, opened): (&'s Source, Result<Opened, String>)| {
             let opened = opened?;
             let prediction = predictions.next().ok_or("it has no prediction")?;
@@ -224,7 +159,7 @@ impl<'a> Job<'a> {
             bar.set_length(total);
             bar.set_position(done);
         };
-        let explainer = self.explainer().progress(&show);
+        let explainer = self.setup.explainer().progress(&show);
         let together = |tasks: &[Task]| match explainer.explain_all(plan, tasks) {
             Ok(maps) => maps.into_iter().map(|map| map.map_err(|e| e.to_string())).collect(),
             Err(error) => vec![Err(error.to_string()); tasks.len()],
@@ -247,8 +182,8 @@ impl<'a> Job<'a> {
             };
             self.write_class(item, target, made, &folder)?;
         }
-        let whole = made.iter().all(|made| made.len() == self.plans.len());
-        if self.plans.len() * item.classes.len() < 2 || !whole {
+        let whole = made.iter().all(|made| made.len() == self.setup.plans.len());
+        if self.setup.plans.len() * item.classes.len() < 2 || !whole {
             return Ok(());
         }
         if part.classes.len() < item.classes.len() {
@@ -284,9 +219,9 @@ impl<'a> Job<'a> {
     fn target(&self, item: &Item, class: usize) -> manifest::Target {
         manifest::Target {
             index: class,
-            label: self.labels.name(class).map(str::to_owned),
+            label: self.setup.labels.name(class).map(str::to_owned),
             logit: item.prediction.logits[class],
-            probability: (self.model.has_probability() && self.model.classes() > 1)
+            probability: (self.setup.model.has_probability() && self.setup.model.classes() > 1)
                 .then(|| item.prediction.probability(class)),
         }
     }
@@ -310,11 +245,14 @@ impl<'a> Job<'a> {
         let manifest = Manifest {
             schema_version: manifest::SCHEMA_VERSION,
             program: manifest::PROGRAM,
-            device: &self.device,
-            seed: self.args.seed,
-            model: &self.model_file,
+            device: &self.setup.device,
+            seed: self.args.plan.seed,
+            model: &self.setup.model_file,
             image: manifest::Image { file, preprocess },
-            domain: manifest::Bounds { lower: &self.domain.lower, upper: &self.domain.upper },
+            domain: manifest::Bounds {
+                lower: &self.setup.domain.lower,
+                upper: &self.setup.domain.upper,
+            },
             target,
             methods,
         };
@@ -332,7 +270,7 @@ impl<'a> Job<'a> {
 
     /// How many maps of a plan share batches; their paths lie on the device together.
     fn maps_at_once(&self, plan: &Plan) -> usize {
-        let features: usize = self.model.input_shape().iter().product();
+        let features: usize = self.setup.model.input_shape().iter().product();
         let steps = plan.path.as_ref().map_or(1, |path| u64::from(path.steps));
         let fitting = MOST_NODE_VALUES / (steps * features as u64).max(1);
         (GRADIENTS_AT_ONCE / plan.gradients().max(1)).min(fitting).clamp(1, MOST_MAPS as u64)
@@ -345,7 +283,7 @@ impl<'a> Job<'a> {
             |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         manifest::Method {
             name: made.method.to_owned(),
-            settings: settings::described(made.plan, self.baseline.as_ref()),
+            settings: settings::described(made.plan, self.setup.baseline.as_ref()),
             files: written.iter().filter_map(file_name).collect(),
             seconds: map.seconds,
             gradients: map.gradients,
@@ -378,39 +316,6 @@ fn report(source: &Source, messages: &[String]) -> usize {
         eprintln!("error: {}: {message}", source.name());
     }
     usize::from(!messages.is_empty())
-}
-
-/// The methods' plans with their names.
-fn plans(methods: &[Method], settings: &Settings) -> Result<Vec<(String, Plan)>, Fatal> {
-    let checked = |method: &Method| {
-        let plan = method.plan(settings)?;
-        plan.check()?;
-        Ok((method.name(), plan))
-    };
-    methods.iter().map(checked).collect()
-}
-
-/// The model, and how the manifest names it.
-fn load(
-    args: &ExplainArgs,
-    parameters: bool,
-    device: &burn::tensor::Device,
-) -> Result<(OnnxModel, File), Fatal> {
-    let loader = Loader::new(device)
-        .parameters(parameters)
-        .input_shape(args.input_shape.clone())
-        .output(args.output_name.clone());
-    match &args.model {
-        None => {
-            let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
-            Ok((loader.load_bytes(assets::MODEL)?, file))
-        }
-        Some(path) => {
-            let model = loader.load(path)?;
-            let bytes = std::fs::read(path)?;
-            Ok((model, File::new(path.display().to_string(), &bytes)))
-        }
-    }
 }
 
 /// A bar on stderr; hidden where that is no terminal.

@@ -12,6 +12,7 @@ macro_rules! say {
 mod args;
 mod assets;
 mod devices;
+mod evaluate;
 mod explain;
 mod files;
 mod inspect;
@@ -19,6 +20,7 @@ mod labels;
 mod manifest;
 mod maps;
 mod settings;
+mod setup;
 mod source;
 mod targets;
 
@@ -60,6 +62,7 @@ fn run(args: Args) -> Result<ExitCode, Fatal> {
     match args.command {
         None => explain::run(&args::ExplainArgs::parse_from(["explain"])),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Devices) => devices::run(),
     }

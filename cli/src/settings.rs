@@ -11,13 +11,13 @@ use mollify::{
 use serde_json::json;
 
 use crate::Fatal;
-use crate::args::ExplainArgs;
+use crate::args::PlanArgs;
 use crate::labels::nearest;
 use crate::manifest::File;
 use crate::source::sample_shape;
 
 /// The methods that were asked for.
-pub fn methods(args: &ExplainArgs) -> Result<Vec<Method>, String> {
+pub fn methods(args: &PlanArgs) -> Result<Vec<Method>, String> {
     args.method
         .iter()
         .map(|name| {
@@ -31,7 +31,7 @@ pub fn methods(args: &ExplainArgs) -> Result<Vec<Method>, String> {
 }
 
 /// The settings all methods share.
-pub fn settings(args: &ExplainArgs, baseline: Option<&Array>) -> Result<Settings, String> {
+pub fn settings(args: &PlanArgs, baseline: Option<&Array>) -> Result<Settings, String> {
     let outputs = [(Output::Logit, "logit"), (Output::Probability, "probability")];
     let rule = one_of("--width-rule", &args.width_rule, &AdaptiveRule::ALL)?;
     Ok(Settings {
@@ -250,6 +250,17 @@ pub fn preprocess(name: Option<&str>, shape: &[usize]) -> Result<Preprocess, Str
         None => return Err(format!("the model takes samples of {shape:?}; give it .npy files")),
     };
     made.map_err(|error| error.to_string())
+}
+
+/// What replaces pixels that are left out.
+pub fn fill(name: &str) -> Result<Baseline, String> {
+    match name {
+        "zero" => Ok(Baseline::Zero),
+        "black" => Ok(Baseline::Black),
+        "mean" => Ok(Baseline::Mean),
+        "blur" => Ok(Baseline::Blur),
+        _ => Err(format!("--fill {name:?} does not exist; choose one of zero, black, mean, blur")),
+    }
 }
 
 /// The channels, height and width of the pictures behind samples of `shape`: the shape itself

@@ -20,6 +20,11 @@ pub struct Source {
 enum Place {
     BuiltIn,
     File(PathBuf),
+    /// A row of an array that was read, in the model's units.
+    Row {
+        name: String,
+        values: Vec<f32>,
+    },
 }
 
 /// A source that was read.
@@ -97,11 +102,17 @@ pub fn sample_shape<'a>(array: &'a [usize], shape: &[usize]) -> &'a [usize] {
 }
 
 impl Source {
+    /// A row of an array, called `name`.
+    pub fn row(name: String, values: Vec<f32>) -> Self {
+        Self { stem: name.clone(), place: Place::Row { name, values } }
+    }
+
     /// How messages and the manifest name it.
     pub fn name(&self) -> String {
         match &self.place {
             Place::BuiltIn => assets::PICTURE_NAME.into(),
             Place::File(path) => path.display().to_string(),
+            Place::Row { name, .. } => name.clone(),
         }
     }
 
@@ -120,6 +131,16 @@ impl Source {
             Place::BuiltIn => {
                 let picture = Picture::from_bytes(assets::PICTURE).map_err(|e| e.to_string())?;
                 self.prepared(&picture, assets::PICTURE, shape, preprocess, domain)
+            }
+            Place::Row { values, .. } => {
+                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                let input = Input::new(values.clone(), shape, domain.clone());
+                Ok(Opened {
+                    file: File::new(self.name(), &bytes),
+                    input: input.map_err(|error| error.to_string())?,
+                    crop: None,
+                    preprocess: None,
+                })
             }
             Place::File(path)
                 if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) =>

@@ -8,6 +8,7 @@
 //! | Pointing game | whether the strongest pixels lie on the object | higher | [`pointing_game`] |
 //! | Adversarial pixels | how many pixels in the map's order change the model's mind | lower | [`adversarial_pixels`] |
 //! | Out-of-domain share and amount | how much noise is drawn where no input lies | lower | [`OutOfDomain`] |
+//! | Paired t-test | whether two methods differ on the same pictures | | [`paired_t_test`] |
 //! | Distance, overlap, SSIM | how alike two maps are | | [`unit_distance`], [`overlap`], [`ssim`] |
 //!
 //! A pixel's score is `|sum over channels|` of a map `[channels, height, width]`, and `|value|` of
@@ -17,6 +18,7 @@ mod adversarial;
 mod faithfulness;
 mod localization;
 mod out_of_domain;
+mod paired;
 mod rank;
 mod similarity;
 mod sparseness;
@@ -25,6 +27,7 @@ pub use adversarial::{AdversarialPixels, adversarial_pixels};
 pub use faithfulness::{Curve, deletion, insertion};
 pub use localization::{Region, pointing_game};
 pub use out_of_domain::OutOfDomain;
+pub use paired::{Paired, paired_t_test};
 pub use rank::{Correlation, ranks, spearman};
 pub use similarity::{overlap, ssim, unit_distance};
 pub use sparseness::gini;

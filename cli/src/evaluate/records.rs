@@ -1,0 +1,184 @@
+//! The results, a line for each picture, method, repeat and metric, written as they come.
+//!
+//! What one map gave is a group of lines that is written at once and in one order for all runs. So
+//! a run that was cut off goes on after the last whole group, and ends with the same bytes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// One value, or why there is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub picture: String,
+    pub method: String,
+    pub repeat: u32,
+    pub metric: String,
+    pub class: Option<usize>,
+    pub value: Option<f64>,
+    pub reason: Option<String>,
+}
+
+/// The file of results.
+pub struct Results {
+    file: File,
+    pub path: PathBuf,
+    pub records: Vec<Record>,
+}
+
+pub const RESULTS: &str = "results.jsonl";
+const SETTINGS: &str = "settings.json";
+
+impl Results {
+    /// The results in `folder`: new ones, or with `resume` those that are there, which must be of
+    /// the same `settings`. `groups` says for each group of lines which picture, method and repeat
+    /// it is of; `metrics` which lines it has.
+    ///
+    /// # Errors
+    ///
+    /// When there are results and `resume` is not asked for, or those of another run.
+    pub fn open(
+        folder: &Path,
+        resume: bool,
+        settings: &serde_json::Value,
+        groups: &[(String, String, u32)],
+        metrics: &[&str],
+    ) -> Result<Self, String> {
+        let path = folder.join(RESULTS);
+        let wrong = |error: std::io::Error| format!("{} cannot be used: {error}", path.display());
+        let text = serde_json::to_string_pretty(settings).map_err(|error| error.to_string())?;
+        if !resume {
+            if path.exists() {
+                return Err(format!(
+                    "{} is there already; go on with --resume, or choose another folder with --out",
+                    path.display()
+                ));
+            }
+            crate::files::write(folder, SETTINGS, text.as_bytes())?;
+            let file = File::create_new(&path).map_err(wrong)?;
+            return Ok(Self { file, path, records: Vec::new() });
+        }
+        if !path.exists() && !folder.join(SETTINGS).exists() {
+            crate::files::write(folder, SETTINGS, text.as_bytes())?;
+        }
+        let known = std::fs::read_to_string(folder.join(SETTINGS)).unwrap_or_default();
+        if known != text {
+            return Err(format!(
+                "{} is of another run; give the same options as before, or choose another folder with --out:\n{}",
+                path.display(),
+                differences(&known, &text)
+            ));
+        }
+        let written = std::fs::read(&path).unwrap_or_default();
+        let (records, length) = whole_groups(&written, groups, metrics);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(wrong)?;
+        file.set_len(length as u64).map_err(wrong)?;
+        file.seek(SeekFrom::End(0)).map_err(wrong)?;
+        Ok(Self { file, path, records })
+    }
+
+    /// Appends a group.
+    pub fn append(&mut self, group: Vec<Record>) -> Result<(), String> {
+        let mut lines = Vec::new();
+        for record in &group {
+            serde_json::to_writer(&mut lines, record).map_err(|error| error.to_string())?;
+            lines.push(b'\n');
+        }
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        written.map_err(|error| format!("{} cannot be written: {error}", self.path.display()))?;
+        self.records.extend(group);
+        Ok(())
+    }
+}
+
+/// The records of the first groups that are whole and as expected, and their length in bytes.
+fn whole_groups(
+    written: &[u8],
+    groups: &[(String, String, u32)],
+    metrics: &[&str],
+) -> (Vec<Record>, usize) {
+    let mut lines = written.split_inclusive(|&byte| byte == b'\n');
+    let (mut records, mut length) = (Vec::new(), 0);
+    for (picture, method, repeat) in groups {
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        for metric in metrics {
+            let Some(line) = lines.next().filter(|line| line.ends_with(b"\n")) else {
+                return (records, length);
+            };
+            let Ok(record) = serde_json::from_slice::<Record>(line) else {
+                return (records, length);
+            };
+            let found = (&record.picture, &record.method, &record.repeat, record.metric.as_str());
+            if found != (picture, method, repeat, metric) {
+                return (records, length);
+            }
+            bytes += line.len();
+            group.push(record);
+        }
+        records.extend(group);
+        length += bytes;
+    }
+    (records, length)
+}
+
+/// The lines in which two settings differ.
+fn differences(before: &str, now: &str) -> String {
+    let only = |mark: &str, a: &str, b: &str| -> Vec<String> {
+        let missing = |line: &&str| !b.lines().any(|other| other == *line);
+        a.lines().filter(missing).map(|line| format!("  {mark} {}", line.trim())).collect()
+    };
+    [only("then", before, now), only("now ", now, before)].concat().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(picture: &str, metric: &str) -> Record {
+        Record {
+            picture: picture.into(),
+            method: "adaptgrad".into(),
+            repeat: 0,
+            metric: metric.into(),
+            class: Some(3),
+            value: Some(0.1 + 0.2),
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_cut_anywhere_ends_with_the_same_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let groups: Vec<_> = (0..4).map(|i| (format!("p{i}"), "adaptgrad".to_owned(), 0)).collect();
+        let metrics = ["sparseness", "deletion"];
+        let settings = serde_json::json!({ "seed": 0 });
+        let open = |resume| Results::open(folder.path(), resume, &settings, &groups, &metrics);
+        let finish = |results: &mut Results| {
+            for (picture, ..) in &groups[results.records.len() / 2..] {
+                let group = metrics.iter().map(|metric| record(picture, metric)).collect();
+                results.append(group).expect("an appended group");
+            }
+        };
+        finish(&mut open(false).expect("new results"));
+        let whole = std::fs::read(folder.path().join(RESULTS)).expect("the results");
+        assert!(open(false).is_err_and(|message| message.contains("--resume")));
+        for cut in 0..=whole.len() {
+            std::fs::write(folder.path().join(RESULTS), &whole[..cut]).expect("a cut file");
+            let mut results = open(true).expect("results");
+            assert_eq!(results.records.len() % 2, 0, "whole groups alone");
+            finish(&mut results);
+            assert_eq!(std::fs::read(&results.path).expect("the results"), whole, "cut at {cut}");
+            assert_eq!(results.records.len(), 8);
+        }
+        let other = serde_json::json!({ "seed": 1 });
+        let refused = Results::open(folder.path(), true, &other, &groups, &metrics);
+        assert!(refused.is_err_and(|message| message.contains("now  \"seed\": 1")));
+    }
+}

@@ -1,0 +1,132 @@
+//! Plans and a loaded model, checked against each other: what every command starts from.
+
+use burn::tensor::Device;
+use mollify::picture::Preprocess;
+use mollify::{Domain, Explainer, Method, Model, Plan, Settings};
+use mollify_onnx::{Loader, OnnxModel};
+
+use crate::args::{ModelArgs, PlanArgs};
+use crate::labels::Labels;
+use crate::manifest::File;
+use crate::settings;
+use crate::source::{Opened, Source};
+use crate::{Fatal, assets};
+
+/// What is computed, with what.
+pub struct Setup {
+    /// The methods' plans with their names.
+    pub plans: Vec<(String, Plan)>,
+    pub baseline: Option<File>,
+    pub labels: Labels,
+    pub model: OnnxModel,
+    pub model_file: File,
+    /// The device, as the manifest names it.
+    pub device: String,
+    /// The shape of pictures, or of the model's samples where these are none.
+    pub pictures: Vec<usize>,
+    pub preprocess: Result<Preprocess, String>,
+    pub domain: Domain,
+    batch: Option<usize>,
+    memory: Option<u64>,
+}
+
+impl Setup {
+    /// Reads and checks everything that was given; `typed` are the options that were.
+    pub fn new(plan: &PlanArgs, with: &ModelArgs, typed: &[String]) -> Result<Self, Fatal> {
+        let methods = settings::methods(plan)?;
+        let baseline = plan.baseline.as_deref().map(settings::baseline).transpose()?;
+        let array = baseline.as_ref().map(|(array, _)| array);
+        let settings = settings::settings(plan, array)?;
+        let plans = plans(&methods, &settings)?;
+        settings::all_used(typed, &plans)?;
+        if with.batch == Some(0) {
+            return Err("batch is 0, but it must be at least 1".into());
+        }
+        let memory = with.memory.as_deref().map(settings::bytes).transpose()?;
+        let labels = Labels::load(with.labels.as_deref(), with.model.is_none())?;
+        if with.no_fusion {
+            mollify::disable_fusion()?;
+        }
+        let device = mollify::device(&with.device)?;
+        let noise_on_weights = plans.iter().any(|(_, plan)| plan.weights.is_some());
+        let (model, model_file) = load(with, noise_on_weights, &device)?;
+        labels.check(model.classes())?;
+        settings::paths_fit(&plans, array, model.input_shape())?;
+        for (_, plan) in &plans {
+            mollify::check_parameters(&model, plan)?;
+        }
+        let shape = model.input_shape();
+        let pictures = settings::picture_shape(with.picture_shape.as_deref(), shape)?.to_vec();
+        let preprocess = settings::preprocess(with.preprocess.as_deref(), &pictures);
+        if let (Err(message), Some(_)) = (&preprocess, &with.preprocess) {
+            return Err(message.clone().into());
+        }
+        let domain = settings::domain(with.domain.as_deref(), preprocess.as_ref(), shape)?;
+        let device = match mollify::describe(&device) {
+            name if with.no_fusion && name != "cpu" => format!("{name}, without fusion"),
+            name => name,
+        };
+        let baseline = baseline.map(|(_, file)| file);
+        let batch = with.batch;
+        Ok(Self {
+            plans,
+            baseline,
+            labels,
+            model,
+            model_file,
+            device,
+            pictures,
+            preprocess,
+            domain,
+            batch,
+            memory,
+        })
+    }
+
+    /// What makes the maps.
+    pub fn explainer(&self) -> Explainer<'_> {
+        self.explainer_of(&self.model)
+    }
+
+    /// What makes the maps of another model.
+    pub fn explainer_of<'m>(&self, model: &'m OnnxModel) -> Explainer<'m> {
+        let explainer = Explainer::new(model).batch(self.batch);
+        match self.memory {
+            Some(bytes) => explainer.memory(bytes),
+            None => explainer,
+        }
+    }
+
+    /// Reads a source as an input of the model.
+    pub fn open(&self, source: &Source) -> Result<Opened, String> {
+        source.open(self.model.input_shape(), self.preprocess.as_ref(), &self.domain)
+    }
+}
+
+fn plans(methods: &[Method], settings: &Settings) -> Result<Vec<(String, Plan)>, Fatal> {
+    let checked = |method: &Method| {
+        let plan = method.plan(settings)?;
+        plan.check()?;
+        Ok((method.name(), plan))
+    };
+    methods.iter().map(checked).collect()
+}
+
+/// The model, and how the manifest names it.
+fn load(args: &ModelArgs, parameters: bool, device: &Device) -> Result<(OnnxModel, File), Fatal> {
+    let loader = Loader::new(device)
+        .parameters(parameters)
+        .input_shape(args.input_shape.clone())
+        .output(args.output_name.clone());
+    match &args.model {
+        None => {
+            let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
+            Ok((loader.load_bytes(assets::MODEL)?, file))
+        }
+        Some(path) => {
+            let model = loader.load(path)?;
+            let bytes = std::fs::read(path)?;
+            Ok((model, File::new(path.display().to_string(), &bytes)))
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `mollify evaluate`: tables, results that survive being killed, and what cannot be measured.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use mollify::metrics::{gini, pixel_scores};
+use mollify::npy;
+use serde_json::Value;
+
+fn data(path: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
+    folder.join(path).display().to_string()
+}
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mollify"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    program(args).output().expect("the program's output")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn results(folder: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join("results.jsonl")).expect("the results");
+    text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+}
+
+#[test]
+fn a_papers_table_in_small() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (out, mnist) = (folder.path().join("out"), data("mnist"));
+    let out_name = out.display().to_string();
+    let preset = ["evaluate", "--paper", "adaptgrad-table2", "--data", &mnist, "--device", "cpu"];
+    let more = ["--first", "4", "--repeats", "2", "--samples", "5", "--out", &out_name];
+    let output = run(&[&preset[..], &more].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("| consistency | lower | adaptgrad |"));
+    // The gradient has no noise, so that a repeat would be the same.
+    assert_eq!(results(&out).len(), 4 * (1 + 2 + 2) * 2);
+    let mut table = csv::Reader::from_path(out.join("table.csv")).expect("a table");
+    let rows: Vec<csv::StringRecord> = table.records().map(|row| row.expect("a row")).collect();
+    assert_eq!(rows.len(), 6);
+    for row in &rows {
+        let mean: f64 = row[2].parse().expect("a mean");
+        assert!((0.0..=1.0).contains(&mean) && &row[5] == "4", "{row:?}");
+        assert_eq!(row[4].is_empty(), &row[1] == "gradient", "{row:?}");
+    }
+    let output = run(&["evaluate", "--paper", "adaptgrad-table2", "--data", &out_name]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(message.contains("lacks digits.npy") && message.contains("mlp-bias.onnx"), "{message}");
+}
+
+/// Killed twenty times at odd moments, a run ends with the bytes of one that was not.
+#[test]
+fn a_run_that_is_killed_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mnist = data("mnist");
+    let args = |out: &str| -> Vec<String> {
+        let out = folder.path().join(out).display().to_string();
+        let preset =
+            ["evaluate", "--paper", "adaptgrad-table2", "--data", &mnist, "--device", "cpu"];
+        let more = ["--first", "50", "--repeats", "1", "--samples", "1500", "--out", &out];
+        [&preset[..], &more].concat().into_iter().map(str::to_owned).collect()
+    };
+    let start = |args: &[String]| {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        program(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a process")
+    };
+    assert!(start(&args("whole")).wait().expect("its end").success());
+    let resumed = [args("killed"), vec!["--resume".into()]].concat();
+    let mut killed = 0;
+    for i in 0..20u64 {
+        let mut child = start(&resumed);
+        std::thread::sleep(Duration::from_millis(20 + i * 7919 % 173));
+        if child.try_wait().expect("its state").is_none() {
+            child.kill().expect("a killed process");
+            killed += 1;
+        }
+        child.wait().expect("its end");
+    }
+    assert_eq!(killed, 20, "the run was over before it was killed as often as it should be");
+    assert!(start(&resumed).wait().expect("its end").success());
+    for file in ["results.jsonl", "table.csv", "table.md"] {
+        let read = |out: &str| std::fs::read(folder.path().join(out).join(file)).expect("a file");
+        assert_eq!(read("killed"), read("whole"), "{file}");
+    }
+}
+
+#[test]
+fn values_are_those_of_the_maps_and_failures_have_reasons() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, good) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
+    let bad = data("pictures/truncated.png");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (maps, out) = (place("maps"), place("out"));
+    let plan = ["--model", &model, "--device", "cpu", "--samples", "6", "--seed", "3"];
+    let explain = ["explain", &good, "--method", "adaptgrad", "--out", &maps];
+    assert_eq!(run(&[&explain[..], &plan].concat()).status.code(), Some(0));
+    let metrics = "sparseness,insertion,deletion,out-of-domain-share,error,gap";
+    let evaluate = ["evaluate", metrics, "--methods", "adaptgrad,gradient", "--out", &out];
+    let images = ["--images", &good, &bad];
+    let output = run(&[&evaluate[..], &plan, &images].concat());
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    let records = results(&folder.path().join("out"));
+    assert_eq!(records.len(), 2 * 2 * 6);
+    let of = |method: &str, metric: &str| {
+        let same = |r: &&Value| {
+            r["picture"] == good.as_str() && r["method"] == method && r["metric"] == metric
+        };
+        records.iter().find(same).expect("a record")
+    };
+    let map = npy::read(&folder.path().join("maps/rgb/adaptgrad.npy")).expect("a map");
+    let expected = gini(&pixel_scores(&map.values, &map.shape)).expect("an index");
+    let found = of("adaptgrad", "sparseness")["value"].as_f64().expect("a value");
+    assert!((found - expected).abs() < 1e-6, "{found} for {expected}");
+    let reason = &of("adaptgrad", "gap")["reason"];
+    assert_eq!(reason, "a method without a path has no gap");
+    assert_eq!(of("gradient", "out-of-domain-share")["value"], 0.0);
+    for record in records.iter().filter(|record| record["picture"] == bad.as_str()) {
+        assert!(record["value"].is_null() && record["reason"].is_string(), "{record}");
+    }
+    // What is there is not overwritten, nor mixed with another run.
+    let output = run(&[&evaluate[..], &plan, &images].concat());
+    assert!(text(&output.stderr).contains("is there already; go on with --resume"));
+    let other = ["--images", &good, "--resume"];
+    let output = run(&[&evaluate[..], &plan, &other].concat());
+    assert!(text(&output.stderr).contains("is of another run"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let (model, picture) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
+    let cases: [(&[&str], &str); 8] = [
+        (&["sparsness"], "there is no metric \"sparsness\"; near ones are \"sparseness\""),
+        (&[], "name the metrics: sparseness, insertion"),
+        (&["consistency"], "the metric consistency takes --shuffled-model"),
+        (&["invariance"], "the metric invariance takes --shifted-model and --shift"),
+        (&["sparseness", "--repeats", "0"], "repeats is 0, but it must be at least 1"),
+        (&["sparseness", "--target", "top:2"], "one class of each picture is evaluated"),
+        (&["deletion", "--fill", "grey"], "choose one of zero, black, mean, blur"),
+        (&["sparseness", "--alpha", "0.1"], "--alpha is not used by adaptgrad"),
+    ];
+    for (args, expected) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("out").display().to_string();
+        let rest = ["--model", &model, "--device", "cpu", "--images", &picture, "--out", &out];
+        let output = run(&[&["evaluate"], args, &rest].concat());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
+        assert!(!folder.path().join("out").exists(), "{args:?} left files");
+    }
+}
