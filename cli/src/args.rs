@@ -114,7 +114,7 @@ pub struct EvaluateArgs {
     pub images: Vec<PathBuf>,
 
     /// A table of a paper, with its methods, metrics and settings: adaptgrad-table2
-    #[arg(long, value_name = "NAME", requires = "data", conflicts_with_all = ["metrics", "images", "method", "model"])]
+    #[arg(long, value_name = "NAME", requires = "data", conflicts_with_all = ["metrics", "images", "method", "model", "shuffled_model", "shifted_model", "shift", "fill", "picture_shape"])]
     pub paper: Option<String>,
 
     /// The folder of the models and data that --paper takes

@@ -188,7 +188,8 @@ impl<'a> Job<'a> {
         }
         if part.classes.len() < item.classes.len() {
             if part.classes.last() == item.classes.last() {
-                log::warn!("{} maps are too many for a grid", made.len());
+                let maps = self.setup.plans.len() * item.classes.len();
+                log::warn!("{maps} maps are too many for a grid");
             }
             return Ok(());
         }

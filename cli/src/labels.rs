@@ -35,6 +35,11 @@ impl Labels {
         }
     }
 
+    /// All names, one per line.
+    pub fn text(&self) -> String {
+        self.0.join("\n")
+    }
+
     /// The name of `class`, where it is known.
     pub fn name(&self, class: usize) -> Option<&str> {
         self.0.get(class).map(String::as_str).filter(|name| !name.is_empty())

@@ -16,18 +16,20 @@ use crate::labels::nearest;
 use crate::manifest::File;
 use crate::source::sample_shape;
 
-/// The methods that were asked for.
+/// The methods that were asked for, each once.
 pub fn methods(args: &PlanArgs) -> Result<Vec<Method>, String> {
-    args.method
-        .iter()
-        .map(|name| {
-            Method::named(name).ok_or_else(|| {
-                let names: Vec<String> = Method::all().iter().map(Method::name).collect();
-                let near = nearest(name, names.iter().map(String::as_str)).join(", ");
-                format!("there is no method {name:?}; near ones are {near}")
-            })
-        })
-        .collect()
+    let mut methods = Vec::new();
+    for name in &args.method {
+        let method = Method::named(name).ok_or_else(|| {
+            let names: Vec<String> = Method::all().iter().map(Method::name).collect();
+            let near = nearest(name, names.iter().map(String::as_str)).join(", ");
+            format!("there is no method {name:?}; near ones are {near}")
+        })?;
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    Ok(methods)
 }
 
 /// The settings all methods share.

@@ -116,6 +116,17 @@ impl Source {
         }
     }
 
+    /// The bytes behind the source; none where they cannot be read.
+    pub fn contents(&self) -> Option<Vec<u8>> {
+        match &self.place {
+            Place::BuiltIn => Some(assets::PICTURE.to_vec()),
+            Place::File(path) => std::fs::read(path).ok(),
+            Place::Row { values, .. } => {
+                Some(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            }
+        }
+    }
+
     /// Reads the source as an input of `shape` with values in `domain`.
     ///
     /// # Errors

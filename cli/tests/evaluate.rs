@@ -139,7 +139,7 @@ fn values_are_those_of_the_maps_and_failures_have_reasons() {
 #[test]
 fn what_cannot_be_measured_is_refused() {
     let (model, picture) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["sparsness"], "there is no metric \"sparsness\"; near ones are \"sparseness\""),
         (&[], "name the metrics: sparseness, insertion"),
         (&["consistency"], "the metric consistency takes --shuffled-model"),
@@ -147,6 +147,10 @@ fn what_cannot_be_measured_is_refused() {
         (&["sparseness", "--repeats", "0"], "repeats is 0, but it must be at least 1"),
         (&["sparseness", "--target", "top:2"], "one class of each picture is evaluated"),
         (&["deletion", "--fill", "grey"], "choose one of zero, black, mean, blur"),
+        (&["sparseness", "--fill", "mean"], "--fill is not used by these metrics and methods"),
+        (&["sparseness", "--first", "0"], "there is no picture to measure"),
+        (&["sparseness", "--methods", "gradient", "--repeats", "2"], "--repeats is not used"),
+        (&["sparseness", "--images", &picture], "rgb.png is given twice"),
         (&["sparseness", "--alpha", "0.1"], "--alpha is not used by adaptgrad"),
     ];
     for (args, expected) in cases {

@@ -389,9 +389,7 @@ impl Compiler {
         {
             match self.steps[at].operator {
                 "Softmax" | "LogSoftmax" => {
-                    log::warn!(
-                        "the model ends in a softmax; its input, the logits, is explained (--output probability explains the softmax)"
-                    );
+                    log::warn!("the model ends in a softmax; its input, the logits, is explained");
                     return match reader {
                         Some(reader) => {
                             let step: &mut Step = &mut self.steps[reader];

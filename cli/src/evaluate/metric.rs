@@ -5,7 +5,6 @@ use mollify::metrics::{
     spearman,
 };
 use mollify::{Attribution, Baseline, Domain, Explainer, Input, Plan, Target};
-use mollify_onnx::OnnxModel;
 
 /// A metric of one map.
 pub struct Metric {
@@ -27,6 +26,8 @@ pub enum Better {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
     Nothing,
+    /// A model whose scores are the logits of one softmax.
+    Probability,
     ShuffledModel,
     ShiftedModel,
 }
@@ -39,9 +40,10 @@ pub struct Case<'a> {
     pub map: &'a Attribution,
     /// What replaces pixels that are left out.
     pub fill: &'a Baseline,
-    pub shuffled: Option<&'a OnnxModel>,
-    /// The model trained on shifted inputs, and the shift.
-    pub shifted: Option<(&'a OnnxModel, f32)>,
+    /// With the model trained on shuffled labels.
+    pub shuffled: Option<&'a Explainer<'a>>,
+    /// With the model trained on shifted inputs, and the shift.
+    pub shifted: Option<(&'a Explainer<'a>, f32)>,
 }
 
 const fn metric(
@@ -55,11 +57,11 @@ const fn metric(
 
 pub const METRICS: [Metric; 11] = [
     metric("sparseness", Better::Higher, Takes::Nothing, sparseness),
-    metric("insertion", Better::Higher, Takes::Nothing, |case| faithfulness(case, insertion)),
-    metric("deletion", Better::Lower, Takes::Nothing, |case| faithfulness(case, deletion)),
-    metric("adversarial-pixels", Better::Lower, Takes::Nothing, adversarial),
-    metric("out-of-domain-share", Better::Lower, Takes::Nothing, |case| Ok(outside(case).share)),
-    metric("out-of-domain-amount", Better::Lower, Takes::Nothing, |case| Ok(outside(case).amount)),
+    metric("insertion", Better::Higher, Takes::Probability, |case| faithfulness(case, insertion)),
+    metric("deletion", Better::Lower, Takes::Probability, |case| faithfulness(case, deletion)),
+    metric("adversarial-pixels", Better::Lower, Takes::Probability, adversarial),
+    metric("out-of-domain-share", Better::Lower, Takes::Nothing, |case| Ok(outside(case)?.share)),
+    metric("out-of-domain-amount", Better::Lower, Takes::Nothing, |case| Ok(outside(case)?.amount)),
     metric("error", Better::Lower, Takes::Nothing, error),
     metric("gap", Better::Lower, Takes::Nothing, gap),
     metric("consistency", Better::Lower, Takes::ShuffledModel, consistency),
@@ -104,7 +106,7 @@ fn faithfulness(case: &Case, curve: Curves) -> Result<f64, String> {
     Ok(curve(case.explainer, case.input, class, map, &fill, STEPS).map_err(text)?.area())
 }
 
-/// The most pixels that are changed.
+/// The most pixels that are changed, and the count where they were not enough.
 const MOST_PIXELS: usize = 2000;
 
 fn adversarial(case: &Case) -> Result<f64, String> {
@@ -113,18 +115,22 @@ fn adversarial(case: &Case) -> Result<f64, String> {
     let gradient =
         explainer.explain(&Plan::gradient(), input, Target::Index(class)).map_err(text)?;
     let (map, gradient) = (&case.map.values, &gradient.values);
-    match adversarial_pixels(explainer, input, class, map, gradient, 0.5, MOST_PIXELS)
-        .map_err(text)?
-    {
-        AdversarialPixels::Enough(count) => Ok(count as f64),
-        AdversarialPixels::TooFew(count) => Err(format!("{count} pixels were not enough")),
+    let found = adversarial_pixels(explainer, input, class, map, gradient, 0.5, MOST_PIXELS);
+    match found.map_err(text)? {
+        AdversarialPixels::Enough(0) => {
+            Err("the probability is below 0.5 before a pixel is changed".into())
+        }
+        AdversarialPixels::Enough(count) | AdversarialPixels::TooFew(count) => Ok(count as f64),
     }
 }
 
-fn outside(case: &Case) -> OutOfDomain {
+fn outside(case: &Case) -> Result<OutOfDomain, String> {
     match &case.plan.sampler {
-        Some(sampler) => OutOfDomain::expected(sampler, case.input),
-        None => OutOfDomain { share: 0.0, amount: 0.0 },
+        _ if case.plan.path.is_some() => {
+            Err("it is defined for noise around the input, not along a path".into())
+        }
+        Some(sampler) => Ok(OutOfDomain::expected(sampler, case.input)),
+        None => Ok(OutOfDomain { share: 0.0, amount: 0.0 }),
     }
 }
 
@@ -138,23 +144,25 @@ fn gap(case: &Case) -> Result<f64, String> {
 
 /// `|Spearman|` with the map of the model trained on shuffled labels.
 fn consistency(case: &Case) -> Result<f64, String> {
-    let model = case.shuffled.ok_or("there is no model trained on shuffled labels")?;
-    correlation(case, model, case.input)
+    let other = case.shuffled.ok_or("there is no model trained on shuffled labels")?;
+    correlation(case, other, case.input)
 }
 
-/// `|Spearman|` with the map of the model trained on shifted inputs, of the input shifted as much.
+/// `|Spearman|` with the map of the model trained on shifted inputs, of the input shifted as much
+/// together with its domain.
 fn invariance(case: &Case) -> Result<f64, String> {
-    let (model, shift) = case.shifted.ok_or("there is no model trained on shifted inputs")?;
+    let (other, shift) = case.shifted.ok_or("there is no model trained on shifted inputs")?;
     let moved = |values: &[f32]| values.iter().map(|value| value + shift).collect::<Vec<f32>>();
-    let domain = case.input.domain();
-    let domain = Domain { lower: moved(&domain.lower), upper: moved(&domain.upper) };
-    let input = Input::new(moved(case.input.values()), case.input.shape(), domain);
-    correlation(case, model, &input.map_err(|error| error.to_string())?)
+    let moved_domain =
+        |domain: &Domain| Domain { lower: moved(&domain.lower), upper: moved(&domain.upper) };
+    let (domain, pixels) = (moved_domain(case.input.domain()), moved_domain(case.input.pixels()));
+    let input = Input::new(moved(case.input.values()), case.input.shape(), domain)
+        .and_then(|input| input.with_pixels(pixels));
+    correlation(case, other, &input.map_err(|error| error.to_string())?)
 }
 
-fn correlation(case: &Case, model: &OnnxModel, input: &Input) -> Result<f64, String> {
-    let explainer = Explainer::new(model);
-    let other = explainer.explain(case.plan, input, Target::Index(case.map.class));
+fn correlation(case: &Case, other: &Explainer, input: &Input) -> Result<f64, String> {
+    let other = other.explain(case.plan, input, Target::Index(case.map.class));
     let other = other.map_err(|error| error.to_string())?;
     spearman(&case.map.values, &other.values)
         .map(|correlation| correlation.coefficient.abs())

@@ -9,6 +9,7 @@ mod paper;
 mod records;
 mod table;
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -42,6 +43,13 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode, Fatal> {
     };
     let sources = given.unwrap_or(&own_sources);
     let sources = &sources[..args.first.unwrap_or(sources.len()).min(sources.len())];
+    if sources.is_empty() {
+        return Err("there is no picture to measure; --first must be at least 1".into());
+    }
+    let mut names = HashSet::new();
+    if let Some(twice) = sources.iter().find(|source| !names.insert(source.name())) {
+        return Err(format!("{} is given twice, and would count twice", twice.name()).into());
+    }
     let job = Job::new(args, metrics)?;
     let groups = job.groups(sources);
     files::make_folder(&args.out)?;
@@ -95,7 +103,10 @@ impl<'a> Job<'a> {
                 let Some(path) = path else { return Ok(None) };
                 let noisy = setup.plans.iter().any(|(_, plan)| plan.weights.is_some());
                 let loader = Loader::new(setup.model.device()).parameters(noisy);
-                let model = loader.input_shape(args.model.input_shape.clone()).load(path)?;
+                let model = loader
+                    .input_shape(args.model.input_shape.clone())
+                    .output(args.model.output_name.clone())
+                    .load(path)?;
                 if (model.input_shape(), model.classes())
                     != (setup.model.input_shape(), setup.model.classes())
                 {
@@ -111,14 +122,23 @@ impl<'a> Job<'a> {
             (None, _) => None,
         };
         for metric in &metrics {
-            let option = match metric.takes {
+            let missing = match metric.takes {
                 Takes::ShuffledModel if shuffled.is_none() => "--shuffled-model",
                 Takes::ShiftedModel if shifted.is_none() => "--shifted-model and --shift",
+                Takes::Probability
+                    if !setup.model.has_probability() || setup.model.classes() < 2 =>
+                {
+                    "a model whose scores are the logits of one softmax"
+                }
                 _ => continue,
             };
-            return Err(format!("the metric {} takes {option}", metric.name).into());
+            return Err(format!("the metric {} takes {missing}", metric.name).into());
         }
+        all_used(args, &metrics, &setup)?;
         let fill = settings::fill(&args.fill)?;
+        if fill == Baseline::Blur && setup.model.input_shape().len() != 3 {
+            return Err("--fill blur takes pictures; choose zero, black or mean".into());
+        }
         Ok(Self { args, setup, metrics, targets, fill, shuffled, shifted })
     }
 
@@ -163,6 +183,9 @@ impl<'a> Job<'a> {
             "metrics": self.metrics.iter().map(|metric| metric.name).collect::<Vec<_>>(),
             "methods": methods,
             "target": self.args.target,
+            "labels": digest([self.setup.labels.text().into_bytes()]),
+            "output_name": self.args.model.output_name,
+            "input_shape": self.setup.model.input_shape(),
             "seed": self.args.plan.seed,
             "repeats": self.args.repeats,
             "fill": self.args.fill,
@@ -170,6 +193,7 @@ impl<'a> Job<'a> {
             "shifted_model": self.shifted.as_ref().map(|(_, file, _)| file),
             "shift": self.args.shift,
             "pictures": sources.iter().map(Source::name).collect::<Vec<_>>(),
+            "contents": digest(sources.iter().filter_map(Source::contents)),
         })
     }
 
@@ -230,6 +254,9 @@ impl<'a> Job<'a> {
     ) -> Vec<Result<f64, String>> {
         let plan = plan.clone().seed(plan.seed.wrapping_add(repeat.into()));
         let explainer = self.setup.explainer();
+        let shuffled = self.shuffled.as_ref().map(|(model, _)| self.setup.explainer_of(model));
+        let shifted =
+            self.shifted.as_ref().map(|(model, _, shift)| (self.setup.explainer_of(model), *shift));
         let task = Task { input, class: *class, prediction };
         let map: Result<Attribution, mollify::Error> = explainer
             .explain_all(&plan, &[task])
@@ -244,8 +271,8 @@ impl<'a> Job<'a> {
             input,
             map: &map,
             fill: &self.fill,
-            shuffled: self.shuffled.as_ref().map(|(model, _)| model),
-            shifted: self.shifted.as_ref().map(|(model, _, shift)| (model, *shift)),
+            shuffled: shuffled.as_ref(),
+            shifted: shifted.as_ref().map(|(explainer, shift)| (explainer, *shift)),
         };
         self.metrics.iter().map(|metric| metric.measure(&case)).collect()
     }
@@ -264,6 +291,33 @@ impl<'a> Job<'a> {
         say!("{}", self.args.out.join(records::RESULTS).display());
         Ok(())
     }
+}
+
+/// Refuses an option that was typed and that nothing uses.
+fn all_used(args: &EvaluateArgs, metrics: &[&Metric], setup: &Setup) -> Result<(), String> {
+    let asked = |names: &[&str]| metrics.iter().any(|metric| names.contains(&metric.name));
+    let uses = [
+        ("fill", asked(&["insertion", "deletion"])),
+        ("shuffled_model", asked(&["consistency"])),
+        ("shifted_model", asked(&["invariance"])),
+        ("repeats", setup.plans.iter().any(|(_, plan)| plan.is_noisy())),
+    ];
+    let unused =
+        |(option, used): &&(&str, bool)| !used && args.typed.iter().any(|typed| typed == option);
+    match uses.iter().find(unused) {
+        Some((option, _)) => Err(format!(
+            "--{} is not used by these metrics and methods; leave it out",
+            option.replace('_', "-")
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The checksum of several contents in their order.
+fn digest(contents: impl IntoIterator<Item = Vec<u8>>) -> String {
+    let sums: Vec<String> =
+        contents.into_iter().map(|bytes| File::new(String::new(), &bytes).sha256).collect();
+    File::new(String::new(), sums.concat().as_bytes()).sha256
 }
 
 /// The metrics that were asked for, each once.

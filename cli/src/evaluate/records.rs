@@ -71,7 +71,11 @@ impl Results {
                 differences(&known, &text)
             ));
         }
-        let written = std::fs::read(&path).unwrap_or_default();
+        let written = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(wrong(error)),
+        };
         let (records, length) = whole_groups(&written, groups, metrics);
         let mut file = OpenOptions::new()
             .create(true)
@@ -93,7 +97,10 @@ impl Results {
         }
         let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
         written.map_err(|error| format!("{} cannot be written: {error}", self.path.display()))?;
-        self.records.extend(group);
+        // As they are read again: what is made of them must not depend on when they were.
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            self.records.push(serde_json::from_slice(line).map_err(|error| error.to_string())?);
+        }
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! From results to tables.
 
+use std::collections::HashMap;
+
 use mollify::metrics::{Paired, paired_t_test};
 
 use super::metric::{Better, Metric};
@@ -33,32 +35,32 @@ pub struct Difference {
 
 /// A cell for each metric and method, in this order.
 pub fn cells(records: &[Record], metrics: &[&Metric], methods: &[String]) -> Vec<Cell> {
-    let mut pictures: Vec<&str> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for record in records {
-        if pictures.last() != Some(&record.picture.as_str()) {
-            pictures.push(&record.picture);
-        }
+        let next = places.len();
+        places.entry(&record.picture).or_insert(next);
     }
     let cell = |metric: &str, method: &String| {
-        let own: Vec<&Record> =
-            records.iter().filter(|r| r.metric == metric && r.method == *method).collect();
-        let of_picture = |picture: &&str| {
-            mean(own.iter().filter(|r| r.picture == **picture).filter_map(|r| r.value))
-        };
-        let values: Vec<Option<f64>> = pictures.iter().map(of_picture).collect();
-        let repeats = own.iter().map(|r| r.repeat).max().map_or(0, |last| last + 1);
-        let of_repeat =
-            |repeat| mean(own.iter().filter(|r| r.repeat == repeat).filter_map(|r| r.value));
-        let means: Vec<f64> = (0..repeats).filter_map(of_repeat).collect();
+        let own = || records.iter().filter(|r| r.metric == metric && r.method == *method);
+        let mut by_picture = vec![Vec::new(); places.len()];
+        let mut by_repeat: Vec<Vec<f64>> = Vec::new();
+        for (record, value) in own().filter_map(|record| Some((record, record.value?))) {
+            by_picture[places[record.picture.as_str()]].push(value);
+            let repeat = record.repeat as usize;
+            by_repeat.resize(by_repeat.len().max(repeat + 1), Vec::new());
+            by_repeat[repeat].push(value);
+        }
+        let values: Vec<Option<f64>> = by_picture.iter().map(|values| mean(values)).collect();
+        let means: Vec<f64> = by_repeat.iter().filter_map(|values| mean(values)).collect();
         let found: Vec<f64> = values.iter().flatten().copied().collect();
         Cell {
             method: method.clone(),
             metric: metric.to_owned(),
-            mean: mean(found.iter().copied()).unwrap_or(f64::NAN),
+            mean: mean(&found).unwrap_or(f64::NAN),
             deviation: deviation(&found).unwrap_or(f64::NAN),
             spread: deviation(&means),
             pictures: found.len(),
-            failed: own.iter().filter(|r| r.value.is_none()).count(),
+            failed: own().filter(|record| record.value.is_none()).count(),
             values,
         }
     };
@@ -84,13 +86,12 @@ pub fn differences(cells: &[Cell]) -> Vec<Difference> {
     pairs.map(difference).collect()
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let values: Vec<f64> = values.collect();
+fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 fn deviation(values: &[f64]) -> Option<f64> {
-    let mean = mean(values.iter().copied()).filter(|_| values.len() > 1)?;
+    let mean = mean(values).filter(|_| values.len() > 1)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Some((squares / (values.len() - 1) as f64).sqrt())
 }

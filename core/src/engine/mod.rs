@@ -92,7 +92,11 @@ impl<'a> Explainer<'a> {
     }
 
     /// Refuses a probability where there is none.
-    fn check_output(&self, output: Output, prediction: &Prediction) -> Result<(), Error> {
+    pub(crate) fn check_output(
+        &self,
+        output: Output,
+        prediction: &Prediction,
+    ) -> Result<(), Error> {
         let classes = prediction.logits.len();
         if output == Output::Probability && !(self.model.has_probability() && classes > 1) {
             return Err(Error::NoProbability { classes });

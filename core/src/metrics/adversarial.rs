@@ -1,7 +1,7 @@
 //! How many pixels change the model's mind.
 
 use super::{order, pixel_scores, values_of};
-use crate::{Error, Explainer, Input, Target};
+use crate::{Error, Explainer, Input, Output, Target};
 
 /// What became of an input whose pixels were changed one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,8 @@ const AT_ONCE: usize = 32;
 ///
 /// # Errors
 ///
-/// As [`Explainer::predict`], and [`Error::Values`] for a map or gradient of another size.
+/// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, and [`Error::Values`]
+/// for a map or gradient of another size.
 pub fn adversarial_pixels(
     explainer: &Explainer,
     input: &Input,
@@ -39,6 +40,7 @@ pub fn adversarial_pixels(
         }
     }
     let clean = explainer.predict(input)?;
+    explainer.check_output(Output::Probability, &clean)?;
     clean.class(Target::Index(class))?;
     if clean.probability(class) < threshold {
         return Ok(AdversarialPixels::Enough(0));

@@ -1,7 +1,7 @@
 //! Insertion and deletion.
 
 use super::{order, pixel_scores, values_of};
-use crate::{Error, Explainer, Input};
+use crate::{Error, Explainer, Input, Output};
 
 /// The target's probability while pixels come or go.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,8 +26,8 @@ impl Curve {
 ///
 /// # Errors
 ///
-/// As [`Explainer::predict`], and [`Error::Setting`] for no steps, or a map or fill of another size
-/// than the input.
+/// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, and for no steps, or a
+/// map or fill of another size than the input.
 pub fn deletion(
     explainer: &Explainer,
     input: &Input,
@@ -92,6 +92,7 @@ fn curve(
     let predictions = explainer.predict_all(&inputs.iter().collect::<Vec<_>>());
     let probability = |prediction: Result<crate::Prediction, Error>| {
         let prediction = prediction?;
+        explainer.check_output(Output::Probability, &prediction)?;
         prediction.class(crate::Target::Index(class))?;
         Ok(prediction.probability(class))
     };
@@ -133,6 +134,9 @@ mod tests {
         }
         assert!(deletion(&explainer, &input, 0, &map, &[0.0; 3], 4).is_err());
         assert!(deletion(&explainer, &input, 0, &map, &[0.0; 4], 0).is_err());
+        let score = ModuleModel::<2>::new(&[4], &Device::flex(), |x: Tensor<2>| x.sum_dim(1));
+        let refused = deletion(&Explainer::new(&score), &input, 0, &map, &[0.0; 4], 4);
+        assert!(refused.expect_err("one score").to_string().contains("no probability"));
         assert!(deletion(&explainer, &input, 9, &map, &[0.0; 4], 4).is_err());
     }
 }

@@ -115,6 +115,11 @@ fn upper_tail(mollifier: Mollifier, a: f64) -> f64 {
     }
 }
 
+/// `ln(1 + e^x)`, also where `e^x` overflows.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
 /// The mean of what the unit kernel's draw `z` has above `a`: `E[max(z - a, 0)]`.
 fn excess(mollifier: Mollifier, a: f64) -> f64 {
     match mollifier {
@@ -123,8 +128,8 @@ fn excess(mollifier: Mollifier, a: f64) -> f64 {
             density - a * upper_tail(mollifier, a)
         }
         Mollifier::Poisson => f64::INFINITY,
-        Mollifier::Hyperbolic => 0.5 * (-2.0 * a).exp().ln_1p(),
-        Mollifier::Sigmoid => (-a).exp().ln_1p(),
+        Mollifier::Hyperbolic => 0.5 * softplus(-2.0 * a),
+        Mollifier::Sigmoid => softplus(-a),
         Mollifier::Rect if a < -1.0 => -a,
         Mollifier::Rect => 0.25 * (1.0 - a).max(0.0).powi(2),
     }

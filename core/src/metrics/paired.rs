@@ -24,8 +24,10 @@ pub fn paired_t_test(a: &[f64], b: &[f64]) -> Option<Paired> {
     let difference = differences.iter().sum::<f64>() / n;
     let squares: f64 = differences.iter().map(|d| (d - difference).powi(2)).sum();
     let t = difference / (squares / (n - 1.0) / n).sqrt();
+    // Sums of equal differences leave rounding behind that is no variance.
+    let differ = differences.iter().any(|d| (d - differences[0]).abs() > 1e-12 * d.abs());
     let student = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
-    t.is_finite().then(|| Paired { difference, p_value: 2.0 * student.sf(t.abs()) })
+    (differ && t.is_finite()).then(|| Paired { difference, p_value: 2.0 * student.sf(t.abs()) })
 }
 
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod tests {
         let expected = 1.0 - 2.0 * 3f64.atan() / std::f64::consts::PI;
         assert!((test.p_value - expected).abs() < 1e-9, "{}", test.p_value);
         assert_eq!(paired_t_test(&[1.0, 2.0], &[0.0, 1.0]), None);
+        assert_eq!(paired_t_test(&[0.3, 0.5, 0.8], &[0.2, 0.4, 0.7]), None);
         assert_eq!(paired_t_test(&[1.0], &[0.0]), None);
     }
 }
