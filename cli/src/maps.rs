@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mollify::picture::{Picture, PictureError, Row, Scale, Style, grid, map_picture_at};
-use mollify::picture::{channel_sum, map_picture, overlay};
+use mollify::picture::{channel_sum, overlay};
 use mollify::{Attribution, Estimate, Plan};
 
 use crate::files;
@@ -23,6 +23,8 @@ struct Flat {
     values: Vec<f32>,
     height: usize,
     width: usize,
+    /// The map's own scale.
+    scale: Scale,
 }
 
 impl Made<'_> {
@@ -42,11 +44,11 @@ impl Made<'_> {
             contents.push((format!("{method}.stderr.npy"), errors));
         }
         let pictures = || -> Result<Vec<(String, Vec<u8>)>, PictureError> {
-            let Some(Flat { values, height, width }) = self.flat()? else {
+            let Some(Flat { values, height, width, scale }) = self.flat()? else {
                 return Ok(Vec::new());
             };
             let style = self.style();
-            let alone = map_picture(&values, height, width, style)?;
+            let alone = map_picture_at(&values, height, width, style, scale)?;
             let mut pictures = vec![(format!("{method}.png"), alone.encode_png()?)];
             if let Some(crop) = crop {
                 let over = overlay(&values, height, width, crop, style)?;
@@ -64,7 +66,8 @@ impl Made<'_> {
             return Ok(None);
         };
         let values = channel_sum(&self.map.values, channels, height, width)?;
-        Ok(Some(Flat { values, height, width }))
+        let scale = Scale::of(&values);
+        Ok(Some(Flat { values, height, width, scale }))
     }
 
     /// Squares and variances have no sign to show.
@@ -146,8 +149,7 @@ fn alike<'a>(
     maps: impl Iterator<Item = (&'a Made<'a>, &'a Flat)>,
 ) -> impl Iterator<Item = Scale> {
     let estimate = made.plan.estimate;
-    maps.filter(move |(other, _)| other.plan.estimate == estimate)
-        .map(|(_, map)| Scale::of(&map.values))
+    maps.filter(move |(other, _)| other.plan.estimate == estimate).map(|(_, map)| map.scale)
 }
 
 /// The maps of one class, with a name for the row.
@@ -174,7 +176,7 @@ pub fn side_by_side(
     let draw = |(class, maps): (&Class, &Vec<Flat>)| {
         let panel = |(made, map): (&Made, &Flat)| {
             let scale = match shared {
-                GridScale::Panel => Scale::of(&map.values),
+                GridScale::Panel => map.scale,
                 GridScale::Row => Scale::shared(alike(made, class.made.iter().zip(maps))),
                 GridScale::Shared => {
                     let all = classes.iter().zip(&rows);

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 use onnx_ir::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 use crate::error::{ErrorKind, LoadError};
@@ -54,15 +54,20 @@ pub fn promote(model: &mut ModelProto) -> Result<Vec<Stored>, LoadError> {
     graph.input.retain(|input| !stored.contains(&input.name));
     let mut parameters = Vec::new();
     for tensor in std::mem::take(&mut graph.initializer) {
-        if !chosen.contains(&tensor.name) || is_mask(&tensor) {
+        let values = match chosen.contains(&tensor.name) {
+            true => Some(values(&tensor)?).filter(|values| !is_mask(values)),
+            false => None,
+        };
+        let Some(values) = values else {
             graph.initializer.push(tensor);
             continue;
-        }
+        };
         // The parser takes names apart at their dots and may join two.
         let name = format!("mollify_parameter_{}", parameters.len());
         rename(graph, &tensor.name, &name);
         graph.input.push(declaration(&name, &tensor));
-        parameters.push(read(tensor)?);
+        let shape = tensor.dims.iter().map(|&size| size as usize).collect();
+        parameters.push(finite(tensor.name, shape, values)?);
     }
     Ok(parameters)
 }
@@ -92,13 +97,9 @@ fn is_weight(tensor: &TensorProto) -> bool {
 }
 
 /// Whether a tensor holds nothing but zeros and minus infinities.
-fn is_mask(tensor: &TensorProto) -> bool {
-    let values = TensorData::try_from(tensor.clone()).map(|data| data.convert_dtype(DType::F32));
-    let is_mask = |values: &[f32]| {
-        values.contains(&f32::NEG_INFINITY)
-            && values.iter().all(|&value| value == 0.0 || value == f32::NEG_INFINITY)
-    };
-    values.is_ok_and(|data| data.as_slice::<f32>().is_ok_and(is_mask))
+fn is_mask(values: &[f32]) -> bool {
+    values.contains(&f32::NEG_INFINITY)
+        && values.iter().all(|&value| value == 0.0 || value == f32::NEG_INFINITY)
 }
 
 /// Removes the Identity nodes through which weights that are equal are shared: the parser looks for
@@ -150,20 +151,26 @@ fn declaration(name: &str, tensor: &TensorProto) -> ValueInfoProto {
     info
 }
 
-/// The values, which must be finite.
-fn read(tensor: TensorProto) -> Result<Stored, LoadError> {
-    let name = tensor.name.clone();
-    let wrong = |reason: String| {
-        LoadError::new(ErrorKind::Weights, format!("the weight {name:?} {reason}"))
-    };
-    let data = TensorData::try_from(tensor).map_err(|e| wrong(format!("cannot be read: {e:?}")))?;
-    let values = data.convert_dtype(DType::F32);
-    let finite = values.as_slice::<f32>().map(|v| v.iter().filter(|v| !v.is_finite()).count());
-    match finite {
-        Ok(0) => Ok(Stored { name, values }),
-        Ok(count) => Err(wrong(format!(
-            "has {count} values that are not finite numbers; the model was trained or stored badly"
-        ))),
-        Err(error) => Err(wrong(format!("cannot be read: {error:?}"))),
+/// The values of a tensor in float32.
+fn values(tensor: &TensorProto) -> Result<Vec<f32>, LoadError> {
+    let wrong = |reason: String| refused(&tensor.name, &format!("cannot be read: {reason}"));
+    let data = TensorData::try_from(tensor.clone()).map_err(|error| wrong(format!("{error:?}")))?;
+    data.convert::<f32>().try_into_vec().map_err(|error| wrong(format!("{error:?}")))
+}
+
+/// The parameter of these values, which must be finite.
+fn finite(name: String, shape: Vec<usize>, values: Vec<f32>) -> Result<Stored, LoadError> {
+    match values.iter().filter(|value| !value.is_finite()).count() {
+        0 => Ok(Stored { name, values: TensorData::new(values, shape) }),
+        count => Err(refused(
+            &name,
+            &format!(
+                "has {count} values that are not finite numbers; the model was trained or stored badly"
+            ),
+        )),
     }
+}
+
+fn refused(name: &str, reason: &str) -> LoadError {
+    LoadError::new(ErrorKind::Weights, format!("the weight {name:?} {reason}"))
 }
