@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::variants::Sweep;
+
 /// Explains what an image classifier looked at: attribution maps of any ONNX model, in pure Rust.
 ///
 /// With no command, the built-in picture is explained with the built-in model.
@@ -101,11 +103,10 @@ pub struct ExplainArgs {
     pub typed: Vec<String>,
 }
 
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Parser, Clone, Debug)]
 #[command(allow_negative_numbers = true)]
 pub struct EvaluateArgs {
-    /// Metrics by name: sparseness, insertion, deletion, adversarial-pixels, out-of-domain-share,
-    /// out-of-domain-amount, error, gap, consistency, invariance, seconds
+    /// Metrics by name (`mollify evaluate` alone lists them), such as sparseness,insertion,deletion
     #[arg(value_name = "METRIC", value_delimiter = ',')]
     pub metrics: Vec<String>,
 
@@ -113,8 +114,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub images: Vec<PathBuf>,
 
-    /// A table of a paper, with its methods, metrics and settings: adaptgrad-table2
-    #[arg(long, value_name = "NAME", requires = "data", conflicts_with_all = ["metrics", "images", "method", "model", "shuffled_model", "shifted_model", "shift", "fill", "picture_shape"])]
+    /// A table of a paper, with its methods, metrics and settings, such as adaptgrad-table2
+    #[arg(long, value_name = "NAME", requires = "data", conflicts_with_all = ["metrics", "images", "method", "sweep", "model", "shuffled_model", "shifted_model", "shift", "other_model", "boxes", "fill", "picture_shape"])]
     pub paper: Option<String>,
 
     /// The folder of the models and data that --paper takes
@@ -148,6 +149,32 @@ pub struct EvaluateArgs {
     /// What was added to the inputs of --shifted-model
     #[arg(long, value_name = "VALUE", requires = "shifted_model")]
     pub shift: Option<f32>,
+
+    /// A model trained on other data, for stability
+    #[arg(long, value_name = "FILE")]
+    pub other_model: Option<PathBuf>,
+
+    /// Where the objects are, for pointing-game and box-precision: a folder of Pascal VOC's XML
+    /// files, or a CSV file of picture, left, top, right, bottom and, if known, label
+    #[arg(long, value_name = "PATH")]
+    pub boxes: Option<PathBuf>,
+
+    /// The strongest pixels that the pointing game looks at
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    pub points: usize,
+
+    /// The least probability of a picture that sic is measured on
+    #[arg(long, value_name = "P", default_value_t = 0.8)]
+    pub least_probability: f64,
+
+    /// Randomized models of a cascade, at even distances [default: one for each layer]
+    #[arg(long, value_name = "N")]
+    pub stages: Option<usize>,
+
+    /// A setting and the values it takes in turn, such as alpha=0.1,0.2,0.3; give it again for
+    /// several
+    #[arg(long, value_name = "SETTING=VALUES", value_parser = Sweep::parse)]
+    pub sweep: Vec<Sweep>,
 
     #[command(flatten)]
     pub plan: PlanArgs,

@@ -13,6 +13,7 @@ use crate::settings::{self, GridScale};
 use crate::setup::Setup;
 use crate::source::{Opened, Source, sources};
 use crate::targets::Targets;
+use crate::variants::Variant;
 use crate::{Fatal, NOTHING_DONE, SOME_FAILED, files};
 
 /// Everything that is the same for all inputs.
@@ -63,11 +64,11 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
 
 impl<'a> Job<'a> {
     fn new(args: &'a ExplainArgs) -> Result<Self, Fatal> {
-        let setup = Setup::new(&args.plan, &args.model, &args.typed)?;
+        let setup = Setup::new(&args.plan, &[], &args.model, false, &args.typed)?;
         let targets = Targets::parse(&args.target, &setup.labels)?;
         targets.check(setup.model.classes())?;
         let grid_scale = GridScale::parse(&args.grid_scale)?;
-        let several = setup.plans.len() * targets.most() > 1;
+        let several = setup.variants.len() * targets.most() > 1;
         if args.typed.iter().any(|name| name == "grid_scale") && !several {
             return Err("--grid-scale is not used: one map makes no grid; leave it out".into());
         }
@@ -77,8 +78,8 @@ impl<'a> Job<'a> {
     /// The sources in groups whose maps share batches.
     fn groups<'s>(&self, sources: &'s [Source]) -> impl Iterator<Item = &'s [Source]> {
         let widest =
-            self.setup.plans.iter().map(|(_, plan)| self.maps_at_once(plan)).max().unwrap_or(1);
-        let maps_each = (self.setup.plans.len() * self.targets.most()).max(1);
+            self.setup.variants.iter().map(|v| self.maps_at_once(&v.plan)).max().unwrap_or(1);
+        let maps_each = (self.setup.variants.len() * self.targets.most()).max(1);
         sources.chunks(widest.min(MOST_MAPS.div_ceil(maps_each)))
     }
 
@@ -91,7 +92,7 @@ impl<'a> Job<'a> {
                 Err(message) => failed += report(source, &[message]),
             }
         }
-        let most = (MOST_MAPS / self.setup.plans.len()).max(1);
+        let most = (MOST_MAPS / self.setup.variants.len()).max(1);
         if let [item] = &items[..]
             && item.classes.len() > most
         {
@@ -113,7 +114,7 @@ impl<'a> Job<'a> {
         let tasks: Vec<Task> = parts.iter().flat_map(Part::tasks).collect();
         let mut made: Vec<Vec<Made>> = tasks.iter().map(|_| Vec::new()).collect();
         let mut failures: Vec<Vec<String>> = vec![Vec::new(); tasks.len()];
-        for (method, plan) in &self.setup.plans {
+        for Variant { name: method, plan, .. } in &self.setup.variants {
             for (task, map) in self.maps(method, plan, &tasks).into_iter().enumerate() {
                 match map {
                     Ok(map) => {
@@ -182,13 +183,13 @@ impl<'a> Job<'a> {
             };
             self.write_class(item, target, made, &folder)?;
         }
-        let whole = made.iter().all(|made| made.len() == self.setup.plans.len());
-        if self.setup.plans.len() * item.classes.len() < 2 || !whole {
+        let whole = made.iter().all(|made| made.len() == self.setup.variants.len());
+        if self.setup.variants.len() * item.classes.len() < 2 || !whole {
             return Ok(());
         }
         if part.classes.len() < item.classes.len() {
             if part.classes.last() == item.classes.last() {
-                let maps = self.setup.plans.len() * item.classes.len();
+                let maps = self.setup.variants.len() * item.classes.len();
                 log::warn!("{maps} maps are too many for a grid");
             }
             return Ok(());

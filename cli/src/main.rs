@@ -23,6 +23,7 @@ mod settings;
 mod setup;
 mod source;
 mod targets;
+mod variants;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

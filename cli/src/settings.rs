@@ -15,6 +15,7 @@ use crate::args::PlanArgs;
 use crate::labels::nearest;
 use crate::manifest::File;
 use crate::source::sample_shape;
+use crate::variants::Variant;
 
 /// The methods that were asked for, each once.
 pub fn methods(args: &PlanArgs) -> Result<Vec<Method>, String> {
@@ -77,7 +78,7 @@ pub fn baseline(path: &Path) -> Result<(Array, File), String> {
 
 /// Refuses a path that cannot start where a plan says, in samples of `shape`.
 pub fn paths_fit(
-    plans: &[(String, Plan)],
+    variants: &[Variant],
     baseline: Option<&Array>,
     shape: &[usize],
 ) -> Result<(), String> {
@@ -90,8 +91,8 @@ pub fn paths_fit(
         ));
     }
     let blurs = |plan: &Plan| matches!(&plan.path, Some(path) if path.baseline == Baseline::Blur);
-    match plans.iter().find(|(_, plan)| blurs(plan)) {
-        Some((name, _)) if shape.len() != 3 => {
+    match variants.iter().find(|variant| blurs(&variant.plan)) {
+        Some(Variant { name, .. }) if shape.len() != 3 => {
             Err(format!("{name} takes pictures, but the model takes samples of {shape:?}"))
         }
         _ => Ok(()),
@@ -149,15 +150,22 @@ fn width_of(plan: &Plan) -> Option<WidthRule> {
     plan.sampler.map(|sampler| sampler.width)
 }
 
+/// Whether `plan` uses an option, written with hyphens.
+pub fn is_used(option: &str, plan: &Plan) -> bool {
+    let option = option.replace('-', "_");
+    USES.iter().any(|(name, uses)| *name == option && uses(plan))
+}
+
 /// Refuses an option that was typed and that none of the plans uses.
-pub fn all_used(typed: &[String], plans: &[(String, Plan)]) -> Result<(), String> {
+pub fn all_used(typed: &[String], variants: &[Variant]) -> Result<(), String> {
     let unused = USES.iter().find(|(option, uses)| {
-        typed.iter().any(|name| name == option) && !plans.iter().any(|(_, plan)| uses(plan))
+        typed.iter().any(|name| name == option)
+            && !variants.iter().any(|variant| uses(&variant.plan))
     });
     let Some((option, _)) = unused else {
         return Ok(());
     };
-    let names: Vec<&str> = plans.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
     Err(format!(
         "--{} is not used by {}; leave it out, or ask for a method that uses it",
         option.replace('_', "-"),

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use mollify::picture::Preprocess;
-use mollify::{Domain, Explainer, Method, Model, Plan, Settings};
+use mollify::{Domain, Explainer, Model};
 use mollify_onnx::{Loader, OnnxModel};
 
 use crate::args::{ModelArgs, PlanArgs};
@@ -10,12 +10,13 @@ use crate::labels::Labels;
 use crate::manifest::File;
 use crate::settings;
 use crate::source::{Opened, Source};
+use crate::variants::{Sweep, Variant, variants};
 use crate::{Fatal, assets};
 
 /// What is computed, with what.
 pub struct Setup {
-    /// The methods' plans with their names.
-    pub plans: Vec<(String, Plan)>,
+    /// The methods with their plans.
+    pub variants: Vec<Variant>,
     pub baseline: Option<File>,
     pub labels: Labels,
     pub model: OnnxModel,
@@ -32,13 +33,18 @@ pub struct Setup {
 
 impl Setup {
     /// Reads and checks everything that was given; `typed` are the options that were.
-    pub fn new(plan: &PlanArgs, with: &ModelArgs, typed: &[String]) -> Result<Self, Fatal> {
-        let methods = settings::methods(plan)?;
+    /// The model keeps its parameters apart when `parameters` are asked for or a method draws them.
+    pub fn new(
+        plan: &PlanArgs,
+        sweeps: &[Sweep],
+        with: &ModelArgs,
+        parameters: bool,
+        typed: &[String],
+    ) -> Result<Self, Fatal> {
         let baseline = plan.baseline.as_deref().map(settings::baseline).transpose()?;
         let array = baseline.as_ref().map(|(array, _)| array);
-        let settings = settings::settings(plan, array)?;
-        let plans = plans(&methods, &settings)?;
-        settings::all_used(typed, &plans)?;
+        let variants = variants(plan, array, sweeps, typed)?;
+        settings::all_used(typed, &variants)?;
         if with.batch == Some(0) {
             return Err("batch is 0, but it must be at least 1".into());
         }
@@ -48,12 +54,12 @@ impl Setup {
             mollify::disable_fusion()?;
         }
         let device = mollify::device(&with.device)?;
-        let noise_on_weights = plans.iter().any(|(_, plan)| plan.weights.is_some());
-        let (model, model_file) = load(with, noise_on_weights, &device)?;
+        let noise_on_weights = variants.iter().any(|variant| variant.plan.weights.is_some());
+        let (model, model_file) = load(with, noise_on_weights || parameters, &device)?;
         labels.check(model.classes())?;
-        settings::paths_fit(&plans, array, model.input_shape())?;
-        for (_, plan) in &plans {
-            mollify::check_parameters(&model, plan)?;
+        settings::paths_fit(&variants, array, model.input_shape())?;
+        for variant in &variants {
+            mollify::check_parameters(&model, &variant.plan)?;
         }
         let shape = model.input_shape();
         let pictures = settings::picture_shape(with.picture_shape.as_deref(), shape)?.to_vec();
@@ -69,7 +75,7 @@ impl Setup {
         let baseline = baseline.map(|(_, file)| file);
         let batch = with.batch;
         Ok(Self {
-            plans,
+            variants,
             baseline,
             labels,
             model,
@@ -89,7 +95,7 @@ impl Setup {
     }
 
     /// What makes the maps of another model.
-    pub fn explainer_of<'m>(&self, model: &'m OnnxModel) -> Explainer<'m> {
+    pub fn explainer_of<'m>(&self, model: &'m dyn Model) -> Explainer<'m> {
         let explainer = Explainer::new(model).batch(self.batch);
         match self.memory {
             Some(bytes) => explainer.memory(bytes),
@@ -101,15 +107,6 @@ impl Setup {
     pub fn open(&self, source: &Source) -> Result<Opened, String> {
         source.open(self.model.input_shape(), self.preprocess.as_ref(), &self.domain)
     }
-}
-
-fn plans(methods: &[Method], settings: &Settings) -> Result<Vec<(String, Plan)>, Fatal> {
-    let checked = |method: &Method| {
-        let plan = method.plan(settings)?;
-        plan.check()?;
-        Ok((method.name(), plan))
-    };
-    methods.iter().map(checked).collect()
 }
 
 /// The model, and how the manifest names it.

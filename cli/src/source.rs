@@ -33,6 +33,8 @@ pub struct Opened {
     pub input: Input,
     /// The picture as the model sees it, where it is one.
     pub crop: Option<Picture>,
+    /// The rows and columns of the picture's file, where it is one.
+    pub size: Option<(usize, usize)>,
     /// How the picture became an input, where it is one.
     pub preprocess: Option<String>,
 }
@@ -150,6 +152,7 @@ impl Source {
                     file: File::new(self.name(), &bytes),
                     input: input.map_err(|error| error.to_string())?,
                     crop: None,
+                    size: None,
                     preprocess: None,
                 })
             }
@@ -187,6 +190,7 @@ impl Source {
             file: File::new(self.name(), bytes),
             input,
             crop: Some(prepared.crop),
+            size: Some((picture.height(), picture.width())),
             preprocess: Some(preprocess.to_string()),
         })
     }
@@ -206,6 +210,7 @@ impl Source {
             file: File::new(self.name(), &self.bytes(path)?),
             input: input.map_err(|error| format!("{}: {error}", path.display()))?,
             crop: None,
+            size: None,
             preprocess: None,
         })
     }

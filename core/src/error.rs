@@ -51,6 +51,12 @@ pub enum Error {
     /// A path cannot start where it should.
     #[error("the baseline {0}")]
     Baseline(String),
+    /// A picture was asked for.
+    #[error("a picture has the shape [1 or 3, height, width], but the input has {shape:?}")]
+    NoPicture {
+        /// The input's shape.
+        shape: Vec<usize>,
+    },
     /// The target class does not exist.
     #[error("the target {index} does not exist: the model has {classes} classes, 0 to {}", classes - 1)]
     Target {

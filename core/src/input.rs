@@ -21,6 +21,12 @@ impl Domain {
     pub fn per_channel(lower: Vec<f32>, upper: Vec<f32>) -> Self {
         Self { lower, upper }
     }
+
+    /// The bounds of a channel.
+    pub(crate) fn of(&self, channel: usize) -> (f32, f32) {
+        let pair = channel.min(self.lower.len() - 1);
+        (self.lower[pair], self.upper[pair])
+    }
 }
 
 /// One sample in the model's units.
@@ -85,6 +91,11 @@ impl Input {
     /// The number of consecutive values of one channel.
     pub(crate) fn channel_len(&self) -> usize {
         self.shape[1..].iter().product()
+    }
+
+    /// The bounds of the value at a flat index.
+    pub(crate) fn bounds(&self, index: usize) -> (f32, f32) {
+        self.domain.of(index / self.channel_len())
     }
 
     /// The domain as the noise kernel takes it.

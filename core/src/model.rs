@@ -70,6 +70,8 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// Its values in row-major order, on the model's device, without autodiff.
     pub values: Tensor<1>,
+    /// The layer it belongs to, counted from the input.
+    pub layer: usize,
 }
 
 /// Why a model could not be run.

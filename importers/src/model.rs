@@ -153,7 +153,8 @@ impl Loader {
         let count: usize = shape.iter().product();
         let dtype = stored.values.dtype();
         let flat = TensorData::from_bytes(stored.values.into_bytes(), [count], dtype);
-        Parameter { name: stored.name, shape, values: Tensor::from_data(flat, &self.device) }
+        let values = Tensor::from_data(flat, &self.device);
+        Parameter { name: stored.name, shape, values, layer: stored.layer }
     }
 
     /// The batch size that the file fixes, and the shape of a sample.

@@ -1,6 +1,14 @@
 //! Metrics against public implementations; closed forms stand beside each metric.
 
-use mollify::metrics::{gini, overlap, paired_t_test, spearman, ssim, unit_distance};
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mollify::metrics::{
+    LEAST, Revealing, Segmentation, gini, overlap, paired_t_test, reveal, selective_search,
+    spearman, ssim, unit_distance,
+};
+use mollify::picture::Scale;
+use mollify::{Domain, Explainer, Input, ModuleModel};
 use mollify_tests::{array, data};
 
 #[test]
@@ -32,4 +40,86 @@ fn are_those_of_public_implementations() {
         count += 1;
     }
     assert_eq!(count, 7);
+}
+
+/// Two classes, the logits of the first above the second by `weights . x - offset`.
+fn linear(weights: &[f32], shape: &[usize], offset: f64) -> ModuleModel<4> {
+    let device = Device::flex();
+    let weights = TensorData::new(weights.to_vec(), [1, weights.len()]);
+    let weights = Tensor::<2>::from_data(weights, &device);
+    ModuleModel::new(shape, &device, move |x: Tensor<4>| {
+        let rows = x.dims()[0];
+        let logit = (x.reshape([rows as i32, -1]) * weights.clone()).sum_dim(1) - offset;
+        Tensor::cat(vec![logit.clone(), logit * 0.0], 1)
+    })
+}
+
+/// The planes of a picture `[height, width, 3]`.
+fn planes(values: &[f32]) -> Vec<f32> {
+    (0..3).flat_map(|channel| values.iter().copied().skip(channel).step_by(3)).collect()
+}
+
+/// SIC and AIC are means over random masks, which are not the same ones.
+#[test]
+fn information_curves_are_pairs() {
+    let folder = data("metrics");
+    let picture = array(&folder.join("picture.npy"));
+    let shape = [3, picture.shape[0], picture.shape[1]];
+    let values = planes(&picture.values).iter().map(|value| value / 255.0).collect();
+    let input = Input::new(values, &shape, Domain::uniform(0.0, 1.0)).expect("an input");
+    let weights = planes(&array(&folder.join("weights.npy")).values);
+    let scores = array(&folder.join("scores.npy")).values;
+    let text = std::fs::read_to_string(folder.join("information.txt")).expect("the areas");
+    for line in text.lines() {
+        let [name, expected, error] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("three columns")
+        };
+        let [expected, error]: [f64; 2] = [expected, error].map(|x| x.parse().expect("a number"));
+        // A class is named from a probability of 0.9 on.
+        let offset = if name == "aic" { 9f64.ln() } else { 0.0 };
+        let model = linear(&weights, &shape, offset);
+        let area = |seed| {
+            let how = Revealing::new(seed);
+            let shown = reveal(&Explainer::new(&model), &input, 0, &scores, &how);
+            let shown = shown.expect("what was shown");
+            let curve = if name == "aic" { shown.accuracy() } else { shown.softmax(LEAST) };
+            curve.expect("a curve").area()
+        };
+        let areas: Vec<f64> = (0..40).map(area).collect();
+        let mean = areas.iter().sum::<f64>() / 40.0;
+        println!("{name}: {mean:.4} for {expected:.4} +- {error:.4}");
+        assert!((mean - expected).abs() < 1e-2, "{name}: {mean} for {expected}");
+    }
+}
+
+#[test]
+fn boxes_are_those_of_selectivesearch() {
+    let folder = data("metrics");
+    for index in 0..3 {
+        let map = array(&folder.join(format!("map-{index}.npy")));
+        let scale = Scale::of(&map.values);
+        let byte = |&value: &f32| f64::from((255.0 * scale.strength(value)).round()) / 255.0;
+        let grey: Vec<f64> = map.values.iter().map(byte).collect();
+        let width = map.shape[1];
+        let settings = Segmentation::adaptgrad();
+        let expected = array(&folder.join(format!("segments-{index}.npy"))).values;
+        let found = settings.segments(&grey, width);
+        let wrong = found.iter().zip(&expected).filter(|&(&a, &b)| a as f32 != b).count();
+        assert_eq!(wrong, 0, "pixels of map {index} in other segments");
+        let mut boxes: Vec<[usize; 4]> = selective_search(&grey, width, &settings)
+            .iter()
+            .map(|region| [region.left, region.top, region.right, region.bottom])
+            .collect();
+        boxes.sort_unstable();
+        assert_eq!(boxes, rectangles(&folder.join(format!("boxes-{index}.txt"))), "map {index}");
+    }
+}
+
+fn rectangles(path: &Path) -> Vec<[usize; 4]> {
+    let text = std::fs::read_to_string(path).expect("the boxes");
+    let numbers = |line: &str| line.split(' ').map(|n| n.parse().expect("a number")).collect();
+    let mut boxes: Vec<[usize; 4]> =
+        text.lines().map(|line| Vec::try_into(numbers(line)).expect("four numbers")).collect();
+    boxes.sort_unstable();
+    boxes
 }

@@ -102,7 +102,7 @@ const X: [f32; 4] = [0.9, -0.4, 0.3, 0.6];
 fn parameter(values: &[f32], device: &Device) -> Vec<Parameter> {
     let data = TensorData::new(values.to_vec(), [values.len()]);
     let values = Tensor::from_data(data, device);
-    vec![Parameter { name: "theta".into(), shape: values.dims().to_vec(), values }]
+    vec![Parameter { name: "theta".into(), shape: values.dims().to_vec(), values, layer: 0 }]
 }
 
 /// `sum theta^power x`.

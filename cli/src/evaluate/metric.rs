@@ -1,18 +1,25 @@
 //! The metrics by name. Each is listed here and nowhere else.
 
 use mollify::metrics::{
-    AdversarialPixels, OutOfDomain, adversarial_pixels, deletion, gini, insertion, pixel_scores,
-    spearman,
+    AdversarialPixels, Curve, OutOfDomain, Region, Segmentation, adversarial_pixels, box_precision,
+    deletion, gini, insertion, overlap, pixel_scores, pointing_game, spearman, ssim, unit_distance,
 };
-use mollify::{Attribution, Baseline, Domain, Explainer, Input, Plan, Target};
+use mollify::{Attribution, Explainer, Input};
+
+use super::case::Case;
+use super::value::{Summary, Value};
 
 /// A metric of one map.
 pub struct Metric {
     pub name: &'static str,
     pub better: Better,
     /// What it takes besides the map.
-    pub takes: Takes,
-    measure: fn(&Case) -> Result<f64, String>,
+    pub takes: &'static [Takes],
+    measure: fn(&Case) -> Result<Value, String>,
+    /// What its curve is of, along and up; none where it is a number alone.
+    pub axes: Option<[&'static str; 2]>,
+    /// How pictures are put together.
+    pub summary: Summary,
 }
 
 /// Which values are better.
@@ -25,49 +32,107 @@ pub enum Better {
 /// What a metric takes besides a model and pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
-    Nothing,
     /// A model whose scores are the logits of one softmax.
     Probability,
     ShuffledModel,
     ShiftedModel,
+    OtherModel,
+    Boxes,
+    /// A model whose parameters are kept apart.
+    Parameters,
 }
 
-/// What a metric looks at.
-pub struct Case<'a> {
-    pub explainer: &'a Explainer<'a>,
-    pub plan: &'a Plan,
-    pub input: &'a Input,
-    pub map: &'a Attribution,
-    /// What replaces pixels that are left out.
-    pub fill: &'a Baseline,
-    /// With the model trained on shuffled labels.
-    pub shuffled: Option<&'a Explainer<'a>>,
-    /// With the model trained on shifted inputs, and the shift.
-    pub shifted: Option<(&'a Explainer<'a>, f32)>,
-}
+use Better::{Higher, Lower};
+use Takes::{Boxes, OtherModel, Parameters, Probability, ShiftedModel, ShuffledModel};
 
 const fn metric(
     name: &'static str,
     better: Better,
-    takes: Takes,
-    measure: fn(&Case) -> Result<f64, String>,
+    takes: &'static [Takes],
+    measure: fn(&Case) -> Result<Value, String>,
 ) -> Metric {
-    Metric { name, better, takes, measure }
+    Metric { name, better, takes, measure, axes: None, summary: Summary::Mean }
 }
 
-pub const METRICS: [Metric; 11] = [
-    metric("sparseness", Better::Higher, Takes::Nothing, sparseness),
-    metric("insertion", Better::Higher, Takes::Probability, |case| faithfulness(case, insertion)),
-    metric("deletion", Better::Lower, Takes::Probability, |case| faithfulness(case, deletion)),
-    metric("adversarial-pixels", Better::Lower, Takes::Probability, adversarial),
-    metric("out-of-domain-share", Better::Lower, Takes::Nothing, |case| Ok(outside(case)?.share)),
-    metric("out-of-domain-amount", Better::Lower, Takes::Nothing, |case| Ok(outside(case)?.amount)),
-    metric("error", Better::Lower, Takes::Nothing, error),
-    metric("gap", Better::Lower, Takes::Nothing, gap),
-    metric("consistency", Better::Lower, Takes::ShuffledModel, consistency),
-    metric("invariance", Better::Higher, Takes::ShiftedModel, invariance),
-    metric("seconds", Better::Lower, Takes::Nothing, |case| Ok(case.map.seconds)),
+impl Metric {
+    const fn curve(mut self, along: &'static str, up: &'static str) -> Self {
+        self.axes = Some([along, up]);
+        self
+    }
+
+    #[cfg(feature = "information")]
+    const fn median(mut self) -> Self {
+        self.summary = Summary::MedianCurve;
+        self
+    }
+}
+
+pub const METRICS: &[Metric] = &[
+    metric("sparseness", Higher, &[], sparseness),
+    metric("insertion", Higher, &[Probability], |case| faithfulness(case, insertion))
+        .curve("share of pixels inserted", "probability"),
+    metric("deletion", Lower, &[Probability], |case| faithfulness(case, deletion))
+        .curve("share of pixels deleted", "probability"),
+    #[cfg(feature = "information")]
+    metric("sic", Higher, &[Probability], sic)
+        .curve("normalized information", "normalized probability")
+        .median(),
+    #[cfg(feature = "information")]
+    metric("aic", Higher, &[Probability], aic)
+        .curve("normalized information", "normalized accuracy")
+        .median(),
+    metric("pointing-game", Higher, &[Boxes], pointing),
+    metric("box-precision", Higher, &[Boxes], boxes),
+    metric("adversarial-pixels", Lower, &[Probability], adversarial),
+    metric("out-of-domain-share", Lower, &[], |case| Ok(outside(case)?.share.into())),
+    metric("out-of-domain-amount", Lower, &[], |case| Ok(outside(case)?.amount.into())),
+    metric("out-of-domain-share-measured", Lower, &[], |case| Ok(counted(case)?.share.into())),
+    metric("out-of-domain-amount-measured", Lower, &[], |case| Ok(counted(case)?.amount.into())),
+    metric("error", Lower, &[], error),
+    metric("gap", Lower, &[], gap),
+    metric("consistency", Lower, &[ShuffledModel], |case| {
+        correlation(case.map, &case.shuffled()?).map(Value::from)
+    }),
+    metric("invariance", Higher, &[ShiftedModel], |case| {
+        correlation(case.map, &case.shifted()?).map(Value::from)
+    }),
+    metric("cascade", Lower, &[Parameters], |case| cascade(case, correlation))
+        .curve("share of layers randomized", "rank correlation"),
+    metric("cascade-ssim", Lower, &[Parameters], |case| {
+        cascade(case, |map, other| similarity(case, map, other))
+    })
+    .curve("share of layers randomized", "structural similarity"),
+    metric("stability", Lower, &[OtherModel], |case| distance(case, case.other()?)),
+    metric("stability-ssim", Higher, &[OtherModel], |case| {
+        similarity(case, case.map, case.other()?).map(Value::from)
+    }),
+    metric("stability-overlap", Higher, &[OtherModel], |case| common(case, case.other()?)),
+    metric("fidelity", Lower, &[], |case| distance(case, case.clean()?)),
+    metric("fidelity-ssim", Higher, &[], |case| {
+        similarity(case, case.map, case.clean()?).map(Value::from)
+    }),
+    metric("fidelity-overlap", Higher, &[], |case| common(case, case.clean()?)),
+    metric("seconds", Lower, &[], |case| Ok(case.map.seconds.into())),
 ];
+
+/// The metrics whose rank correlation over the pictures is tested, the second's with the first
+/// (Table 1 of arXiv 2410.07711).
+pub const CORRELATED: [(&str, &str); 4] = [
+    ("sparseness", "out-of-domain-share"),
+    ("sparseness", "out-of-domain-amount"),
+    ("sparseness", "out-of-domain-share-measured"),
+    ("sparseness", "out-of-domain-amount-measured"),
+];
+
+/// The metrics that are drawn one against the other, along and up (arXiv 2411.05837).
+pub const TRADED: [(&str, &str); 3] = [
+    ("fidelity", "stability"),
+    ("fidelity-ssim", "stability-ssim"),
+    ("fidelity-overlap", "stability-overlap"),
+];
+
+/// The metric that theory has fall as one over the width of the noise (arXiv 2411.05837).
+pub const FALLS_WITH_WIDTH: &str = "stability";
 
 impl Metric {
     /// The metric called `name`.
@@ -75,96 +140,179 @@ impl Metric {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
+    /// Whether it takes `what`.
+    pub fn takes(&self, what: Takes) -> bool {
+        self.takes.contains(&what)
+    }
+
     /// Its value for one map, or why it has none.
-    pub fn measure(&self, case: &Case) -> Result<f64, String> {
+    pub fn measure(&self, case: &Case) -> Result<Value, String> {
         let value = (self.measure)(case)?;
-        if value.is_finite() { Ok(value) } else { Err(format!("is {value}")) }
+        match value.number.is_finite() {
+            true => Ok(value),
+            false => Err(format!("is {}", value.number)),
+        }
     }
 }
 
-fn sparseness(case: &Case) -> Result<f64, String> {
+fn text(error: mollify::Error) -> String {
+    error.to_string()
+}
+
+fn sparseness(case: &Case) -> Result<Value, String> {
     let scores = pixel_scores(&case.map.values, &case.map.shape);
-    gini(&scores).ok_or_else(|| "a map of zeros has no sparseness".into())
+    gini(&scores).map(Value::from).ok_or_else(|| "a map of zeros has no sparseness".into())
 }
 
 /// AdaptGrad's 5 % of the pixels at a step.
 const STEPS: u32 = 20;
 
-type Curves = fn(
-    &Explainer,
-    &Input,
-    usize,
-    &[f32],
-    &[f32],
-    u32,
-) -> Result<mollify::metrics::Curve, mollify::Error>;
+type Curves = fn(&Explainer, &Input, usize, &[f32], &[f32], u32) -> Result<Curve, mollify::Error>;
 
-fn faithfulness(case: &Case, curve: Curves) -> Result<f64, String> {
-    let text = |error: mollify::Error| error.to_string();
-    let fill = case.fill.values(case.input).map_err(text)?;
+fn faithfulness(case: &Case, curve: Curves) -> Result<Value, String> {
+    let input = &case.picture.input;
+    let fill = case.given.fill.values(input).map_err(text)?;
     let (class, map) = (case.map.class, &case.map.values);
-    Ok(curve(case.explainer, case.input, class, map, &fill, STEPS).map_err(text)?.area())
+    let curve = curve(&case.given.explainer, input, class, map, &fill, STEPS).map_err(text)?;
+    Ok(Value::curve(curve.area(), curve.shares.into_iter().zip(curve.probabilities)))
+}
+
+#[cfg(feature = "information")]
+fn sic(case: &Case) -> Result<Value, String> {
+    let curve = case.shown()?.softmax(case.given.least_probability);
+    information(curve)
+}
+
+#[cfg(feature = "information")]
+fn aic(case: &Case) -> Result<Value, String> {
+    information(case.shown()?.accuracy())
+}
+
+#[cfg(feature = "information")]
+fn information(
+    curve: Result<mollify::metrics::InformationCurve, mollify::metrics::Unusable>,
+) -> Result<Value, String> {
+    let curve = curve.map_err(|reason| reason.to_string())?;
+    Ok(Value::curve(curve.area(), curve.information.into_iter().zip(curve.performance)))
+}
+
+/// The rows and columns of the map, its scores, and where the objects are.
+fn located<'c>(case: &'c Case) -> Result<(usize, Vec<f32>, &'c [Region]), String> {
+    let [_, width] = case.sides()?;
+    let regions = case.picture.regions.as_ref().map_err(Clone::clone)?;
+    Ok((width, case.scores(case.map), regions))
+}
+
+fn pointing(case: &Case) -> Result<Value, String> {
+    let (width, scores, regions) = located(case)?;
+    let points = case.given.points;
+    pointing_game(&scores, width, regions, points)
+        .map(Value::from)
+        .ok_or_else(|| format!("a map of {} pixels has no {points} strongest", scores.len()))
+}
+
+fn boxes(case: &Case) -> Result<Value, String> {
+    let (width, scores, regions) = located(case)?;
+    box_precision(&scores, width, regions, &Segmentation::adaptgrad())
+        .map(Value::from)
+        .ok_or_else(|| "a map of zeros suggests no boxes".into())
 }
 
 /// The most pixels that are changed, and the count where they were not enough.
 const MOST_PIXELS: usize = 2000;
 
-fn adversarial(case: &Case) -> Result<f64, String> {
-    let text = |error: mollify::Error| error.to_string();
-    let (explainer, input, class) = (case.explainer, case.input, case.map.class);
-    let gradient =
-        explainer.explain(&Plan::gradient(), input, Target::Index(class)).map_err(text)?;
-    let (map, gradient) = (&case.map.values, &gradient.values);
+fn adversarial(case: &Case) -> Result<Value, String> {
+    let (explainer, input, class) = (&case.given.explainer, &case.picture.input, case.map.class);
+    let (map, gradient) = (&case.map.values, &case.clean()?.values);
     let found = adversarial_pixels(explainer, input, class, map, gradient, 0.5, MOST_PIXELS);
     match found.map_err(text)? {
         AdversarialPixels::Enough(0) => {
             Err("the probability is below 0.5 before a pixel is changed".into())
         }
-        AdversarialPixels::Enough(count) | AdversarialPixels::TooFew(count) => Ok(count as f64),
+        AdversarialPixels::Enough(count) | AdversarialPixels::TooFew(count) => {
+            Ok((count as f64).into())
+        }
     }
 }
 
 fn outside(case: &Case) -> Result<OutOfDomain, String> {
-    match &case.plan.sampler {
-        _ if case.plan.path.is_some() => {
-            Err("it is defined for noise around the input, not along a path".into())
-        }
-        Some(sampler) => Ok(OutOfDomain::expected(sampler, case.input)),
+    match around_the_input(case)? {
+        Some(sampler) => Ok(OutOfDomain::expected(sampler, &case.picture.input)),
         None => Ok(OutOfDomain { share: 0.0, amount: 0.0 }),
     }
 }
 
-fn error(case: &Case) -> Result<f64, String> {
-    case.map.relative_standard_error().ok_or_else(|| "it has no standard error".into())
+/// Counted in the samples of the map itself.
+fn counted(case: &Case) -> Result<OutOfDomain, String> {
+    let (input, plan) = (&case.picture.input, case.plan);
+    match around_the_input(case)? {
+        Some(sampler) => {
+            OutOfDomain::measured(sampler, input, plan.samples, plan.seed).map_err(text)
+        }
+        None => Ok(OutOfDomain { share: 0.0, amount: 0.0 }),
+    }
 }
 
-fn gap(case: &Case) -> Result<f64, String> {
-    case.map.completeness_gap.ok_or_else(|| "a method without a path has no gap".into())
+fn around_the_input<'c>(case: &'c Case) -> Result<Option<&'c mollify::Sampler>, String> {
+    match case.plan.path {
+        Some(_) => Err("it is defined for noise around the input, not along a path".into()),
+        None => Ok(case.plan.sampler.as_ref()),
+    }
 }
 
-/// `|Spearman|` with the map of the model trained on shuffled labels.
-fn consistency(case: &Case) -> Result<f64, String> {
-    let other = case.shuffled.ok_or("there is no model trained on shuffled labels")?;
-    correlation(case, other, case.input)
+fn error(case: &Case) -> Result<Value, String> {
+    case.map.relative_standard_error().map(Value::from).ok_or("it has no standard error".into())
 }
 
-/// `|Spearman|` with the map of the model trained on shifted inputs, of the input shifted as much
-/// together with its domain.
-fn invariance(case: &Case) -> Result<f64, String> {
-    let (other, shift) = case.shifted.ok_or("there is no model trained on shifted inputs")?;
-    let moved = |values: &[f32]| values.iter().map(|value| value + shift).collect::<Vec<f32>>();
-    let moved_domain =
-        |domain: &Domain| Domain { lower: moved(&domain.lower), upper: moved(&domain.upper) };
-    let (domain, pixels) = (moved_domain(case.input.domain()), moved_domain(case.input.pixels()));
-    let input = Input::new(moved(case.input.values()), case.input.shape(), domain)
-        .and_then(|input| input.with_pixels(pixels));
-    correlation(case, other, &input.map_err(|error| error.to_string())?)
+fn gap(case: &Case) -> Result<Value, String> {
+    case.map.completeness_gap.map(Value::from).ok_or("a method without a path has no gap".into())
 }
 
-fn correlation(case: &Case, other: &Explainer, input: &Input) -> Result<f64, String> {
-    let other = other.explain(case.plan, input, Target::Index(case.map.class));
-    let other = other.map_err(|error| error.to_string())?;
-    spearman(&case.map.values, &other.values)
+/// `|Spearman|` of two maps, over all their values.
+fn correlation(map: &Attribution, other: &Attribution) -> Result<f64, String> {
+    spearman(&map.values, &other.values)
         .map(|correlation| correlation.coefficient.abs())
         .ok_or_else(|| "a map of one value has no ranks".into())
+}
+
+/// The mean likeness of the map to those of the randomized models.
+fn cascade(
+    case: &Case,
+    likeness: impl Fn(&Attribution, &Attribution) -> Result<f64, String>,
+) -> Result<Value, String> {
+    let maps = case.cascade()?;
+    let stages = maps.len() as f64;
+    let mut points = vec![(0.0, 1.0)];
+    for (stage, other) in maps.iter().enumerate() {
+        points.push(((stage + 1) as f64 / stages, likeness(case.map, other)?));
+    }
+    let mean = points[1..].iter().map(|(_, likeness)| likeness).sum::<f64>() / stages;
+    Ok(Value::curve(mean, points))
+}
+
+fn distance(case: &Case, other: &Attribution) -> Result<Value, String> {
+    unit_distance(&case.map.values, &other.values)
+        .map(Value::from)
+        .ok_or_else(|| "a map of zeros has no unit norm".into())
+}
+
+/// The structural similarity of the scores of two maps, each scaled to unit norm.
+fn similarity(case: &Case, map: &Attribution, other: &Attribution) -> Result<f64, String> {
+    let [height, width] = case.sides()?;
+    let unit = |map: &Attribution| {
+        let scores = case.scores(map);
+        let norm = scores.iter().map(|&score| f64::from(score).powi(2)).sum::<f64>().sqrt();
+        scores.iter().map(|&score| (f64::from(score) / norm) as f32).collect::<Vec<f32>>()
+    };
+    ssim(&unit(map), &unit(other), height, width)
+        .ok_or_else(|| "a map of less than 7 x 7 pixels, or of zeros, has no SSIM".into())
+}
+
+/// The share of the strongest pixels that is compared.
+const STRONGEST: f64 = 0.05;
+
+fn common(case: &Case, other: &Attribution) -> Result<Value, String> {
+    overlap(&case.scores(case.map), &case.scores(other), STRONGEST)
+        .map(Value::from)
+        .ok_or_else(|| "the maps differ in size".into())
 }

@@ -1,54 +1,274 @@
-//! The papers' tables: what each takes, and the settings that it was made with.
+//! The papers' tables: what each takes, and the settings that it was made with. Each is listed here
+//! and nowhere else.
 
 use std::path::{Path, PathBuf};
 
 use mollify::npy;
 
 use crate::args::EvaluateArgs;
-use crate::source::Source;
+use crate::labels::nearest;
+use crate::source::{Source, sources};
+use crate::variants::Sweep;
 
-/// The files that Table 2 of the AdaptGrad paper takes, and what each is.
-const TABLE_2: [(&str, &str); 4] = [
-    ("digits.npy", "MNIST digits, uint8 [n, 28, 28]"),
+/// A table of a paper.
+struct Table {
+    name: &'static str,
+    metrics: &'static [&'static str],
+    methods: &'static [&'static str],
+    sweeps: &'static [&'static str],
+    repeats: u32,
+    data: Data,
+}
+
+/// A file or folder that a table takes, and what it is.
+type Needed = (&'static str, &'static str);
+
+/// What a table is measured on.
+enum Data {
+    /// The MNIST digits, and three models of them.
+    Digits,
+    /// The CIFAR-10 pictures, and three models of them.
+    Cifar,
+    /// Pictures of ImageNet, each of these models in turn.
+    ImageNet(&'static [Needed]),
+    /// The same, with the boxes of the objects.
+    Located(&'static [Needed]),
+    /// The same, with a second model that was trained on other data.
+    Twice(Needed, Needed),
+}
+
+const VGG16: Needed = ("vgg16.onnx", "torchvision's VGG16");
+const INCEPTION: Needed = ("inception-v3.onnx", "torchvision's InceptionV3");
+const RESNET50: Needed = ("resnet50.onnx", "torchvision's ResNet50");
+const MOBILENET: Needed = ("mobilenet-v2.onnx", "torchvision's MobileNetV2");
+const ALL: &[Needed] = &[VGG16, INCEPTION, RESNET50];
+
+const PICTURES: Needed = ("images", "a folder of pictures; the papers take 1,000 of ILSVRC2012's");
+const BOXES: Needed = ("boxes", "a folder of their Pascal VOC annotations");
+
+const DIGITS: [Needed; 4] = [
     ("mlp-normal.onnx", "an MLP for pixels in [0, 1], samples of 784"),
     ("mlp-random.onnx", "the same trained on shuffled labels"),
     ("mlp-bias.onnx", "the same trained on pixels + 1"),
+    ("digits.npy", "MNIST digits, uint8 [n, 28, 28]"),
 ];
 
-/// The options and inputs behind a paper's table.
+const CIFAR: [Needed; 4] = [
+    ("cnn-normal.onnx", "a CNN for CIFAR-10, samples of 3 x 32 x 32 in [0, 1]"),
+    ("cnn-random.onnx", "the same trained on shuffled labels"),
+    ("cnn-bias.onnx", "the same trained on pixels + 1"),
+    ("images", "a folder of CIFAR-10's pictures"),
+];
+
+const FIFTEEN: &[&str] = &[
+    "gradient",
+    "smoothgrad",
+    "adaptgrad",
+    "gi",
+    "s-gi",
+    "a-gi",
+    "ig-white",
+    "s-ig-white",
+    "a-ig-white",
+    "ig-black",
+    "s-ig-black",
+    "a-ig-black",
+    "ng",
+    "s-ng",
+    "a-ng",
+];
+const THREE: &[&str] = &["gradient", "smoothgrad", "adaptgrad"];
+const TWO: &[&str] = &["smoothgrad", "adaptgrad"];
+const CLIPPED: &[&str] = &["adaptgrad", "clipgrad"];
+const MODES: &[&str] = &["gradient", "smoothgrad", "ng", "s-ng"];
+const PATHS: &[&str] =
+    &["ig-white", "s-ig-white", "a-ig-white", "ig-black", "s-ig-black", "a-ig-black"];
+
+const SANITY: &[&str] = &["consistency", "invariance"];
+const FAITHFULNESS: &[&str] = &["sparseness", "insertion", "deletion"];
+const KERNELS: &str = "kernel=gaussian,poisson,hyperbolic,sigmoid,rect";
+
+const fn table(
+    name: &'static str,
+    metrics: &'static [&'static str],
+    methods: &'static [&'static str],
+    data: Data,
+) -> Table {
+    Table { name, metrics, methods, sweeps: &[], repeats: 1, data }
+}
+
+impl Table {
+    const fn swept(mut self, sweeps: &'static [&'static str]) -> Self {
+        self.sweeps = sweeps;
+        self
+    }
+
+    const fn repeated(mut self, repeats: u32) -> Self {
+        self.repeats = repeats;
+        self
+    }
+}
+
+/// `adaptgrad` is arXiv 2410.07711, `axiomatization` 2407.00371, `stability-fidelity` 2411.05837.
+const TABLES: [Table; 17] = [
+    table(
+        "adaptgrad-table1",
+        &["sparseness", "out-of-domain-share-measured", "out-of-domain-amount-measured"],
+        &["smoothgrad"],
+        Data::ImageNet(&[VGG16]),
+    )
+    .swept(&["alpha=0.1,0.2,0.3,0.4,0.5"]),
+    table("adaptgrad-table2", SANITY, THREE, Data::Digits).repeated(5),
+    table("adaptgrad-table3", FAITHFULNESS, FIFTEEN, Data::ImageNet(&[VGG16])).repeated(5),
+    table("adaptgrad-table4", FAITHFULNESS, FIFTEEN, Data::ImageNet(&[INCEPTION])).repeated(5),
+    table("adaptgrad-table5", FAITHFULNESS, FIFTEEN, Data::ImageNet(&[RESNET50])).repeated(5),
+    table("adaptgrad-table6", &["sparseness"], TWO, Data::ImageNet(&[VGG16])).swept(&[
+        "alpha=0.1,0.2,0.3,0.4,0.5",
+        "confidence=0.9,0.95,0.99,0.995,0.999",
+        "samples=10,20,30,50,70,100",
+    ]),
+    table("adaptgrad-table7", &["sic"], PATHS, Data::ImageNet(ALL)),
+    table("adaptgrad-table8", SANITY, CLIPPED, Data::Digits).repeated(5),
+    table("adaptgrad-table9", FAITHFULNESS, CLIPPED, Data::ImageNet(ALL)).repeated(5),
+    table("adaptgrad-table10", &["box-precision"], TWO, Data::Located(ALL)),
+    table("adaptgrad-table11", &["seconds"], THREE, Data::ImageNet(ALL)),
+    table("adaptgrad-figure9", &["adversarial-pixels"], THREE, Data::ImageNet(&[VGG16]))
+        .repeated(10),
+    table("axiomatization-table1", SANITY, MODES, Data::Digits).swept(&[KERNELS]),
+    table("axiomatization-table2", SANITY, &["gradient", "smoothgrad"], Data::Digits)
+        .swept(&["alpha=0.1,0.2,0.3"]),
+    table("axiomatization-table3", SANITY, MODES, Data::Cifar).swept(&[KERNELS]),
+    table(
+        "axiomatization-table4",
+        &["pointing-game", "sparseness"],
+        MODES,
+        Data::Located(&[VGG16, MOBILENET, INCEPTION]),
+    )
+    .swept(&[KERNELS]),
+    table(
+        "stability-fidelity",
+        &[
+            "stability",
+            "stability-ssim",
+            "stability-overlap",
+            "fidelity",
+            "fidelity-ssim",
+            "fidelity-overlap",
+        ],
+        THREE,
+        Data::Twice(
+            ("model-a.onnx", "a classifier"),
+            ("model-b.onnx", "the same trained on other data"),
+        ),
+    )
+    .swept(&["alpha=0.02,0.05,0.1,0.2,0.3,0.5", "confidence=0.5,0.8,0.9,0.95,0.99,0.999"]),
+];
+
+/// One evaluation of a table: the options and inputs behind it.
+pub struct Run {
+    pub args: EvaluateArgs,
+    pub sources: Vec<Source>,
+}
+
+/// The evaluations behind a paper's table, one for each model; those of several models go into
+/// folders called after them.
 ///
 /// # Errors
 ///
 /// When there is no such table, or a file that it takes is missing: all that it takes are named.
-pub fn preset(name: &str, args: &EvaluateArgs) -> Result<(EvaluateArgs, Vec<Source>), String> {
-    match name {
-        "adaptgrad-table2" => table_2(args),
-        _ => Err(format!("there is no table {name:?}; there is adaptgrad-table2")),
+pub fn runs(name: &str, args: &EvaluateArgs) -> Result<Vec<Run>, String> {
+    let table = TABLES.iter().find(|table| table.name == name).ok_or_else(|| {
+        let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        let near = nearest(name, names.iter().copied()).join(", ");
+        format!("there is no table {name:?}; near ones are {near}. All: {}", names.join(", "))
+    })?;
+    let folder = args.data.clone().unwrap_or_default();
+    let missing: Vec<String> = table
+        .data
+        .needed()
+        .into_iter()
+        .filter(|(file, _)| !folder.join(file).exists())
+        .map(|(file, what)| format!("{file} ({what})"))
+        .collect();
+    if !missing.is_empty() {
+        return Err(format!("{} lacks {}", folder.display(), missing.join(", ")));
+    }
+    let models = table.data.models();
+    let run = |model: &Needed| {
+        let mut filled = table.filled(args)?;
+        filled.model.model = Some(folder.join(model.0));
+        if models.len() > 1 {
+            filled.out = args.out.join(Path::new(model.0).with_extension(""));
+        }
+        let sources = table.data.fill(&mut filled, &folder)?;
+        Ok(Run { args: filled, sources })
+    };
+    models.iter().map(run).collect()
+}
+
+impl Table {
+    /// The options with the table's own.
+    fn filled(&self, args: &EvaluateArgs) -> Result<EvaluateArgs, String> {
+        let mut filled = args.clone();
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        filled.metrics = owned(self.metrics);
+        filled.plan.method = owned(self.methods);
+        filled.sweep =
+            self.sweeps.iter().map(|text| Sweep::parse(text)).collect::<Result<_, _>>()?;
+        if !args.typed.iter().any(|option| option == "repeats") {
+            filled.repeats = self.repeats;
+        }
+        Ok(filled)
     }
 }
 
-/// Consistency and Invariance of the gradient, SmoothGrad and AdaptGrad on MNIST.
-fn table_2(args: &EvaluateArgs) -> Result<(EvaluateArgs, Vec<Source>), String> {
-    let folder = args.data.clone().unwrap_or_default();
-    let missing: Vec<_> = TABLE_2.iter().filter(|(file, _)| !folder.join(file).is_file()).collect();
-    if !missing.is_empty() {
-        let list: Vec<String> =
-            missing.iter().map(|(file, what)| format!("{file} ({what})")).collect();
-        return Err(format!("{} lacks {}", folder.display(), list.join(", ")));
+impl Data {
+    /// The models that are measured in turn.
+    fn models(&self) -> &[Needed] {
+        match self {
+            Data::Digits => &DIGITS[..1],
+            Data::Cifar => &CIFAR[..1],
+            Data::ImageNet(models) | Data::Located(models) => models,
+            Data::Twice(first, _) => std::slice::from_ref(first),
+        }
     }
-    let path = |file: &str| -> PathBuf { folder.join(file) };
-    let mut filled = args.clone();
-    filled.metrics = vec!["consistency".into(), "invariance".into()];
-    filled.plan.method = vec!["gradient".into(), "smoothgrad".into(), "adaptgrad".into()];
-    filled.model.model = Some(path("mlp-normal.onnx"));
-    filled.model.domain.get_or_insert_with(|| "0,1".into());
-    filled.shuffled_model = Some(path("mlp-random.onnx"));
-    filled.shifted_model = Some(path("mlp-bias.onnx"));
-    filled.shift = Some(1.0);
-    if !args.typed.iter().any(|option| option == "repeats") {
-        filled.repeats = 5;
+
+    /// Every file and folder that is taken.
+    fn needed(&self) -> Vec<Needed> {
+        let others: &[Needed] = match self {
+            Data::Digits => &DIGITS[1..],
+            Data::Cifar => &CIFAR[1..],
+            Data::ImageNet(_) => &[PICTURES],
+            Data::Located(_) => &[PICTURES, BOXES],
+            Data::Twice(_, second) => &[*second, PICTURES],
+        };
+        [self.models(), others].concat()
     }
-    Ok((filled, digits(&path("digits.npy"))?))
+
+    /// Sets what the data asks for, and gives the inputs.
+    fn fill(&self, args: &mut EvaluateArgs, folder: &Path) -> Result<Vec<Source>, String> {
+        let path = |file: &str| -> PathBuf { folder.join(file) };
+        let sane = |args: &mut EvaluateArgs, needed: &[Needed; 4]| {
+            args.model.domain.get_or_insert_with(|| "0,1".into());
+            args.shuffled_model = Some(path(needed[1].0));
+            args.shifted_model = Some(path(needed[2].0));
+            args.shift = Some(1.0);
+        };
+        match self {
+            Data::Digits => {
+                sane(args, &DIGITS);
+                return digits(&path(DIGITS[3].0));
+            }
+            Data::Cifar => {
+                sane(args, &CIFAR);
+                args.model.preprocess.get_or_insert_with(|| "unit".into());
+            }
+            Data::ImageNet(_) => {}
+            Data::Located(_) => args.boxes = Some(path(BOXES.0)),
+            Data::Twice(_, second) => args.other_model = Some(path(second.0)),
+        }
+        sources(&[path(PICTURES.0)])
+    }
 }
 
 /// The digits as rows of pixels in `[0, 1]`.
@@ -61,4 +281,43 @@ fn digits(path: &Path) -> Result<Vec<Source>, String> {
         Source::row(format!("digit-{i}"), row.iter().map(|value| value / 255.0).collect())
     };
     Ok(array.values.chunks((height * width).max(1)).enumerate().map(row).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metric::Metric;
+    use super::*;
+    use crate::variants::variants;
+    use clap::Parser;
+
+    /// Every table names metrics, methods and settings that exist.
+    #[test]
+    fn tables_can_be_asked_for() {
+        let args = EvaluateArgs::parse_from(["evaluate"]);
+        for table in &TABLES {
+            for metric in table.metrics {
+                let is_off = cfg!(not(feature = "information")) && *metric == "sic";
+                assert!(Metric::named(metric).is_some() || is_off, "{}: {metric}", table.name);
+            }
+            let filled = table.filled(&args).unwrap_or_else(|e| panic!("{}: {e}", table.name));
+            let found = variants(&filled.plan, None, &filled.sweep, &[]);
+            let found = found.unwrap_or_else(|error| panic!("{}: {error}", table.name));
+            assert!(found.len() >= table.methods.len(), "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut args = EvaluateArgs::parse_from(["evaluate"]);
+        args.data = Some(folder.path().to_owned());
+        for table in &TABLES {
+            let message = runs(table.name, &args).map(drop).expect_err(table.name);
+            for (file, what) in table.data.needed() {
+                assert!(message.contains(&format!("{file} ({what})")), "{message}");
+            }
+        }
+        let message = runs("adaptgrad-table12", &args).map(drop).expect_err("no table");
+        assert!(message.contains("near ones are \"adaptgrad-table1\""), "{message}");
+    }
 }

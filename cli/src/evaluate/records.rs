@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::value::{Points, Value};
+
 /// One value, or why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -18,7 +20,17 @@ pub struct Record {
     pub metric: String,
     pub class: Option<usize>,
     pub value: Option<f64>,
+    /// The points of the curve behind the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Points>,
     pub reason: Option<String>,
+}
+
+impl Record {
+    /// The value with its curve.
+    pub fn value(&self) -> Option<Value> {
+        Some(Value { number: self.value?, curve: self.curve.clone() })
+    }
 }
 
 /// The file of results.
@@ -156,6 +168,7 @@ mod tests {
             metric: metric.into(),
             class: Some(3),
             value: Some(0.1 + 0.2),
+            curve: Some(vec![(0.0, 1.0 / 3.0), (1.0, 2.0 / 3.0)]),
             reason: None,
         }
     }

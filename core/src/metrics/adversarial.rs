@@ -49,16 +49,14 @@ pub fn adversarial_pixels(
     let pixels = scores.len();
     let order: Vec<usize> = order(&scores).into_iter().take(most).collect();
     let domain = input.domain();
-    let (inner, channels) = (input.channel_len(), domain.lower.len());
     let mut values = input.values().to_vec();
     let mut changed = 0;
     for chunk in order.chunks(AT_ONCE) {
         let mut inputs = Vec::with_capacity(chunk.len());
         for &pixel in chunk {
             for value in values_of(pixel, pixels, features) {
-                let channel = (value / inner) % channels;
-                let bounds = (domain.lower[channel], domain.upper[channel]);
-                values[value] = if gradient[value] > 0.0 { bounds.0 } else { bounds.1 };
+                let (lower, upper) = input.bounds(value);
+                values[value] = if gradient[value] > 0.0 { lower } else { upper };
             }
             inputs.push(Input::new(values.clone(), input.shape(), domain.clone())?);
         }

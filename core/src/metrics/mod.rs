@@ -5,7 +5,10 @@
 //! | Sparseness | how few pixels hold the map | higher | [`gini`] |
 //! | Insertion, deletion | how fast the probability comes and goes with the pixels in the map's order | higher, lower | [`insertion`], [`deletion`] |
 //! | Consistency, Invariance | rank correlation with the map of another model | lower, higher | [`spearman`] |
+//! | SIC, AIC | how fast the model's performance comes with the picture's information | higher | `reveal`, with the feature `information` |
+//! | Cascade | rank correlation with the map of the model as its layers are randomized | lower | [`Cascade`] |
 //! | Pointing game | whether the strongest pixels lie on the object | higher | [`pointing_game`] |
+//! | Box precision | how many of the boxes that a map suggests are the object's | higher | [`box_precision`] |
 //! | Adversarial pixels | how many pixels in the map's order change the model's mind | lower | [`adversarial_pixels`] |
 //! | Out-of-domain share and amount | how much noise is drawn where no input lies | lower | [`OutOfDomain`] |
 //! | Paired t-test | whether two methods differ on the same pictures | | [`paired_t_test`] |
@@ -16,19 +19,31 @@
 
 mod adversarial;
 mod faithfulness;
+#[cfg(feature = "information")]
+mod information;
+#[cfg(feature = "information")]
+mod interpolation;
 mod localization;
 mod out_of_domain;
 mod paired;
+mod proposals;
+mod randomization;
 mod rank;
+mod segmentation;
 mod similarity;
 mod sparseness;
 
 pub use adversarial::{AdversarialPixels, adversarial_pixels};
 pub use faithfulness::{Curve, deletion, insertion};
-pub use localization::{Region, pointing_game};
+#[cfg(feature = "information")]
+pub use information::{InformationCurve, LEAST, Revealed, Revealing, Unusable, reveal};
+pub use localization::{Region, box_precision, pointing_game};
 pub use out_of_domain::OutOfDomain;
 pub use paired::{Paired, paired_t_test};
+pub use proposals::selective_search;
+pub use randomization::{Cascade, Randomized};
 pub use rank::{Correlation, ranks, spearman};
+pub use segmentation::Segmentation;
 pub use similarity::{overlap, ssim, unit_distance};
 pub use sparseness::gini;
 

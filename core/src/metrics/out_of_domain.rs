@@ -27,14 +27,10 @@ impl OutOfDomain {
     ///
     /// Of a Gaussian sampler of one width the share is AdaptGrad's Eq. 9 (arXiv 2410.07711).
     pub fn expected(sampler: &Sampler, input: &Input) -> Self {
-        let domain = input.domain();
-        let (inner, channels) = (input.channel_len(), domain.lower.len());
         let (mut share, mut amount) = (0.0, 0.0);
         for (index, &x) in input.values().iter().enumerate() {
-            let channel = (index / inner) % channels;
-            let (lower, upper) =
-                (f64::from(domain.lower[channel]), f64::from(domain.upper[channel]));
-            let x = f64::from(x);
+            let (lower, upper) = input.bounds(index);
+            let (x, lower, upper) = (f64::from(x), f64::from(lower), f64::from(upper));
             let sigma = sampler.sigma(x, lower, upper);
             for room in [upper - x, x - lower] {
                 if sampler.boundary == Boundary::Clipped {
@@ -67,8 +63,6 @@ impl OutOfDomain {
             let (value, range) = ("0".into(), "at least 1");
             return Err(Error::Setting { setting: "samples", value, range });
         }
-        let domain = input.domain();
-        let (inner, channels) = (input.channel_len(), domain.lower.len());
         let features = input.values().len();
         let data = TensorData::new(input.values().to_vec(), [1, features]);
         let node = Tensor::<2>::from_data(data, &Device::flex());
@@ -78,9 +72,8 @@ impl OutOfDomain {
             let row = noise(node.clone(), &sampler.noise(), &input.kernel_domain(), &at);
             let row = crate::engine::read_back(row)?;
             for (index, value) in row.into_iter().enumerate() {
-                let channel = (index / inner) % channels;
-                let beyond =
-                    (value - domain.upper[channel]).max(domain.lower[channel] - value).max(0.0);
+                let (lower, upper) = input.bounds(index);
+                let beyond = (value - upper).max(lower - value).max(0.0);
                 outside += u64::from(beyond > 0.0);
                 amount += f64::from(beyond);
             }

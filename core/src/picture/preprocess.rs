@@ -137,6 +137,19 @@ impl Preprocess {
         Ok(Prepared { values, crop })
     }
 
+    /// Where a point of a picture of `size` (height, width) comes to lie, both as (row, column) in
+    /// pixels from the top left corner; outside the crop for what is cut off.
+    pub fn place(&self, size: (usize, usize), point: (f64, f64)) -> (f64, f64) {
+        let target = self.resize.target(size.0, size.1);
+        let along = |size: usize, target: usize, crop: usize, at: f64| {
+            let stretch = Stretch::centred(target, crop);
+            let shift = stretch.before as f64 - stretch.taken.start as f64;
+            at * target as f64 / size.max(1) as f64 + shift
+        };
+        let row = along(size.0, target.0, self.crop.0, point.0);
+        (row, along(size.1, target.1, self.crop.1, point.1))
+    }
+
     fn resized_and_cropped(&self, picture: &Picture) -> Picture {
         let target = self.resize.target(picture.height(), picture.width());
         let down = Stretch::centred(target.0, self.crop.0);
@@ -302,6 +315,32 @@ mod tests {
             let expected = if inside(at / 4, at % 4) { [255, 51, 0] } else { [0; 3] };
             assert_eq!(pixel, expected, "pixel {at}");
         }
+    }
+
+    #[test]
+    fn points_move_with_the_pixels() {
+        let preprocess = Preprocess::imagenet(224, 224).unwrap();
+        let (mut picture, corner) = (vec![[0u8; 3]; 512 * 1024], (100, 700));
+        for row in corner.0..corner.0 + 60 {
+            picture[row * 1024 + corner.1..row * 1024 + corner.1 + 40].fill([255; 3]);
+        }
+        let picture = Picture::from_pixels(512, 1024, picture.into_iter());
+        let crop = preprocess.apply(&picture).unwrap().crop;
+        let bright: Vec<usize> = crop
+            .pixels()
+            .enumerate()
+            .filter(|(_, pixel)| pixel[0] > 127)
+            .map(|(at, _)| at)
+            .collect();
+        let (first, last) = (bright[0], bright[bright.len() - 1]);
+        let place = |row: usize, column: usize| {
+            let (row, column) = preprocess.place((512, 1024), (row as f64, column as f64));
+            (row.round() as usize, column.round() as usize)
+        };
+        assert_eq!(place(100, 700), (first / 224, first % 224));
+        assert_eq!(place(160, 740), (last / 224 + 1, last % 224 + 1));
+        let small = Preprocess::new(Resize::Shorter(2), (5, 4), vec![0.0; 3], vec![1.0; 3]);
+        assert_eq!(small.unwrap().place((2, 2), (0.0, 2.0)), (1.0, 3.0));
     }
 
     #[test]

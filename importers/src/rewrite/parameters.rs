@@ -15,6 +15,8 @@ pub struct Stored {
     pub name: String,
     /// Its values in float32.
     pub values: TensorData,
+    /// The layer it belongs to, counted from the input.
+    pub layer: usize,
 }
 
 /// Inputs that are settings or statistics of an operator, not parameters: `(operator, input)`.
@@ -30,6 +32,9 @@ const NO_PARAMETERS: [(&str, usize); 10] = [
     ("Dropout", 1),
     ("Pow", 1),
 ];
+
+/// What the inputs are called that parameters become.
+const PREFIX: &str = "mollify_parameter_";
 
 /// float, float16, double and bfloat16, by their numbers in `TensorProto.DataType`.
 const FLOATS: [i32; 4] = [1, 10, 11, 16];
@@ -63,13 +68,28 @@ pub fn promote(model: &mut ModelProto) -> Result<Vec<Stored>, LoadError> {
             continue;
         };
         // The parser takes names apart at their dots and may join two.
-        let name = format!("mollify_parameter_{}", parameters.len());
+        let name = format!("{PREFIX}{}", parameters.len());
         rename(graph, &tensor.name, &name);
         graph.input.push(declaration(&name, &tensor));
         let shape = tensor.dims.iter().map(|&size| size as usize).collect();
         parameters.push(finite(tensor.name, shape, values)?);
     }
+    number_layers(graph, &mut parameters);
     Ok(parameters)
+}
+
+/// Says which layer each parameter belongs to: a node that reads a matrix or a kernel begins one,
+/// and biases and scales belong to the one before. Nodes lie in the order in which they run.
+fn number_layers(graph: &GraphProto, parameters: &mut [Stored]) {
+    let names = graph.node.iter().flat_map(|node| &node.input);
+    let index = |name: &String| name.strip_prefix(PREFIX)?.parse::<usize>().ok();
+    let (mut seen, mut layers) = (HashSet::new(), 0);
+    for index in names.filter_map(index).filter(|&index| seen.insert(index)) {
+        let Some(parameter) = parameters.get_mut(index) else { continue };
+        let is_matrix = parameter.values.shape().iter().filter(|&&size| size > 1).count() > 1;
+        layers += usize::from(is_matrix || layers == 0);
+        parameter.layer = layers - 1;
+    }
 }
 
 /// Makes the weights that the file keeps in Constant nodes stored tensors as the others are.
@@ -161,7 +181,7 @@ fn values(tensor: &TensorProto) -> Result<Vec<f32>, LoadError> {
 /// The parameter of these values, which must be finite.
 fn finite(name: String, shape: Vec<usize>, values: Vec<f32>) -> Result<Stored, LoadError> {
     match values.iter().filter(|value| !value.is_finite()).count() {
-        0 => Ok(Stored { name, values: TensorData::new(values, shape) }),
+        0 => Ok(Stored { name, values: TensorData::new(values, shape), layer: 0 }),
         count => Err(refused(
             &name,
             &format!(

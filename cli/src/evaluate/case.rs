@@ -1,0 +1,189 @@
+//! What a metric looks at: a map, and what it may be compared with, each made once when asked for.
+
+use std::cell::OnceCell;
+
+use mollify::metrics::{Cascade, Region, pixel_scores};
+use mollify::{Attribution, Baseline, Domain, Explainer, Input, Plan, Prediction, Target, Task};
+
+/// What all maps of a run share.
+pub struct Given<'a> {
+    pub explainer: Explainer<'a>,
+    /// With the model trained on shuffled labels.
+    pub shuffled: Option<Explainer<'a>>,
+    /// With the model trained on shifted inputs, and the shift.
+    pub shifted: Option<(Explainer<'a>, f32)>,
+    /// With the model trained on other data.
+    pub other: Option<Explainer<'a>>,
+    /// With the models whose layers are randomized.
+    pub cascade: Vec<Explainer<'a>>,
+    /// What replaces pixels that are left out.
+    pub fill: Baseline,
+    /// The strongest pixels that the pointing game looks at.
+    pub points: usize,
+    /// The least probability of a picture that an information curve is measured on.
+    pub least_probability: f64,
+    /// The shape of pictures, or of the model's samples where these are none.
+    pub shape: &'a [usize],
+}
+
+impl<'a> Given<'a> {
+    /// The cascade's models, explained as the model is.
+    pub fn with_cascade(
+        mut self,
+        cascade: &'a Cascade<'a>,
+        explained: impl Fn(&'a dyn mollify::Model) -> Explainer<'a>,
+    ) -> Self {
+        self.cascade = cascade.stages().iter().map(|stage| explained(stage)).collect();
+        self
+    }
+}
+
+/// A picture that was read.
+pub struct Picture {
+    pub input: Input,
+    pub prediction: Prediction,
+    /// The class whose maps are made.
+    pub class: usize,
+    /// Where the objects of the class are, or why that is not known.
+    pub regions: Result<Vec<Region>, String>,
+    /// What tells the picture from others, for what is drawn for each.
+    pub seed: u64,
+    clean: OnceCell<Result<Attribution, String>>,
+}
+
+impl Picture {
+    pub fn new(
+        input: Input,
+        prediction: Prediction,
+        class: usize,
+        regions: Result<Vec<Region>, String>,
+        seed: u64,
+    ) -> Self {
+        Self { input, prediction, class, regions, seed, clean: OnceCell::new() }
+    }
+
+    /// The map of the class by `plan`.
+    pub fn map(&self, explainer: &Explainer, plan: &Plan) -> Result<Attribution, String> {
+        let task = Task { input: &self.input, class: self.class, prediction: &self.prediction };
+        let mut maps = explainer.explain_all(plan, &[task]).map_err(|error| error.to_string())?;
+        maps.remove(0).map_err(|error| error.to_string())
+    }
+
+    /// The gradient without noise.
+    fn clean(&self, explainer: &Explainer) -> Result<&Attribution, String> {
+        let clean = || self.map(explainer, &Plan::gradient());
+        self.clean.get_or_init(clean).as_ref().map_err(Clone::clone)
+    }
+}
+
+#[cfg(feature = "information")]
+type Shown = OnceCell<Result<mollify::metrics::Revealed, String>>;
+
+/// A map and what it is measured by.
+pub struct Case<'a> {
+    pub given: &'a Given<'a>,
+    pub plan: &'a Plan,
+    pub picture: &'a Picture,
+    pub map: &'a Attribution,
+    other: OnceCell<Result<Attribution, String>>,
+    cascade: OnceCell<Result<Vec<Attribution>, String>>,
+    #[cfg(feature = "information")]
+    shown: Shown,
+}
+
+impl<'a> Case<'a> {
+    pub fn new(
+        given: &'a Given<'a>,
+        plan: &'a Plan,
+        picture: &'a Picture,
+        map: &'a Attribution,
+    ) -> Self {
+        Self {
+            given,
+            plan,
+            picture,
+            map,
+            other: OnceCell::new(),
+            cascade: OnceCell::new(),
+            #[cfg(feature = "information")]
+            shown: OnceCell::new(),
+        }
+    }
+
+    /// The score of each pixel of a map.
+    pub fn scores(&self, map: &Attribution) -> Vec<f32> {
+        pixel_scores(&map.values, self.given.shape)
+    }
+
+    /// The rows and columns of a map, where it is one of a picture.
+    pub fn sides(&self) -> Result<[usize; 2], String> {
+        match *self.given.shape {
+            [_, height, width] => Ok([height, width]),
+            _ => Err("it is of pictures; say with --picture-shape what samples are".into()),
+        }
+    }
+
+    /// The gradient without noise of the same class.
+    pub fn clean(&self) -> Result<&Attribution, String> {
+        self.picture.clean(&self.given.explainer)
+    }
+
+    /// The map of the model trained on other data.
+    pub fn other(&self) -> Result<&Attribution, String> {
+        let made = || self.with(self.given.other.as_ref(), "other data");
+        self.other.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+
+    /// The map of the model trained on shuffled labels.
+    pub fn shuffled(&self) -> Result<Attribution, String> {
+        self.with(self.given.shuffled.as_ref(), "shuffled labels")
+    }
+
+    fn with(&self, model: Option<&Explainer>, what: &str) -> Result<Attribution, String> {
+        let explainer = model.ok_or_else(|| format!("there is no model trained on {what}"))?;
+        self.of(explainer, &self.picture.input)
+    }
+
+    fn of(&self, explainer: &Explainer, input: &Input) -> Result<Attribution, String> {
+        let target = Target::Index(self.map.class);
+        explainer.explain(self.plan, input, target).map_err(|error| error.to_string())
+    }
+
+    /// The map of the model trained on shifted inputs, of the input shifted as much together with its
+    /// domain.
+    pub fn shifted(&self) -> Result<Attribution, String> {
+        let (other, shift) =
+            self.given.shifted.as_ref().ok_or("there is no model trained on shifted inputs")?;
+        let moved = |values: &[f32]| values.iter().map(|value| value + shift).collect::<Vec<f32>>();
+        let moved_domain =
+            |domain: &Domain| Domain { lower: moved(&domain.lower), upper: moved(&domain.upper) };
+        let input = &self.picture.input;
+        let (domain, pixels) = (moved_domain(input.domain()), moved_domain(input.pixels()));
+        let input = Input::new(moved(input.values()), input.shape(), domain)
+            .and_then(|input| input.with_pixels(pixels));
+        self.of(other, &input.map_err(|error| error.to_string())?)
+    }
+
+    /// The maps of the models whose layers are randomized, from the output's on.
+    pub fn cascade(&self) -> Result<&[Attribution], String> {
+        let maps = || {
+            let stages = self.given.cascade.iter();
+            stages.map(|stage| self.of(stage, &self.picture.input)).collect::<Result<Vec<_>, _>>()
+        };
+        self.cascade.get_or_init(maps).as_ref().map(Vec::as_slice).map_err(Clone::clone)
+    }
+
+    /// The picture as it is revealed in the map's order, from pixels that are the same for every
+    /// method.
+    #[cfg(feature = "information")]
+    pub fn shown(&self) -> Result<&mollify::metrics::Revealed, String> {
+        use mollify::metrics::{Revealing, reveal};
+        let made = || {
+            let (Given { explainer, .. }, Picture { input, seed, .. }) = (self.given, self.picture);
+            let how = Revealing::new(seed.wrapping_add(self.plan.seed));
+            let scores = self.scores(self.map);
+            reveal(explainer, input, self.map.class, &scores, &how).map_err(|e| e.to_string())
+        };
+        self.shown.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+}
