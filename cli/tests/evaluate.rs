@@ -45,12 +45,13 @@ fn a_papers_table_in_small() {
     // The gradient has no noise, so that a repeat would be the same.
     assert_eq!(results(&out).len(), 4 * (1 + 2 + 2) * 2);
     let mut table = csv::Reader::from_path(out.join("table.csv")).expect("a table");
-    let rows: Vec<csv::StringRecord> = table.records().map(|row| row.expect("a row")).collect();
+    type Row = std::collections::HashMap<String, String>;
+    let rows: Vec<Row> = table.deserialize().map(|row| row.expect("a row")).collect();
     assert_eq!(rows.len(), 6);
     for row in &rows {
-        let mean: f64 = row[2].parse().expect("a mean");
-        assert!((0.0..=1.0).contains(&mean) && &row[5] == "4", "{row:?}");
-        assert_eq!(row[4].is_empty(), &row[1] == "gradient", "{row:?}");
+        let value: f64 = row["value"].parse().expect("a number");
+        assert!((0.0..=1.0).contains(&value) && row["pictures"] == "4", "{row:?}");
+        assert_eq!(row["over_seeds"].is_empty(), row["method"] == "gradient", "{row:?}");
     }
     let output = run(&["evaluate", "--paper", "adaptgrad-table2", "--data", &out_name]);
     let message = text(&output.stderr);
@@ -139,7 +140,7 @@ fn values_are_those_of_the_maps_and_failures_have_reasons() {
 #[test]
 fn what_cannot_be_measured_is_refused() {
     let (model, picture) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 21] = [
         (&["sparsness"], "there is no metric \"sparsness\"; near ones are \"sparseness\""),
         (&[], "name the metrics: sparseness, insertion"),
         (&["consistency"], "the metric consistency takes --shuffled-model"),
@@ -152,6 +153,21 @@ fn what_cannot_be_measured_is_refused() {
         (&["sparseness", "--methods", "gradient", "--repeats", "2"], "--repeats is not used"),
         (&["sparseness", "--images", &picture], "rgb.png is given twice"),
         (&["sparseness", "--alpha", "0.1"], "--alpha is not used by adaptgrad"),
+        (&["pointing-game"], "the metric pointing-game takes --boxes"),
+        (&["stability"], "the metric stability takes --other-model"),
+        (&["sparseness", "--boxes", &picture], "--boxes is not used by these metrics"),
+        (&["pointing-game", "--boxes", &picture], "rgb.png: CSV"),
+        (&["sparseness", "--sweep", "alpha=0.1"], "--sweep alpha: none of the methods uses it"),
+        (&["sparseness", "--sweep", "seed=1"], "\"seed\" cannot be swept"),
+        (
+            &["sparseness", "--confidence", "0.9", "--sweep", "confidence=0.8"],
+            "--sweep confidence: confidence is given twice",
+        ),
+        (&["cascade", "--stages", "0"], "stages is 0, but it must be at least 1"),
+        (
+            &["sic", "--least-probability", "1.5"],
+            "least-probability is 1.5, but it must be from 0 to 1",
+        ),
     ];
     for (args, expected) in cases {
         let folder = tempfile::tempdir().expect("a folder");
@@ -162,5 +178,113 @@ fn what_cannot_be_measured_is_refused() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
         assert!(message.contains(expected), "{args:?}: {message}");
         assert!(!folder.path().join("out").exists(), "{args:?} left files");
+    }
+}
+
+/// Boxes, curves, sweeps, second models and randomized ones, with their tables and plots.
+#[test]
+fn everything_that_takes_more_than_a_map() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (model, picture) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
+    std::fs::write(
+        folder.path().join("boxes.csv"),
+        "picture,left,top,right,bottom\nrgb,0,0,9999,9999\n",
+    )
+    .expect("boxes");
+    let metrics = "insertion,pointing-game,box-precision,cascade,cascade-ssim,stability,fidelity,sparseness,out-of-domain-share-measured";
+    let out = place("out");
+    let output = run(&[
+        "evaluate",
+        metrics,
+        "--methods",
+        "gradient,smoothgrad",
+        "--sweep",
+        "alpha=0.1,0.3",
+        "--samples",
+        "4",
+        "--images",
+        &picture,
+        "--model",
+        &model,
+        "--other-model",
+        &model,
+        "--boxes",
+        &place("boxes.csv"),
+        "--stages",
+        "3",
+        "--device",
+        "cpu",
+        "--out",
+        &out,
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let records = results(&folder.path().join("out"));
+    assert_eq!(records.len(), 3 * 9);
+    let value = |method: &str, metric: &str| {
+        let same = |r: &&Value| r["method"] == method && r["metric"] == metric;
+        records.iter().find(same).expect("a record")["value"].as_f64().expect("a value")
+    };
+    // The box is the whole picture, and the other model is the model itself.
+    assert_eq!(value("gradient", "pointing-game"), 1.0);
+    assert!(value("gradient", "box-precision") > 0.0);
+    assert_eq!(value("smoothgrad alpha=0.3", "stability"), 0.0);
+    assert_eq!(value("gradient", "fidelity"), 0.0);
+    assert!(value("smoothgrad alpha=0.3", "fidelity") > value("smoothgrad alpha=0.1", "fidelity"));
+    let share = value("smoothgrad alpha=0.1", "out-of-domain-share-measured");
+    assert!(share > 0.0 && share < value("smoothgrad alpha=0.3", "out-of-domain-share-measured"));
+    let cascade = records.iter().find(|record| record["metric"] == "cascade").expect("a record");
+    let curve = cascade["curve"].as_array().expect("a curve");
+    assert_eq!(
+        (curve.len(), curve[0][1].as_f64(), curve[3][0].as_f64()),
+        (4, Some(1.0), Some(1.0))
+    );
+    assert!(curve[3][1].as_f64().expect("a correlation") < 0.6, "{cascade}");
+    for (file, says) in [
+        ("cascade-curve.svg", "share of layers randomized"),
+        ("stability-alpha.svg", "stability against alpha"),
+        ("stability-against-fidelity.svg", "smoothgrad over alpha"),
+        ("insertion-curve.svg", "smoothgrad alpha=0.3"),
+    ] {
+        let svg = std::fs::read_to_string(folder.path().join("out").join(file)).expect(file);
+        assert!(svg.starts_with("<svg") && svg.contains(says), "{file}");
+    }
+    let tests = std::fs::read_to_string(folder.path().join("out/correlations.csv")).expect("tests");
+    assert_eq!(tests.lines().count(), 4, "{tests}");
+}
+
+/// A table of two models: each is measured in a folder of its own.
+#[test]
+fn a_table_of_several_models() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_folder = folder.path().join("data");
+    std::fs::create_dir_all(data_folder.join("images")).expect("a folder");
+    std::fs::copy(data("pictures/rgb.png"), data_folder.join("images/rgb.png")).expect("a picture");
+    let names = ["vgg16", "inception-v3", "resnet50"];
+    for (name, model) in names.into_iter().zip(["lenet", "resnet-tiny", "vgg-tiny"]) {
+        let to = data_folder.join(name).with_extension("onnx");
+        std::fs::copy(data(&format!("zoo/{model}/model.onnx")), to).expect("a model");
+    }
+    let (data_name, out) = (data_folder.display().to_string(), folder.path().join("out"));
+    let output = run(&[
+        "evaluate",
+        "--paper",
+        "adaptgrad-table11",
+        "--data",
+        &data_name,
+        "--samples",
+        "3",
+        "--device",
+        "cpu",
+        "--out",
+        &out.display().to_string(),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for name in names {
+        let records = results(&out.join(name));
+        let methods: Vec<&Value> = records.iter().map(|record| &record["method"]).collect();
+        assert_eq!(methods, ["gradient", "smoothgrad", "adaptgrad"], "{name}");
+        assert!(records.iter().all(|record| record["value"].as_f64() > Some(0.0)), "{name}");
+        assert!(out.join(name).join("seconds.svg").is_file(), "{name}");
     }
 }

@@ -12,7 +12,13 @@ use super::metric::{FALLS_WITH_WIDTH, Metric, TRADED};
 use super::value::Points;
 use crate::variants::{Level, Variant};
 
-const SIZE: (u32, u32) = (900, 600);
+const HEIGHT: u32 = 600;
+/// The width of a chart without its legend.
+const WIDTH: u32 = 900;
+/// What a name along takes at least.
+const NAME: u32 = 110;
+/// What a letter of the legend takes.
+const LETTER: u32 = 8;
 
 /// Colours that are told apart with any colour vision (Okabe and Ito), without yellow.
 const COLOURS: [RGBColor; 7] = [
@@ -189,6 +195,9 @@ fn settings(cells: &[&Cell], variants: &[Variant]) -> Vec<String> {
     settings
 }
 
+/// The distance of two maps of unit norm that are opposite: theory's line is drawn up to it.
+const FARTHEST: f64 = 2.0;
+
 /// The line `a / width` that meets a series where its noise is widest.
 fn theory(line: &Series, members: &[(Level, &Cell)], variants: &[Variant]) -> Option<Series> {
     let widths: Vec<f64> = members
@@ -202,7 +211,8 @@ fn theory(line: &Series, members: &[(Level, &Cell)], variants: &[Variant]) -> Op
     }
     let constant = line.points[widest].1 * widths[widest];
     let pairs = line.points.iter().zip(&widths);
-    let points = pairs.map(|(&(x, _), &width)| (x, constant / width)).collect();
+    let points = pairs.map(|(&(x, _), &width)| (x, constant / width));
+    let points = points.filter(|(_, distance)| *distance <= FARTHEST).collect();
     let name = format!("{}: 1/width", line.name);
     Some(Series { dashed: true, beside: true, ..Series::line(name, points) })
 }
@@ -258,8 +268,10 @@ fn traded(
 impl Chart {
     fn draw(&self) -> Result<String, String> {
         let mut text = String::new();
-        self.draw_on(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area())
-            .map_err(|error| format!("{} cannot be drawn: {error}", self.file))?;
+        let width = WIDTH.max(NAME * self.names.len() as u32) + self.legend_width();
+        let area = SVGBackend::with_string(&mut text, (width, HEIGHT)).into_drawing_area();
+        self.draw_on(&area).map_err(|error| format!("{} cannot be drawn: {error}", self.file))?;
+        drop(area);
         Ok(text)
     }
 
@@ -268,8 +280,10 @@ impl Chart {
         area: &DrawingArea<SVGBackend<'t>, Shift>,
     ) -> Result<(), Box<dyn std::error::Error + 't>> {
         area.fill(&WHITE)?;
+        let legend = self.legend_width();
+        let (field, aside) = area.split_horizontally(area.dim_in_pixel().0 - legend);
         let (along, up) = self.ranges();
-        let mut chart = ChartBuilder::on(area)
+        let mut chart = ChartBuilder::on(&field)
             .caption(&self.title, ("sans-serif", 24))
             .margin(16)
             .x_label_area_size(48)
@@ -286,13 +300,8 @@ impl Chart {
             .y_label_formatter(&|value| short(*value))
             .label_style(("sans-serif", 15))
             .draw()?;
-        let (mut colour, mut labelled) = (COLOURS[COLOURS.len() - 1], false);
-        let mut colours = COLOURS.iter().cycle();
-        for series in &self.series {
-            colour = match (series.beside, colours.next()) {
-                (false, Some(next)) => *next,
-                _ => colour,
-            };
+        let mut line = 60;
+        for (series, colour) in self.series.iter().zip(self.colours()) {
             let style = colour.stroke_width(2);
             if let Some(errors) = &series.errors {
                 let bars = series.points.iter().zip(errors).map(|(&(x, y), &error)| {
@@ -301,32 +310,49 @@ impl Chart {
                 chart.draw_series(bars)?;
             }
             let points = series.points.iter().copied();
-            let drawn = match series.dashed {
-                true => chart.draw_series(DashedLineSeries::new(points, 6, 6, style))?,
-                false => {
-                    let marks = series.points.iter().filter(|_| series.points.len() < 100);
-                    chart.draw_series(marks.map(|&at| Circle::new(at, 3, colour.filled())))?;
-                    chart.draw_series(LineSeries::new(points, style))?
-                }
-            };
-            if !series.name.is_empty() {
-                labelled = true;
-                drawn
-                    .label(&series.name)
-                    .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], style));
+            if series.dashed {
+                chart.draw_series(DashedLineSeries::new(points, 6, 6, style))?;
+            } else {
+                let marks = series.points.iter().filter(|_| series.points.len() < 100);
+                chart.draw_series(marks.map(|&at| Circle::new(at, 3, colour.filled())))?;
+                chart.draw_series(LineSeries::new(points, style))?;
             }
-        }
-        if labelled {
-            chart
-                .configure_series_labels()
-                .label_font(("sans-serif", 15))
-                .background_style(WHITE.mix(0.85))
-                .border_style(BLACK.mix(0.3))
-                .position(SeriesLabelPosition::UpperRight)
-                .draw()?;
+            if !series.name.is_empty() {
+                let dash = if series.dashed { vec![(0, 8), (16, 24)] } else { vec![(0, 24)] };
+                for (from, to) in dash {
+                    aside.draw(&PathElement::new(vec![(from, line), (to, line)], style))?;
+                }
+                let text = ("sans-serif", 15).into_font();
+                aside.draw(&Text::new(series.name.clone(), (32, line - 7), text))?;
+                line += 22;
+            }
         }
         area.present()?;
         Ok(())
+    }
+
+    /// The width of the names beside the chart; 0 where no series has one.
+    fn legend_width(&self) -> u32 {
+        let letters = self.series.iter().map(|series| series.name.chars().count()).max();
+        letters.filter(|&letters| letters > 0).map_or(0, |letters| 48 + LETTER * letters as u32)
+    }
+
+    /// The colour of each series.
+    fn colours(&self) -> Vec<RGBColor> {
+        let own = self.series.iter().filter(|series| !series.beside).count();
+        let colour = |index: usize| match COLOURS.get(index) {
+            Some(colour) if own <= COLOURS.len() => *colour,
+            _ => {
+                let (r, g, b) = HSLColor(index as f64 / own as f64, 0.75, 0.42).rgb();
+                RGBColor(r, g, b)
+            }
+        };
+        let mut next = 0;
+        let of = |series: &Series| {
+            next += usize::from(!series.beside);
+            colour(next.saturating_sub(1))
+        };
+        self.series.iter().map(of).collect()
     }
 
     /// What stands at a place along.

@@ -129,9 +129,9 @@ impl Revealed {
         let bytes = (self.sizes[last] - self.sizes[0]) as f64;
         let mut best = 0f64;
         let mut points = Vec::with_capacity(last + 1);
-        for stage in 1..last {
-            let gained = self.sizes[stage] as f64 - self.sizes[0] as f64;
-            best = best.max(((performance[stage] - start) / (whole - start)).clamp(0.0, 1.0));
+        for (&size, &reached) in self.sizes[..last].iter().zip(performance).skip(1) {
+            let gained = size as f64 - self.sizes[0] as f64;
+            best = best.max(((reached - start) / (whole - start)).clamp(0.0, 1.0));
             points.push(((gained / bytes).clamp(0.0, 1.0), best));
         }
         points.extend([(0.0, 0.0), (1.0, 1.0)]);

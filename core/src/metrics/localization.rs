@@ -71,7 +71,11 @@ pub fn box_precision(
     segmentation: &Segmentation,
 ) -> Option<f64> {
     let scale = Scale::of(scores);
-    if width == 0 || scores.is_empty() || scores.len() % width != 0 || scale.limit() == 0.0 {
+    if width == 0
+        || scores.is_empty()
+        || !scores.len().is_multiple_of(width)
+        || scale.limit() == 0.0
+    {
         return None;
     }
     let byte = |&score: &f32| f64::from((255.0 * scale.strength(score).abs()).round()) / 255.0;

@@ -165,8 +165,7 @@ fn binary_pattern(grey: &[f64], width: usize, pixel: usize) -> usize {
         let inside = (0..height).contains(&row) && (0..width as isize).contains(&column);
         if inside { grey[row as usize * width + column as usize] } else { 0.0 }
     };
-    // The cosine of 45 degrees, rounded as scikit-image does it.
-    let near = 0.70711;
+    let near = std::f64::consts::FRAC_1_SQRT_2;
     let between = |down: isize, right: isize| {
         let far = 1.0 - near;
         far * (far * at(0, 0) + near * at(0, right))
