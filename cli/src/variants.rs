@@ -35,17 +35,24 @@ type Set = fn(&mut PlanArgs, &str) -> Option<()>;
 
 /// The settings that can be swept.
 const SWEPT: [(&str, Set); 10] = [
-    ("alpha", |args, value| Some(args.alpha = value.parse().ok()?)),
-    ("sigma", |args, value| Some(args.sigma = Some(value.parse().ok()?))),
-    ("confidence", |args, value| Some(args.confidence = value.parse().ok()?)),
-    ("samples", |args, value| Some(args.samples = value.parse().ok()?)),
-    ("kernel", |args, value| Some(args.kernel = value.to_owned())),
-    ("steps", |args, value| Some(args.steps = value.parse().ok()?)),
-    ("weight-samples", |args, value| Some(args.weight_samples = value.parse().ok()?)),
-    ("weight-alpha", |args, value| Some(args.weight_alpha = value.parse().ok()?)),
-    ("weight-sigma", |args, value| Some(args.weight_sigma = Some(value.parse().ok()?))),
-    ("weight-confidence", |args, value| Some(args.weight_confidence = Some(value.parse().ok()?))),
+    ("alpha", |args, value| read(&mut args.alpha, value)),
+    ("sigma", |args, value| read(args.sigma.get_or_insert_default(), value)),
+    ("confidence", |args, value| read(&mut args.confidence, value)),
+    ("samples", |args, value| read(&mut args.samples, value)),
+    ("kernel", |args, value| read(&mut args.kernel, value)),
+    ("steps", |args, value| read(&mut args.steps, value)),
+    ("weight-samples", |args, value| read(&mut args.weight_samples, value)),
+    ("weight-alpha", |args, value| read(&mut args.weight_alpha, value)),
+    ("weight-sigma", |args, value| read(args.weight_sigma.get_or_insert_default(), value)),
+    ("weight-confidence", |args, value| {
+        read(args.weight_confidence.get_or_insert_default(), value)
+    }),
 ];
+
+fn read<T: std::str::FromStr>(place: &mut T, value: &str) -> Option<()> {
+    *place = value.parse().ok()?;
+    Some(())
+}
 
 impl Sweep {
     /// Reads `SETTING=VALUE,VALUE`.
