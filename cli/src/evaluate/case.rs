@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use mollify::metrics::{Cascade, Region, pixel_scores};
+use mollify::metrics::{Cascade, Region, Revealed, Revealing, pixel_scores, reveal};
 use mollify::{Attribution, Baseline, Domain, Explainer, Input, Plan, Prediction, Target, Task};
 
 /// What all maps of a run share.
@@ -76,9 +76,6 @@ impl Picture {
     }
 }
 
-#[cfg(feature = "information")]
-type Shown = OnceCell<Result<mollify::metrics::Revealed, String>>;
-
 /// A map and what it is measured by.
 pub struct Case<'a> {
     pub given: &'a Given<'a>,
@@ -87,8 +84,7 @@ pub struct Case<'a> {
     pub map: &'a Attribution,
     other: OnceCell<Result<Attribution, String>>,
     cascade: OnceCell<Result<Vec<Attribution>, String>>,
-    #[cfg(feature = "information")]
-    shown: Shown,
+    shown: OnceCell<Result<Revealed, String>>,
 }
 
 impl<'a> Case<'a> {
@@ -105,7 +101,6 @@ impl<'a> Case<'a> {
             map,
             other: OnceCell::new(),
             cascade: OnceCell::new(),
-            #[cfg(feature = "information")]
             shown: OnceCell::new(),
         }
     }
@@ -175,9 +170,7 @@ impl<'a> Case<'a> {
 
     /// The picture as it is revealed in the map's order, from pixels that are the same for every
     /// method.
-    #[cfg(feature = "information")]
-    pub fn shown(&self) -> Result<&mollify::metrics::Revealed, String> {
-        use mollify::metrics::{Revealing, reveal};
+    pub fn shown(&self) -> Result<&Revealed, String> {
         let made = || {
             let (Given { explainer, .. }, Picture { input, seed, .. }) = (self.given, self.picture);
             let how = Revealing::new(seed.wrapping_add(self.plan.seed));

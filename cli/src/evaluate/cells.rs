@@ -91,7 +91,6 @@ impl Cell {
             by_repeat.iter().filter_map(|values| metric.summary.number(values)).collect();
         let value = match metric.summary {
             Summary::Mean => mean(pictures.iter().copied()),
-            #[cfg(feature = "information")]
             Summary::MedianCurve => metric.summary.number(&all),
         };
         Self {

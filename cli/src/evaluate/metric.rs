@@ -1,8 +1,9 @@
 //! The metrics by name. Each is listed here and nowhere else.
 
 use mollify::metrics::{
-    AdversarialPixels, Curve, OutOfDomain, Region, Segmentation, adversarial_pixels, box_precision,
-    deletion, gini, insertion, overlap, pixel_scores, pointing_game, spearman, ssim, unit_distance,
+    AdversarialPixels, Curve, InformationCurve, OutOfDomain, Region, Segmentation, Unusable,
+    adversarial_pixels, box_precision, deletion, gini, insertion, overlap, pixel_scores,
+    pointing_game, spearman, ssim, unit_distance,
 };
 use mollify::{Attribution, Explainer, Input};
 
@@ -60,7 +61,6 @@ impl Metric {
         self
     }
 
-    #[cfg(feature = "information")]
     const fn median(mut self) -> Self {
         self.summary = Summary::MedianCurve;
         self
@@ -73,11 +73,9 @@ pub const METRICS: &[Metric] = &[
         .curve("share of pixels inserted", "probability"),
     metric("deletion", Lower, &[Probability], |case| faithfulness(case, deletion))
         .curve("share of pixels deleted", "probability"),
-    #[cfg(feature = "information")]
     metric("sic", Higher, &[Probability], sic)
         .curve("normalized information", "normalized probability")
         .median(),
-    #[cfg(feature = "information")]
     metric("aic", Higher, &[Probability], aic)
         .curve("normalized information", "normalized accuracy")
         .median(),
@@ -177,21 +175,16 @@ fn faithfulness(case: &Case, curve: Curves) -> Result<Value, String> {
     Ok(Value::curve(curve.area(), curve.shares.into_iter().zip(curve.probabilities)))
 }
 
-#[cfg(feature = "information")]
 fn sic(case: &Case) -> Result<Value, String> {
     let curve = case.shown()?.softmax(case.given.least_probability);
     information(curve)
 }
 
-#[cfg(feature = "information")]
 fn aic(case: &Case) -> Result<Value, String> {
     information(case.shown()?.accuracy())
 }
 
-#[cfg(feature = "information")]
-fn information(
-    curve: Result<mollify::metrics::InformationCurve, mollify::metrics::Unusable>,
-) -> Result<Value, String> {
+fn information(curve: Result<InformationCurve, Unusable>) -> Result<Value, String> {
     let curve = curve.map_err(|reason| reason.to_string())?;
     Ok(Value::curve(curve.area(), curve.information.into_iter().zip(curve.performance)))
 }

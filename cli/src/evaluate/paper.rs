@@ -296,8 +296,7 @@ mod tests {
         let args = EvaluateArgs::parse_from(["evaluate"]);
         for table in &TABLES {
             for metric in table.metrics {
-                let is_off = cfg!(not(feature = "information")) && *metric == "sic";
-                assert!(Metric::named(metric).is_some() || is_off, "{}: {metric}", table.name);
+                assert!(Metric::named(metric).is_some(), "{}: {metric}", table.name);
             }
             let filled = table.filled(&args).unwrap_or_else(|e| panic!("{}: {e}", table.name));
             let found = variants(&filled.plan, None, &filled.sweep, &[]);

@@ -1,5 +1,7 @@
 //! What a metric gives for a map, and how those of many pictures are put together.
 
+use mollify::metrics::InformationCurve;
+
 /// A number, and the curve behind it where there is one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
@@ -16,7 +18,6 @@ pub enum Summary {
     /// The mean of the numbers; the mean of the curves, which have their points in common.
     Mean,
     /// The curve of medians, and the area under it.
-    #[cfg(feature = "information")]
     MedianCurve,
 }
 
@@ -38,7 +39,6 @@ impl Summary {
     pub fn number(self, values: &[&Value]) -> Option<f64> {
         match self {
             Self::Mean => mean(values.iter().map(|value| value.number)),
-            #[cfg(feature = "information")]
             Self::MedianCurve => median(values).map(|curve| curve.area()),
         }
     }
@@ -55,7 +55,6 @@ impl Summary {
                 };
                 first.iter().enumerate().map(at).collect()
             }
-            #[cfg(feature = "information")]
             Self::MedianCurve => {
                 let curve = median(values)?;
                 Some(curve.information.into_iter().zip(curve.performance).collect())
@@ -64,9 +63,7 @@ impl Summary {
     }
 }
 
-#[cfg(feature = "information")]
-fn median(values: &[&Value]) -> Option<mollify::metrics::InformationCurve> {
-    use mollify::metrics::InformationCurve;
+fn median(values: &[&Value]) -> Option<InformationCurve> {
     let curve = |points: &Points| {
         let (information, performance) = points.iter().copied().unzip();
         InformationCurve { information, performance }
@@ -101,12 +98,9 @@ mod tests {
         assert_eq!(Summary::Mean.curve(&all), Some(vec![(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)]));
         assert_eq!(Summary::Mean.number(&[]), None);
         assert_eq!(Summary::Mean.curve(&[&Value::from(0.3)]), None);
-        #[cfg(feature = "information")]
-        {
-            // The area under (0, 0), (0.5, 0.3), (1, 1).
-            let area = Summary::MedianCurve.number(&all).expect("an area");
-            assert!((area - (0.075 + 0.325)).abs() < 1e-6, "{area}");
-        }
+        // The area under (0, 0), (0.5, 0.3), (1, 1).
+        let area = Summary::MedianCurve.number(&all).expect("an area");
+        assert!((area - (0.075 + 0.325)).abs() < 1e-6, "{area}");
         assert_eq!(deviation(&[1.0, 3.0]), Some(2f64.sqrt()));
         assert_eq!(deviation(&[1.0]), None);
     }
