@@ -21,6 +21,8 @@ pub struct Metric {
     pub axes: Option<[&'static str; 2]>,
     /// How pictures are put together.
     pub summary: Summary,
+    /// Whether it draws something of its own, so that a seed changes it even without noise.
+    pub drawn: bool,
 }
 
 /// Which values are better.
@@ -52,7 +54,7 @@ const fn metric(
     takes: &'static [Takes],
     measure: fn(&Case) -> Result<Value, String>,
 ) -> Metric {
-    Metric { name, better, takes, measure, axes: None, summary: Summary::Mean }
+    Metric { name, better, takes, measure, axes: None, summary: Summary::Mean, drawn: false }
 }
 
 impl Metric {
@@ -65,6 +67,11 @@ impl Metric {
         self.summary = Summary::MedianCurve;
         self
     }
+
+    const fn drawn(mut self) -> Self {
+        self.drawn = true;
+        self
+    }
 }
 
 pub const METRICS: &[Metric] = &[
@@ -75,10 +82,12 @@ pub const METRICS: &[Metric] = &[
         .curve("share of pixels deleted", "probability"),
     metric("sic", Higher, &[Probability], sic)
         .curve("normalized information", "normalized probability")
-        .median(),
+        .median()
+        .drawn(),
     metric("aic", Higher, &[Probability], aic)
         .curve("normalized information", "normalized accuracy")
-        .median(),
+        .median()
+        .drawn(),
     metric("pointing-game", Higher, &[Boxes], pointing),
     metric("box-precision", Higher, &[Boxes], boxes),
     metric("adversarial-pixels", Lower, &[Probability], adversarial),

@@ -146,7 +146,10 @@ impl<'a> Job<'a> {
     fn new(args: &'a EvaluateArgs, metrics: Vec<&'static Metric>) -> Result<Self, Fatal> {
         check_numbers(args)?;
         let parameters = metrics.iter().any(|metric| metric.takes(Takes::Parameters));
-        let setup = Setup::new(&args.plan, &args.sweep, &args.model, parameters, &args.typed)?;
+        let seeded = parameters || metrics.iter().any(|metric| metric.drawn);
+        let mut typed = args.typed.clone();
+        typed.retain(|option| option != "seed" || !seeded);
+        let setup = Setup::new(&args.plan, &args.sweep, &args.model, parameters, &typed)?;
         let targets = Targets::parse(std::slice::from_ref(&args.target), &setup.labels)?;
         targets.check(setup.model.classes())?;
         if targets.are_several() {
@@ -176,9 +179,10 @@ impl<'a> Job<'a> {
         Ok(Self { args, setup, metrics, targets, fill, others, boxes })
     }
 
-    /// Seeds of a plan: without noise all maps would be the same.
+    /// Seeds of a plan: where nothing is drawn all values would be the same.
     fn repeats(&self, plan: &Plan) -> u32 {
-        if plan.is_noisy() { self.args.repeats } else { 1 }
+        let is_drawn = plan.is_noisy() || self.metrics.iter().any(|metric| metric.drawn);
+        if is_drawn { self.args.repeats } else { 1 }
     }
 
     /// Picture, method and repeat of each map, in the order in which they are made.
@@ -417,7 +421,11 @@ fn all_used(args: &EvaluateArgs, metrics: &[&Metric], setup: &Setup) -> Result<(
         ("other_model", taken(Takes::OtherModel)),
         ("boxes", taken(Takes::Boxes)),
         ("stages", taken(Takes::Parameters)),
-        ("repeats", setup.variants.iter().any(|variant| variant.plan.is_noisy())),
+        (
+            "repeats",
+            metrics.iter().any(|metric| metric.drawn)
+                || setup.variants.iter().any(|variant| variant.plan.is_noisy()),
+        ),
     ];
     let unused =
         |(option, used): &&(&str, bool)| !used && args.typed.iter().any(|typed| typed == option);
