@@ -115,7 +115,7 @@ pub struct EvaluateArgs {
     pub images: Vec<PathBuf>,
 
     /// A table of a paper, with its methods, metrics and settings, such as adaptgrad-table2
-    #[arg(long, value_name = "NAME", requires = "data", conflicts_with_all = ["metrics", "images", "method", "sweep", "model", "shuffled_model", "shifted_model", "shift", "other_model", "boxes", "fill", "picture_shape"])]
+    #[arg(long, value_name = "NAME", requires = "data", conflicts_with_all = ["metrics", "images", "method", "sweep", "model", "shuffled_model", "shifted_model", "shift", "other_model", "boxes", "all_boxes", "fill", "picture_shape"])]
     pub paper: Option<String>,
 
     /// The folder of the models and data that --paper takes
@@ -158,6 +158,10 @@ pub struct EvaluateArgs {
     /// files, or a CSV file of picture, left, top, right, bottom and, if known, label
     #[arg(long, value_name = "PATH")]
     pub boxes: Option<PathBuf>,
+
+    /// Count the boxes of every label, not those of the class alone
+    #[arg(long)]
+    pub all_boxes: bool,
 
     /// The strongest pixels that the pointing game looks at
     #[arg(long, value_name = "K", default_value_t = 5)]

@@ -45,24 +45,34 @@ impl Labels {
         self.0.get(class).map(String::as_str).filter(|name| !name.is_empty())
     }
 
+    /// Whether the names are not known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The classes called `name`, whatever the case.
+    pub fn classes(&self, name: &str) -> Vec<usize> {
+        let wanted = name.to_lowercase();
+        let same = self.0.iter().enumerate().filter(|(_, label)| label.to_lowercase() == wanted);
+        same.map(|(class, _)| class).collect()
+    }
+
     /// The class called `name`, whatever the case.
     ///
     /// # Errors
     ///
     /// When no class or several have the name; the message suggests near ones.
     pub fn class(&self, name: &str) -> Result<usize, String> {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Err(format!(
                 "the target {name:?} is a label, but the classes' names are not known; give them with --labels, or an index"
             ));
         }
-        let wanted = name.to_lowercase();
-        let same = self.0.iter().enumerate().filter(|(_, label)| label.to_lowercase() == wanted);
-        match same.map(|(class, _)| class).collect::<Vec<_>>()[..] {
+        match self.classes(name)[..] {
             [class] => Ok(class),
             [] => Err(format!(
                 "there is no label {name:?}; near ones are {}",
-                nearest(&wanted, self.0.iter().map(String::as_str)).join(", ")
+                nearest(&name.to_lowercase(), self.0.iter().map(String::as_str)).join(", ")
             )),
             ref classes => Err(format!(
                 "{} classes are called {name:?}: give one of the indices {classes:?}",

@@ -127,19 +127,16 @@ const USES: [Use; 19] = [
     ("until", |plan| plan.is_noisy() && plan.estimate == Estimate::Mean),
     ("stderr", |plan| plan.is_noisy() && plan.estimate == Estimate::Mean),
     ("budget", Plan::is_nested),
-    ("confidence", |plan| matches!(width_of(plan), Some(WidthRule::Adaptive { .. }))),
-    ("width_rule", |plan| {
-        let adapts = |width| matches!(width, Some(WidthRule::Adaptive { .. }));
-        adapts(width_of(plan)) || adapts(plan.weights.as_ref().map(|weights| weights.width))
-    }),
-    ("alpha", |plan| matches!(width_of(plan), Some(WidthRule::Relative { .. }))),
-    ("sigma", |plan| matches!(width_of(plan), Some(WidthRule::Absolute { .. }))),
+    ("confidence", |plan| is_adaptive(width_of(plan))),
+    ("width_rule", |plan| is_adaptive(width_of(plan)) || is_adaptive(weight_width_of(plan))),
+    ("alpha", |plan| is_relative(width_of(plan))),
+    ("sigma", |plan| is_absolute(width_of(plan))),
     ("steps", |plan| plan.path.is_some()),
     ("quadrature", |plan| plan.path.is_some()),
     ("weight_samples", |plan| plan.weights.is_some()),
-    ("weight_alpha", |plan| plan.weights.is_some()),
-    ("weight_sigma", |plan| plan.weights.is_some()),
-    ("weight_confidence", |plan| plan.weights.is_some()),
+    ("weight_alpha", |plan| is_relative(weight_width_of(plan))),
+    ("weight_sigma", |plan| is_absolute(weight_width_of(plan))),
+    ("weight_confidence", |plan| is_adaptive(weight_width_of(plan))),
     ("freeze", |plan| plan.weights.is_some()),
     ("baseline", |plan| {
         plan.path.as_ref().is_some_and(|path| matches!(path.baseline, Baseline::Values(_)))
@@ -148,6 +145,22 @@ const USES: [Use; 19] = [
 
 fn width_of(plan: &Plan) -> Option<WidthRule> {
     plan.sampler.map(|sampler| sampler.width)
+}
+
+fn weight_width_of(plan: &Plan) -> Option<WidthRule> {
+    plan.weights.as_ref().map(|weights| weights.width)
+}
+
+fn is_relative(width: Option<WidthRule>) -> bool {
+    matches!(width, Some(WidthRule::Relative { .. }))
+}
+
+fn is_absolute(width: Option<WidthRule>) -> bool {
+    matches!(width, Some(WidthRule::Absolute { .. }))
+}
+
+fn is_adaptive(width: Option<WidthRule>) -> bool {
+    matches!(width, Some(WidthRule::Adaptive { .. }))
 }
 
 /// Whether `plan` uses an option, written with hyphens.

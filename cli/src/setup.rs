@@ -105,7 +105,13 @@ impl Setup {
 
     /// Reads a source as an input of the model.
     pub fn open(&self, source: &Source) -> Result<Opened, String> {
-        source.open(self.model.input_shape(), self.preprocess.as_ref(), &self.domain)
+        let shape = self.model.input_shape();
+        let mut opened = source.open(shape, self.preprocess.as_ref(), &self.domain)?;
+        if self.pictures != shape {
+            let input = opened.input.of_picture(&self.pictures);
+            opened.input = input.map_err(|error| error.to_string())?;
+        }
+        Ok(opened)
     }
 }
 

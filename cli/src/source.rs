@@ -118,6 +118,14 @@ impl Source {
         }
     }
 
+    /// What tells it from other sources, however it is named.
+    pub fn identity(&self) -> PathBuf {
+        match &self.place {
+            Place::File(path) => path.canonicalize().unwrap_or_else(|_| path.clone()),
+            _ => self.name().into(),
+        }
+    }
+
     /// The bytes behind the source; none where they cannot be read.
     pub fn contents(&self) -> Option<Vec<u8>> {
         match &self.place {

@@ -54,6 +54,12 @@ fn read<T: std::str::FromStr>(place: &mut T, value: &str) -> Option<()> {
     Some(())
 }
 
+/// Whether two values of a setting mean the same.
+fn is_same(a: &str, b: &str) -> bool {
+    let numbers = a.parse::<f64>().ok().zip(b.parse::<f64>().ok());
+    a == b || numbers.is_some_and(|(a, b)| a == b)
+}
+
 impl Sweep {
     /// Reads `SETTING=VALUE,VALUE`.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -66,12 +72,25 @@ impl Sweep {
         }
         let mut found: Vec<String> = Vec::new();
         for value in values.split(',').map(str::trim) {
-            if found.iter().any(|known| known == value) {
-                return Err(format!("{value} is given twice"));
+            if let Some(known) = found.iter().find(|known| is_same(known, value)) {
+                return Err(match known == value {
+                    true => format!("{value} is given twice"),
+                    false => format!("{known} and {value} are the same"),
+                });
             }
             found.push(value.to_owned());
         }
         Ok(Self { setting: setting.to_owned(), values: found })
+    }
+
+    /// The setting's name, as the option's.
+    pub fn setting(&self) -> &str {
+        &self.setting
+    }
+
+    /// Whether it is of the setting of `option`, as clap names it.
+    pub fn is_of(&self, option: &str) -> bool {
+        option.replace('_', "-") == self.setting
     }
 
     fn set(&self, args: &mut PlanArgs, value: &str) -> Result<(), String> {
@@ -94,7 +113,7 @@ pub fn variants(
 ) -> Result<Vec<Variant>, String> {
     for (index, sweep) in sweeps.iter().enumerate() {
         let twice = sweeps[..index].iter().any(|other| other.setting == sweep.setting);
-        if twice || typed.iter().any(|option| option.replace('_', "-") == sweep.setting) {
+        if twice || typed.iter().any(|option| sweep.is_of(option)) {
             let name = &sweep.setting;
             return Err(format!("--sweep {name}: {name} is given twice; give it once"));
         }
@@ -192,6 +211,7 @@ mod tests {
             ("--sweep alpha", "write SETTING=VALUE,VALUE"),
             ("--sweep seed=1,2", "\"seed\" cannot be swept; choose one of alpha, sigma"),
             ("--sweep alpha=0.1,0.1", "0.1 is given twice"),
+            ("--sweep alpha=0.1,0.10", "0.1 and 0.10 are the same"),
             ("--sweep samples=0.5", "--sweep samples: \"0.5\" is no value of it"),
             ("--sweep alpha=0.1", "--sweep alpha: none of the methods uses it"),
             ("--sweep confidence=0.9,1.5", "adaptgrad confidence=1.5: confidence is 1.5"),

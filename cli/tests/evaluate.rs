@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use mollify::metrics::{gini, pixel_scores};
+use mollify::metrics::{Region, gini, pixel_scores, pointing_game};
 use mollify::npy;
 use serde_json::Value;
 
@@ -56,7 +56,10 @@ fn a_papers_table_in_small() {
     let output = run(&["evaluate", "--paper", "adaptgrad-table2", "--data", &out_name]);
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert!(message.contains("lacks digits.npy") && message.contains("mlp-bias.onnx"), "{message}");
+    assert!(
+        message.contains("lacks mlp-normal.onnx") && message.contains("digits.npy"),
+        "{message}"
+    );
 }
 
 /// Killed twenty times at odd moments, a run ends with the bytes of one that was not.
@@ -77,7 +80,9 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
     };
     assert!(start(&args("whole")).wait().expect("its end").success());
     let resumed = [args("killed"), vec!["--resume".into()]].concat();
-    let mut killed = 0;
+    let size =
+        || std::fs::metadata(folder.path().join("killed/results.jsonl")).map_or(0, |m| m.len());
+    let (mut killed, mut grown, mut before) = (0, 0, 0);
     for i in 0..20u64 {
         let mut child = start(&resumed);
         std::thread::sleep(Duration::from_millis(20 + i * 7919 % 173));
@@ -86,10 +91,21 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
             killed += 1;
         }
         child.wait().expect("its end");
+        grown += usize::from(size() > before);
+        before = size();
     }
     assert_eq!(killed, 20, "the run was over before it was killed as often as it should be");
+    assert!(grown > 1, "the run got nowhere before it was killed");
     assert!(start(&resumed).wait().expect("its end").success());
-    for file in ["results.jsonl", "table.csv", "table.md"] {
+    for file in [
+        "results.jsonl",
+        "settings.json",
+        "table.csv",
+        "table.md",
+        "differences.csv",
+        "consistency.svg",
+        "invariance.svg",
+    ] {
         let read = |out: &str| std::fs::read(folder.path().join(out).join(file)).expect("a file");
         assert_eq!(read("killed"), read("whole"), "{file}");
     }
@@ -140,7 +156,12 @@ fn values_are_those_of_the_maps_and_failures_have_reasons() {
 #[test]
 fn what_cannot_be_measured_is_refused() {
     let (model, picture) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
-    let cases: [(&[&str], &str); 21] = [
+    let copy = Path::new(&picture).with_file_name("../pictures/rgb.png").display().to_string();
+    let twins = tempfile::tempdir().expect("a folder");
+    let twin = twins.path().join("rgb.jpg").display().to_string();
+    std::fs::copy(&picture, &twin).expect("a picture");
+    let folder_of_pictures = data("pictures");
+    let cases: [(&[&str], &str); 28] = [
         (&["sparsness"], "there is no metric \"sparsness\"; near ones are \"sparseness\""),
         (&[], "name the metrics: sparseness, insertion"),
         (&["consistency"], "the metric consistency takes --shuffled-model"),
@@ -163,6 +184,41 @@ fn what_cannot_be_measured_is_refused() {
             &["sparseness", "--confidence", "0.9", "--sweep", "confidence=0.8"],
             "--sweep confidence: confidence is given twice",
         ),
+        (&["sparseness", "--images", &copy], "rgb.png is given twice"),
+        (
+            &[
+                "sparseness",
+                "--methods",
+                "ng",
+                "--weight-sigma",
+                "0.1",
+                "--sweep",
+                "weight-alpha=0.1",
+            ],
+            "--sweep weight-alpha: none of the methods uses it",
+        ),
+        (
+            &[
+                "sparseness",
+                "--methods",
+                "ng",
+                "--weight-confidence",
+                "0.9",
+                "--sweep",
+                "weight-sigma=1",
+            ],
+            "--sweep weight-sigma: none of the methods uses it",
+        ),
+        (
+            &["pointing-game", "--boxes", &folder_of_pictures, "--images", &twin],
+            "would have the same boxes",
+        ),
+        (&["sparseness", "--all-boxes"], "--all-boxes is not used by these metrics"),
+        (&["sparseness", "--sweep", "confidence=0.9,0.90"], "0.9 and 0.90 are the same"),
+        (
+            &["invariance", "--shifted-model", &model, "--shift", "NaN"],
+            "--shift is NaN, but it must be finite",
+        ),
         (&["cascade", "--stages", "0"], "stages is 0, but it must be at least 1"),
         (
             &["sic", "--least-probability", "1.5"],
@@ -179,6 +235,88 @@ fn what_cannot_be_measured_is_refused() {
         assert!(message.contains(expected), "{args:?}: {message}");
         assert!(!folder.path().join("out").exists(), "{args:?} left files");
     }
+}
+
+/// The clean gradient is of the output that the maps are of.
+#[test]
+fn the_gradient_is_as_faithful_as_can_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out").display().to_string();
+    let (model, picture) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
+    let metrics = "fidelity,fidelity-ssim,fidelity-overlap,adversarial-pixels,sic,aic";
+    let given = ["--methods", "gradient", "--model", &model, "--images", &picture];
+    let more = ["--output", "probability", "--device", "cpu", "--out", &out];
+    let least = ["--least-probability", "0"];
+    let output = run(&[&["evaluate", metrics], &given[..], &more, &least].concat());
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", text(&output.stderr));
+    let records = results(&folder.path().join("out"));
+    let values: Vec<Option<f64>> = records.iter().map(|record| record["value"].as_f64()).collect();
+    assert_eq!(&values[..2], [Some(0.0), Some(1.0)]);
+    assert_eq!(values[2], Some(1.0));
+    for record in &records[3..] {
+        println!("{record}");
+        assert!(record["value"].is_number() || record["reason"].is_string(), "{record}");
+    }
+}
+
+/// A model of flat samples: metrics of pixels are those of the picture behind them.
+#[test]
+fn flat_samples_are_measured_as_pictures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (model, picture) = (data("mnist/mlp-normal.onnx"), data("pictures/rgb.png"));
+    std::fs::write(place("boxes.csv"), "picture,left,top,right,bottom\nrgb,0,0,9999,9999\n")
+        .expect("boxes");
+    let (boxes, out) = (place("boxes.csv"), place("out"));
+    let metrics =
+        "sparseness,insertion,deletion,pointing-game,stability-ssim,sic,adversarial-pixels";
+    let given = ["--methods", "gradient", "--model", &model, "--images", &picture];
+    let more = ["--picture-shape", "1,28,28", "--boxes", &boxes, "--other-model", &model];
+    let rest = ["--least-probability", "0", "--device", "cpu", "--out", &out];
+    let output = run(&[&["evaluate", metrics], &given[..], &more, &rest].concat());
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", text(&output.stderr));
+    let records = results(&folder.path().join("out"));
+    let value = |metric: &str| {
+        let record = records.iter().find(|record| record["metric"] == metric).expect("a record");
+        println!("{record}");
+        record["value"].as_f64()
+    };
+    assert_eq!((value("pointing-game"), value("stability-ssim")), (Some(1.0), Some(1.0)));
+    assert!(value("insertion") > Some(0.0) && value("deletion") > Some(0.0));
+    // Flat, the curve would be refused for want of a picture.
+    let sic = records.iter().find(|record| record["metric"] == "sic").expect("a record");
+    let reason = sic["reason"].as_str().unwrap_or_default();
+    assert!(!reason.contains("a picture has the shape"), "{sic}");
+    value("adversarial-pixels");
+}
+
+/// Of a box over the upper half the pointing game is that of the map that was saved.
+#[test]
+fn boxes_are_where_they_are_in_the_picture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let (model, picture) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
+    let (boxes, maps, out) = (place("boxes.csv"), place("maps"), place("out"));
+    let given = ["--model", &model, "--device", "cpu", "--preprocess", "unit"];
+    let gradient = ["--method", "gradient", "--out", &maps];
+    let output = run(&[&["explain", &picture], &given[..], &gradient].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let map = npy::read(&folder.path().join("maps/rgb/gradient.npy")).expect("a map");
+    let [_, height, width] = map.shape[..] else { panic!("a picture") };
+    let file = mollify::picture::Picture::open(Path::new(&picture)).expect("a picture");
+    let rows = format!("rgb,0,0,{},{}\n", file.width(), file.height() / 2);
+    std::fs::write(&boxes, format!("picture,left,top,right,bottom\n{rows}")).expect("boxes");
+    let points = ["--boxes", &boxes, "--points", "200", "--images", &picture];
+    let methods = ["--methods", "gradient", "--out", &out];
+    let output = run(&[&["evaluate", "pointing-game"], &given[..], &points, &methods].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    // The whole picture is scaled, so that its upper half is the map's.
+    let half = Region { left: 0, top: 0, right: width, bottom: height / 2 };
+    let scores = pixel_scores(&map.values, &map.shape);
+    let expected = pointing_game(&scores, width, &[half], 200).expect("a share");
+    assert!(expected > 0.1 && expected < 0.9, "{expected}");
+    let found = results(&folder.path().join("out"))[0]["value"].as_f64();
+    assert_eq!(found, Some(expected));
 }
 
 /// Boxes, curves, sweeps, second models and randomized ones, with their tables and plots.

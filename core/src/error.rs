@@ -142,6 +142,9 @@ pub enum Error {
         "the device has no memory for the smallest batch: {0}; free some, or use another device"
     )]
     OutOfMemory(String),
+    /// The information in a picture cannot be measured.
+    #[error("the picture's information cannot be measured: {0}")]
+    Information(String),
     /// The device failed while it ran.
     #[error("the device failed: {0}")]
     Execution(String),

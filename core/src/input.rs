@@ -36,6 +36,7 @@ pub struct Input {
     shape: Vec<usize>,
     domain: Domain,
     pixels: Option<Domain>,
+    picture: Option<Vec<usize>>,
 }
 
 impl Input {
@@ -53,7 +54,7 @@ impl Input {
             return Err(Error::NotFinite { index, value: values[index] });
         }
         check_domain(&domain, shape)?;
-        Ok(Self { values, shape: shape.to_vec(), domain, pixels: None })
+        Ok(Self { values, shape: shape.to_vec(), domain, pixels: None, picture: None })
     }
 
     /// The same input, of a picture whose pixels range from black to white over `pixels` in the
@@ -65,6 +66,24 @@ impl Input {
     pub fn with_pixels(mut self, pixels: Domain) -> Result<Self, Error> {
         check_domain(&pixels, &self.shape)?;
         self.pixels = Some(pixels);
+        Ok(self)
+    }
+
+    /// The same input, whose values are those of a picture of `shape`, `[channels, height, width]`,
+    /// where the model takes them in another, such as flat samples of 784 for `[1, 28, 28]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPicture`] for a shape of other than three axes, [`Error::Values`] for one of
+    /// another number of values.
+    pub fn of_picture(mut self, shape: &[usize]) -> Result<Self, Error> {
+        if shape.len() != 3 {
+            return Err(Error::NoPicture { shape: shape.to_vec() });
+        }
+        if shape.iter().product::<usize>() != self.values.len() {
+            return Err(Error::Values { values: self.values.len(), shape: shape.to_vec() });
+        }
+        self.picture = Some(shape.to_vec());
         Ok(self)
     }
 
@@ -86,6 +105,11 @@ impl Input {
     /// The values of black and white: the domain, unless said otherwise.
     pub fn pixels(&self) -> &Domain {
         self.pixels.as_ref().unwrap_or(&self.domain)
+    }
+
+    /// The shape of the picture behind the values: that of the sample, unless said otherwise.
+    pub fn picture_shape(&self) -> &[usize] {
+        self.picture.as_deref().unwrap_or(&self.shape)
     }
 
     /// The number of consecutive values of one channel.
@@ -156,5 +180,15 @@ mod tests {
         for (result, expected) in cases {
             assert_eq!(result.unwrap_err().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn flat_samples_may_be_of_pictures() {
+        let flat = || Input::new(vec![0.0; 6], &[6], Domain::uniform(0.0, 1.0)).unwrap();
+        assert_eq!(flat().picture_shape(), [6]);
+        let picture = flat().of_picture(&[1, 2, 3]).unwrap();
+        assert_eq!((picture.shape(), picture.picture_shape()), (&[6][..], &[1, 2, 3][..]));
+        assert!(matches!(flat().of_picture(&[1, 2, 2]), Err(Error::Values { values: 6, .. })));
+        assert!(matches!(flat().of_picture(&[2, 3]), Err(Error::NoPicture { .. })));
     }
 }

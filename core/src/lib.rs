@@ -46,6 +46,8 @@ mod path;
 #[cfg(feature = "picture")]
 pub mod picture;
 mod plan;
+#[cfg(feature = "picture")]
+mod quantile;
 mod target;
 
 pub use attribution::Attribution;

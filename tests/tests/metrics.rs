@@ -4,8 +4,8 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mollify::metrics::{
-    LEAST, Revealing, Segmentation, gini, overlap, paired_t_test, reveal, selective_search,
-    spearman, ssim, unit_distance,
+    LEAST, Region, Revealing, Segmentation, box_precision, gini, overlap, paired_t_test, reveal,
+    selective_search, spearman, ssim, unit_distance,
 };
 use mollify::picture::Scale;
 use mollify::{Domain, Explainer, Input, ModuleModel};
@@ -103,15 +103,50 @@ fn boxes_are_those_of_selectivesearch() {
         let width = map.shape[1];
         let settings = Segmentation::adaptgrad();
         let expected = array(&folder.join(format!("segments-{index}.npy"))).values;
-        let found = settings.segments(&grey, width);
+        let found = settings.segments(&grey, width).expect("segments");
         let wrong = found.iter().zip(&expected).filter(|&(&a, &b)| a as f32 != b).count();
         assert_eq!(wrong, 0, "pixels of map {index} in other segments");
         let mut boxes: Vec<[usize; 4]> = selective_search(&grey, width, &settings)
+            .expect("boxes")
             .iter()
             .map(|region| [region.left, region.top, region.right, region.bottom])
             .collect();
         boxes.sort_unstable();
         assert_eq!(boxes, rectangles(&folder.join(format!("boxes-{index}.txt"))), "map {index}");
+    }
+}
+
+/// The precision of the boxes that the package finds on each map, for objects that are a box of
+/// another map and the whole picture.
+#[test]
+fn precision_is_that_of_selectivesearchs_boxes() {
+    let folder = data("metrics");
+    let region = |[left, top, right, bottom]: [usize; 4]| Region { left, top, right, bottom };
+    for index in 0..3 {
+        let map = array(&folder.join(format!("map-{index}.npy")));
+        let [found, others] = [index, (index + 1) % 3].map(|index| {
+            let boxes = rectangles(&folder.join(format!("boxes-{index}.txt")));
+            boxes.into_iter().map(region).collect::<Vec<Region>>()
+        });
+        let whole = Region { left: 0, top: 0, right: map.shape[1], bottom: map.shape[0] };
+        for objects in [vec![whole], others[others.len() / 2..].to_vec()] {
+            let overlap = |a: &Region, b: &Region| {
+                let side = |a: (usize, usize), b: (usize, usize)| {
+                    a.1.min(b.1) as f64 - a.0.max(b.0) as f64
+                };
+                let across = side((a.left, a.right), (b.left, b.right)).max(0.0);
+                let down = side((a.top, a.bottom), (b.top, b.bottom)).max(0.0);
+                let both = across * down;
+                both / ((a.area() + b.area()) as f64 - both)
+            };
+            let hits = found.iter().filter(|f| objects.iter().any(|o| overlap(f, o) >= 0.5));
+            let expected = hits.count() as f64 / found.len() as f64;
+            let settings = Segmentation::adaptgrad();
+            let precision = box_precision(&map.values, map.shape[1], &objects, &settings);
+            let precision = precision.expect("a precision");
+            println!("map {index}: {precision:.4} of {} boxes", found.len());
+            assert!((precision - expected).abs() < 1e-12, "{precision} for {expected}");
+        }
     }
 }
 

@@ -60,6 +60,44 @@ fn what_is_a_parameter() {
 }
 
 /// Kept apart or not, the parameters give the same logits and input gradients.
+/// A node that reads a matrix or a kernel begins a layer, with its bias; scales and what is added
+/// belong to the layer before.
+#[test]
+fn layers_begin_with_matrices() {
+    let layers = |name: &str| {
+        let model = with_parameters(&data("zoo").join(name).join("model.onnx"));
+        let own = model.parameters().iter().map(|own| (own.name.clone(), own.layer));
+        own.collect::<std::collections::HashMap<String, usize>>()
+    };
+    let lenet = layers("lenet");
+    for (layer, name) in ["f.0", "f.3", "f.7", "f.9", "f.11"].into_iter().enumerate() {
+        for part in ["weight", "bias"] {
+            assert_eq!(lenet[&format!("{name}.{part}")], layer, "{name}.{part}");
+        }
+    }
+    let vit = layers("vit-tiny");
+    let first = "encoder.layers.encoder_layer_0";
+    for (layer, names) in [
+        (0, ["conv_proj.weight", "conv_proj.bias", "class_token"]),
+        (1, ["encoder.pos_embedding", "{}.ln_1.weight", "{}.ln_1.bias"]),
+        (2, ["onnx::MatMul_444", "{}.self_attention.in_proj_bias", "onnx::MatMul_444"]),
+        (
+            3,
+            [
+                "{}.self_attention.out_proj.weight",
+                "{}.self_attention.out_proj.bias",
+                "{}.ln_2.bias",
+            ],
+        ),
+        (4, ["onnx::MatMul_452", "{}.mlp.0.bias", "onnx::MatMul_452"]),
+        (10, ["heads.head.weight", "heads.head.bias", "heads.head.bias"]),
+    ] {
+        for name in names.map(|name| name.replace("{}", first)) {
+            assert_eq!(vit[&name], layer, "{name}");
+        }
+    }
+}
+
 fn complaints(folders: &[std::path::PathBuf]) -> Vec<String> {
     let complaint = |folder: &std::path::PathBuf| {
         let path = folder.join("model.onnx");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mollify::metrics::Region;
 use mollify::picture::Preprocess;
+use roxmltree::{Document, Node};
 
 use crate::labels::Labels;
 
@@ -25,6 +26,13 @@ pub struct Object {
     top: f64,
     right: f64,
     bottom: f64,
+}
+
+/// What is said of a picture: its objects, and its height and width where that is known.
+#[derive(Debug)]
+struct Annotation {
+    objects: Vec<Object>,
+    size: Option<(usize, usize)>,
 }
 
 /// A line of a CSV file.
@@ -59,6 +67,24 @@ impl Boxes {
         Ok(Self::Table { path: path.to_owned(), of })
     }
 
+    /// Refuses pictures that would have the same boxes.
+    pub fn check_names(&self, pictures: impl Iterator<Item = String>) -> Result<(), String> {
+        let mut known: HashMap<PathBuf, String> = HashMap::new();
+        for picture in pictures {
+            let path = Path::new(&picture);
+            let key = match self {
+                Self::Table { of, .. } if of.contains_key(&picture) => path.to_owned(),
+                _ => path.file_stem().unwrap_or_default().into(),
+            };
+            if let Some(other) = known.insert(key, picture.clone()) {
+                return Err(format!(
+                    "{other} and {picture} would have the same boxes; evaluate them apart, or write their paths into a CSV file of boxes"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The bytes behind the boxes of one picture, for telling runs apart.
     pub fn contents(&self, picture: &Path) -> Vec<u8> {
         match self {
@@ -67,66 +93,121 @@ impl Boxes {
         }
     }
 
-    /// The objects of a picture, by its file's name with or without the ending.
-    fn of(&self, picture: &Path) -> Result<Vec<Object>, String> {
+    /// What is said of a picture: by its path where a table has that, else by its file's name with
+    /// or without the ending.
+    fn of(&self, picture: &Path) -> Result<Annotation, String> {
         match self {
             Self::Folder(folder) => {
                 let path = annotation(folder, picture);
+                let wrong = |reason: String| format!("its boxes {}: {reason}", path.display());
                 let text = std::fs::read_to_string(&path).map_err(|error| {
                     format!("its boxes {} cannot be read: {error}", path.display())
                 })?;
-                voc(&text).map_err(|reason| format!("its boxes {}: {reason}", path.display()))
+                voc(&text).map_err(wrong)
             }
             Self::Table { path, of } => {
-                let names = [picture.file_name(), picture.file_stem()];
-                let names = names.into_iter().flatten().map(|name| name.to_string_lossy());
-                let found = names.filter_map(|name| of.get(name.as_ref())).next().cloned();
-                found.ok_or_else(|| format!("{} has no boxes of it", path.display()))
+                let named = |name: &std::ffi::OsStr| of.get(name.to_string_lossy().as_ref());
+                let objects: Vec<Object> = match named(picture.as_os_str()) {
+                    Some(objects) => objects.clone(),
+                    None => {
+                        let mut names = vec![picture.file_name(), picture.file_stem()];
+                        names.dedup();
+                        let names = names.into_iter().flatten();
+                        names.filter_map(named).flatten().cloned().collect()
+                    }
+                };
+                match objects.is_empty() {
+                    true => Err(format!("{} has no boxes of it", path.display())),
+                    false => Ok(Annotation { objects, size: None }),
+                }
             }
         }
     }
 
-    /// The regions of a class in a picture as the model sees it, `[height, width]`: all objects but
-    /// those that have the label of another class. `size` is that of the picture's file, where it
-    /// went through `preprocess`.
+    /// The regions of the wanted objects of a picture, in pixels of what the model sees.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, or what is said of the picture does not fit it.
     pub fn regions(
         &self,
         picture: &Path,
-        seen: [usize; 2],
-        scaled: Option<(&Preprocess, (usize, usize))>,
-        (labels, class): (&Labels, usize),
+        seen: &Seen,
+        wanted: Wanted,
     ) -> Result<Vec<Region>, String> {
-        let objects = self.of(picture)?;
-        let is_of_class = |object: &&Object| {
-            let label = object.label.as_ref().and_then(|label| labels.class(label).ok());
-            label.is_none_or(|label| label == class)
-        };
-        let place = |row: f64, column: f64| match scaled {
-            Some((preprocess, size)) => preprocess.place(size, (row, column)),
-            None => (row, column),
-        };
-        let pixel = |at: f64, length: usize| at.round().clamp(0.0, length as f64) as usize;
-        let region = |object: &Object| {
-            let (first, last) =
-                (place(object.top, object.left), place(object.bottom, object.right));
-            Region {
-                left: pixel(first.1, seen[1]),
-                top: pixel(first.0, seen[0]),
-                right: pixel(last.1, seen[1]),
-                bottom: pixel(last.0, seen[0]),
+        let Annotation { objects, size } = self.of(picture)?;
+        if let (Some(size), Some((_, own))) = (size, seen.scaled)
+            && size != own
+        {
+            return Err(format!(
+                "its boxes are of a picture of {} x {} pixels, and it has {} x {}",
+                size.1, size.0, own.1, own.0
+            ));
+        }
+        let mut regions = Vec::new();
+        for object in &objects {
+            let region = seen.region(object);
+            if wanted.includes(object)? && region.area() > 0 {
+                regions.push(region);
             }
-        };
-        let regions: Vec<Region> = objects
-            .iter()
-            .filter(is_of_class)
-            .map(region)
-            .filter(|region| region.area() > 0)
-            .collect();
+        }
         match regions.is_empty() {
             true => {
                 Err("none of its boxes is of the class and in the part that the model sees".into())
             }
             false => Ok(regions),
+        }
+    }
+}
+
+/// What the model sees of a picture.
+pub struct Seen<'a> {
+    /// Its height and width there.
+    pub shape: [usize; 2],
+    /// The preprocessing and the height and width of the picture's file, where it went through one.
+    pub scaled: Option<(&'a Preprocess, (usize, usize))>,
+}
+
+impl Seen<'_> {
+    fn region(&self, object: &Object) -> Region {
+        let place = |row: f64, column: f64| match self.scaled {
+            Some((preprocess, size)) => preprocess.place(size, (row, column)),
+            None => (row, column),
+        };
+        let pixel = |at: f64, length: usize| at.round().clamp(0.0, length as f64) as usize;
+        let [height, width] = self.shape;
+        let (top, left) = place(object.top, object.left);
+        let (bottom, right) = place(object.bottom, object.right);
+        Region {
+            left: pixel(left, width),
+            top: pixel(top, height),
+            right: pixel(right, width),
+            bottom: pixel(bottom, height),
+        }
+    }
+}
+
+/// The objects that count.
+pub enum Wanted<'a> {
+    All,
+    /// Those of a class, and those of which it is not known: without a label, or with a name where
+    /// the classes have none.
+    Class(&'a Labels, usize),
+}
+
+impl Wanted<'_> {
+    fn includes(&self, object: &Object) -> Result<bool, String> {
+        let (Self::Class(labels, class), Some(label)) = (self, &object.label) else {
+            return Ok(true);
+        };
+        let named = labels.classes(label);
+        match label.parse::<usize>() {
+            _ if !named.is_empty() => Ok(named.contains(class)),
+            Ok(index) => Ok(index == *class),
+            Err(_) if labels.is_empty() => Ok(true),
+            Err(_) => Err(format!(
+                "its box is of {label:?}, which no class is called; give --labels with such names, or count all boxes with --all-boxes"
+            )),
         }
     }
 }
@@ -145,35 +226,46 @@ impl Object {
 }
 
 fn annotation(folder: &Path, picture: &Path) -> PathBuf {
-    folder.join(picture.file_stem().unwrap_or_default()).with_extension("xml")
+    let mut name = picture.file_stem().unwrap_or_default().to_owned();
+    name.push(".xml");
+    folder.join(name)
 }
 
-/// The objects of a Pascal VOC annotation, whose pixels count from 1 and include the last.
-fn voc(text: &str) -> Result<Vec<Object>, String> {
-    let document = roxmltree::Document::parse(text).map_err(|error| error.to_string())?;
+/// A Pascal VOC annotation, whose pixels count from 1 and include the last.
+fn voc(text: &str) -> Result<Annotation, String> {
+    let document = Document::parse(text).map_err(|error| error.to_string())?;
     let objects = document.descendants().filter(|node| node.has_tag_name("object"));
-    let object = |node: roxmltree::Node| {
-        let child = |node: &roxmltree::Node, name: &str| {
-            node.children().find(|child| child.has_tag_name(name)).map(|c| c.id())
-        };
-        let bounds = child(&node, "bndbox").and_then(|id| document.get_node(id));
-        let bounds = bounds.ok_or("an object has no bndbox")?;
-        let side = |name: &str| -> Result<f64, String> {
-            let found = child(&bounds, name).and_then(|id| document.get_node(id)?.text());
-            let found = found.ok_or_else(|| format!("a bndbox has no {name}"))?;
-            found.trim().parse().map_err(|_| format!("{name} is {found:?}, not a number"))
-        };
-        let label = child(&node, "name").and_then(|id| document.get_node(id)?.text());
-        let object = Object {
-            label: label.map(|label| label.trim().to_owned()),
-            left: side("xmin")? - 1.0,
-            top: side("ymin")? - 1.0,
-            right: side("xmax")?,
-            bottom: side("ymax")?,
-        };
-        object.check().map(|()| object)
+    let size = child(document.root_element(), "size").and_then(|size| {
+        Some((number(size, "height").ok()? as usize, number(size, "width").ok()? as usize))
+    });
+    Ok(Annotation {
+        objects: objects.map(object).collect::<Result<_, _>>()?,
+        // Annotations that do not say it have zeros.
+        size: size.filter(|size| *size != (0, 0)),
+    })
+}
+
+fn object(node: Node) -> Result<Object, String> {
+    let bounds = child(node, "bndbox").ok_or("an object has no bndbox")?;
+    let label = child(node, "name").and_then(|name| name.text()).map(str::trim);
+    let object = Object {
+        label: label.filter(|label| !label.is_empty()).map(str::to_owned),
+        left: number(bounds, "xmin")? - 1.0,
+        top: number(bounds, "ymin")? - 1.0,
+        right: number(bounds, "xmax")?,
+        bottom: number(bounds, "ymax")?,
     };
-    objects.map(object).collect()
+    object.check().map(|()| object)
+}
+
+fn child<'a, 'text>(node: Node<'a, 'text>, name: &str) -> Option<Node<'a, 'text>> {
+    node.children().find(|child| child.has_tag_name(name))
+}
+
+fn number(node: Node, name: &str) -> Result<f64, String> {
+    let text = child(node, name).and_then(|child| child.text()).map(str::trim);
+    let text = text.ok_or_else(|| format!("a {} has no {name}", node.tag_name().name()))?;
+    text.parse().map_err(|_| format!("{name} is {text:?}, not a number"))
 }
 
 #[cfg(test)]
@@ -185,50 +277,84 @@ mod tests {
         <object><name>dog</name><bndbox><ymin>1</ymin><xmin>1</xmin><xmax>100</xmax><ymax>50</ymax>
         </bndbox></object></annotation>";
 
-    fn regions(boxes: &Boxes, labels: &str, class: usize) -> Result<Vec<Region>, String> {
+    const WHOLE: Seen = Seen { shape: [50, 100], scaled: None };
+
+    fn labels(names: &str) -> Labels {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("labels.txt");
-        std::fs::write(&file, labels).expect("labels");
-        let labels = Labels::load(Some(&file), false).expect("labels");
-        boxes.regions(Path::new("/x/cat.png"), [50, 100], None, (&labels, class))
+        std::fs::write(&file, names).expect("labels");
+        Labels::load(Some(&file), false).expect("labels")
+    }
+
+    fn regions(boxes: &Boxes, names: &str, class: usize) -> Result<Vec<Region>, String> {
+        boxes.regions(Path::new("/x/my.cat.png"), &WHOLE, Wanted::Class(&labels(names), class))
+    }
+
+    fn table(rows: &str) -> Boxes {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("boxes.csv");
+        let text = format!("picture,left,top,right,bottom,label\n{rows}");
+        std::fs::write(&path, text).expect("a file");
+        Boxes::read(&path).expect("boxes")
     }
 
     #[test]
     fn annotations_and_tables_say_the_same() {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("cat.xml"), ANNOTATION).expect("a file");
-        let table = folder.path().join("boxes.csv");
-        let text = "picture,left,top,right,bottom,label\ncat.png,10,20,60,40,tabby\ncat,0,0,9,9,\n";
-        std::fs::write(&table, text).expect("a file");
+        std::fs::write(folder.path().join("my.cat.xml"), ANNOTATION).expect("a file");
         let block = Region { left: 10, top: 20, right: 60, bottom: 40 };
         let whole = Region { left: 0, top: 0, right: 100, bottom: 50 };
         let boxes = Boxes::read(folder.path()).expect("boxes");
-        // Labels that are no class count for all.
-        assert_eq!(regions(&boxes, "a\nb", 0), Ok(vec![block, whole]));
+        // Without names none can be told from the class.
+        assert_eq!(regions(&boxes, "", 0), Ok(vec![block, whole]));
         assert_eq!(regions(&boxes, "Tabby\ndog", 0), Ok(vec![block]));
+        assert_eq!(regions(&boxes, "Tabby\ndog\ntabby", 2), Ok(vec![block]));
         assert_eq!(regions(&boxes, "Tabby\ndog", 1), Ok(vec![whole]));
-        assert_eq!(regions(&Boxes::read(&table).expect("boxes"), "a\nb", 0), Ok(vec![block]));
-        let missing = boxes.regions(
-            Path::new("dog.png"),
-            [50, 100],
-            None,
-            (&Labels::load(None, false).expect("no labels"), 0),
-        );
+        let message = regions(&boxes, "a\ndog", 0).expect_err("no class is a tabby");
+        assert!(message.contains("\"tabby\", which no class is called"), "{message}");
+        let all = boxes.regions(Path::new("my.cat.jpg"), &WHOLE, Wanted::All);
+        assert_eq!(all, Ok(vec![block, whole]));
+        let rows = "my.cat.png,10,20,60,40,tabby\nmy.cat,0,0,100,50,1\nmy,0,0,9,9,\n";
+        assert_eq!(regions(&table(rows), "tabby\ndog", 0), Ok(vec![block]));
+        assert_eq!(regions(&table(rows), "tabby\ndog", 1), Ok(vec![whole]));
+        // A path says more than a name.
+        let rows = format!("{rows}/x/my.cat.png,0,0,100,50,\n");
+        assert_eq!(regions(&table(&rows), "tabby\ndog", 0), Ok(vec![whole]));
+        let missing = boxes.regions(Path::new("dog.png"), &WHOLE, Wanted::All);
         assert!(missing.is_err_and(|message| message.contains("dog.xml cannot be read")));
     }
 
     #[test]
     fn boxes_move_with_the_picture() {
-        let object = |left, right| Object { label: None, left, top: 0.0, right, bottom: 480.0 };
-        let of =
-            HashMap::from([("cat".to_owned(), vec![object(0.0, 310.0), object(600.0, 640.0)])]);
-        let boxes = Boxes::Table { path: "boxes.csv".into(), of };
+        let boxes = table("cat,0,0,310,480,\ncat,600,0,640,480,\n");
         let preprocess = Preprocess::imagenet(224, 224).expect("a preprocessing");
-        let labels = Labels::load(None, false).expect("no labels");
-        let scaled = Some((&preprocess, (480, 640)));
-        let found = boxes.regions(Path::new("cat.png"), [224, 224], scaled, (&labels, 0));
+        let seen = Seen { shape: [224, 224], scaled: Some((&preprocess, (480, 640))) };
+        let found = boxes.regions(Path::new("cat.png"), &seen, Wanted::All);
         // 640 x 480 becomes 341 x 256; 58 columns and 16 rows are cut off at the left and the top.
         assert_eq!(found, Ok(vec![Region { left: 0, top: 0, right: 107, bottom: 224 }]));
+        let folder = tempfile::tempdir().expect("a folder");
+        let size = "<size><width>500</width><height>375</height><depth>3</depth></size><object>";
+        let text = ANNOTATION.replacen("<object>", size, 1);
+        std::fs::write(folder.path().join("cat.xml"), text).expect("a file");
+        let boxes = Boxes::read(folder.path()).expect("boxes");
+        let message = boxes.regions(Path::new("cat.png"), &seen, Wanted::All).expect_err("a size");
+        assert_eq!(message, "its boxes are of a picture of 500 x 375 pixels, and it has 640 x 480");
+    }
+
+    #[test]
+    fn pictures_with_the_same_boxes_are_refused() {
+        let check = |boxes: &Boxes, names: [&str; 2]| {
+            boxes.check_names(names.into_iter().map(str::to_owned))
+        };
+        let named = table("a/cat.png,0,0,9,9,\nb/cat.png,0,0,9,9,\n");
+        assert_eq!(check(&named, ["a/cat.png", "b/cat.png"]), Ok(()));
+        assert_eq!(check(&named, ["a/cat.png", "b/dog.png"]), Ok(()));
+        let message = check(&named, ["c/cat.png", "cat.jpg"]).expect_err("one name");
+        assert!(
+            message.starts_with("c/cat.png and cat.jpg would have the same boxes"),
+            "{message}"
+        );
+        assert!(check(&Boxes::Folder("x".into()), ["a/cat.png", "b/cat.png"]).is_err());
     }
 
     #[test]
@@ -240,7 +366,7 @@ mod tests {
             (ANNOTATION.replace("</annotation>", ""), "the root node was opened but never closed"),
         ];
         for (text, expected) in cases {
-            let message = voc(&text).expect_err(expected);
+            let message = voc(&text).map(drop).expect_err(expected);
             assert!(message.contains(expected), "{expected}: {message}");
         }
         let folder = tempfile::tempdir().expect("a folder");

@@ -2,8 +2,13 @@
 
 use std::cell::OnceCell;
 
-use mollify::metrics::{Cascade, Region, Revealed, Revealing, pixel_scores, reveal};
-use mollify::{Attribution, Baseline, Domain, Explainer, Input, Plan, Prediction, Target, Task};
+use mollify::metrics::{
+    Cascade, OutOfDomain, Region, Revealed, Revealing, Stage, pixel_scores, reveal,
+};
+use mollify::{
+    Attribution, Baseline, Domain, Explainer, Input, Output, Plan, Prediction, Sampler, Target,
+    Task,
+};
 
 /// What all maps of a run share.
 pub struct Given<'a> {
@@ -15,15 +20,13 @@ pub struct Given<'a> {
     /// With the model trained on other data.
     pub other: Option<Explainer<'a>>,
     /// With the models whose layers are randomized.
-    pub cascade: Vec<Explainer<'a>>,
+    pub cascade: Vec<(&'a Stage, Explainer<'a>)>,
     /// What replaces pixels that are left out.
     pub fill: Baseline,
     /// The strongest pixels that the pointing game looks at.
     pub points: usize,
     /// The least probability of a picture that an information curve is measured on.
     pub least_probability: f64,
-    /// The shape of pictures, or of the model's samples where these are none.
-    pub shape: &'a [usize],
 }
 
 impl<'a> Given<'a> {
@@ -33,7 +36,8 @@ impl<'a> Given<'a> {
         cascade: &'a Cascade<'a>,
         explained: impl Fn(&'a dyn mollify::Model) -> Explainer<'a>,
     ) -> Self {
-        self.cascade = cascade.stages().iter().map(|stage| explained(stage)).collect();
+        self.cascade =
+            cascade.stages().iter().map(|model| (model.stage(), explained(model))).collect();
         self
     }
 }
@@ -69,9 +73,9 @@ impl Picture {
         maps.remove(0).map_err(|error| error.to_string())
     }
 
-    /// The gradient without noise.
-    fn clean(&self, explainer: &Explainer) -> Result<&Attribution, String> {
-        let clean = || self.map(explainer, &Plan::gradient());
+    /// The gradient of `output` without noise; all maps of a run are of the same output.
+    fn clean(&self, explainer: &Explainer, output: Output) -> Result<&Attribution, String> {
+        let clean = || self.map(explainer, &Plan { output, ..Plan::gradient() });
         self.clean.get_or_init(clean).as_ref().map_err(Clone::clone)
     }
 }
@@ -85,6 +89,7 @@ pub struct Case<'a> {
     other: OnceCell<Result<Attribution, String>>,
     cascade: OnceCell<Result<Vec<Attribution>, String>>,
     shown: OnceCell<Result<Revealed, String>>,
+    counted: OnceCell<Result<OutOfDomain, String>>,
 }
 
 impl<'a> Case<'a> {
@@ -102,17 +107,18 @@ impl<'a> Case<'a> {
             other: OnceCell::new(),
             cascade: OnceCell::new(),
             shown: OnceCell::new(),
+            counted: OnceCell::new(),
         }
     }
 
     /// The score of each pixel of a map.
     pub fn scores(&self, map: &Attribution) -> Vec<f32> {
-        pixel_scores(&map.values, self.given.shape)
+        pixel_scores(&map.values, self.picture.input.picture_shape())
     }
 
     /// The rows and columns of a map, where it is one of a picture.
     pub fn sides(&self) -> Result<[usize; 2], String> {
-        match *self.given.shape {
+        match *self.picture.input.picture_shape() {
             [_, height, width] => Ok([height, width]),
             _ => Err("it is of pictures; say with --picture-shape what samples are".into()),
         }
@@ -120,7 +126,7 @@ impl<'a> Case<'a> {
 
     /// The gradient without noise of the same class.
     pub fn clean(&self) -> Result<&Attribution, String> {
-        self.picture.clean(&self.given.explainer)
+        self.picture.clean(&self.given.explainer, self.plan.output)
     }
 
     /// The map of the model trained on other data.
@@ -163,9 +169,23 @@ impl<'a> Case<'a> {
     pub fn cascade(&self) -> Result<&[Attribution], String> {
         let maps = || {
             let stages = self.given.cascade.iter();
-            stages.map(|stage| self.of(stage, &self.picture.input)).collect::<Result<Vec<_>, _>>()
+            stages.map(|(_, model)| self.of(model, &self.picture.input)).collect::<Result<_, _>>()
         };
         self.cascade.get_or_init(maps).as_ref().map(Vec::as_slice).map_err(Clone::clone)
+    }
+
+    /// How much of the map's own noise `sampler` drew outside the domain, that of the first draw of
+    /// the parameters where these have noise as well.
+    pub fn counted(&self, sampler: &Sampler) -> Result<OutOfDomain, String> {
+        let drawn = match self.plan.weights {
+            Some(_) => self.plan.sizes().samples,
+            None => self.map.samples + self.map.left_out,
+        };
+        let made = || {
+            let (input, drawn) = (&self.picture.input, u32::try_from(drawn).unwrap_or(u32::MAX));
+            OutOfDomain::measured(sampler, input, drawn, self.plan.seed).map_err(|e| e.to_string())
+        };
+        self.counted.get_or_init(made).clone()
     }
 
     /// The picture as it is revealed in the map's order, from pixels that are the same for every

@@ -107,8 +107,11 @@ impl Cell {
         }
     }
 
-    /// The standard error of the mean over the pictures.
+    /// The standard error of the mean over the pictures; none where the value is no mean.
     pub fn error(&self) -> Option<f64> {
+        if self.metric.summary != Summary::Mean {
+            return None;
+        }
         Some(self.deviation? / (self.pictures as f64).sqrt())
     }
 

@@ -2,13 +2,13 @@
 
 use mollify::metrics::{
     AdversarialPixels, Curve, InformationCurve, OutOfDomain, Region, Segmentation, Unusable,
-    adversarial_pixels, box_precision, deletion, gini, insertion, overlap, pixel_scores,
-    pointing_game, spearman, ssim, unit_distance,
+    adversarial_pixels, box_precision, deletion, gini, insertion, overlap, pointing_game, spearman,
+    ssim, unit_distance,
 };
 use mollify::{Attribution, Explainer, Input};
 
 use super::case::Case;
-use super::value::{Summary, Value};
+use super::value::{Summary, Value, mean};
 
 /// A metric of one map.
 pub struct Metric {
@@ -23,6 +23,8 @@ pub struct Metric {
     pub summary: Summary,
     /// Whether it draws something of its own, so that a seed changes it even without noise.
     pub drawn: bool,
+    /// Whether it is of the time that the map took.
+    pub timed: bool,
 }
 
 /// Which values are better.
@@ -43,10 +45,19 @@ pub enum Takes {
     Boxes,
     /// A model whose parameters are kept apart.
     Parameters,
+    /// What replaces pixels that are left out.
+    Fill,
+    /// How many of the strongest pixels are looked at.
+    Points,
+    /// The least probability of a picture that is measured.
+    LeastProbability,
 }
 
 use Better::{Higher, Lower};
-use Takes::{Boxes, OtherModel, Parameters, Probability, ShiftedModel, ShuffledModel};
+use Takes::{
+    Boxes, Fill, LeastProbability, OtherModel, Parameters, Points, Probability, ShiftedModel,
+    ShuffledModel,
+};
 
 const fn metric(
     name: &'static str,
@@ -54,7 +65,8 @@ const fn metric(
     takes: &'static [Takes],
     measure: fn(&Case) -> Result<Value, String>,
 ) -> Metric {
-    Metric { name, better, takes, measure, axes: None, summary: Summary::Mean, drawn: false }
+    let (axes, summary) = (None, Summary::Mean);
+    Metric { name, better, takes, measure, axes, summary, drawn: false, timed: false }
 }
 
 impl Metric {
@@ -72,15 +84,20 @@ impl Metric {
         self.drawn = true;
         self
     }
+
+    const fn timed(mut self) -> Self {
+        self.timed = true;
+        self
+    }
 }
 
 pub const METRICS: &[Metric] = &[
     metric("sparseness", Higher, &[], sparseness),
-    metric("insertion", Higher, &[Probability], |case| faithfulness(case, insertion))
+    metric("insertion", Higher, &[Probability, Fill], |case| faithfulness(case, insertion))
         .curve("share of pixels inserted", "probability"),
-    metric("deletion", Lower, &[Probability], |case| faithfulness(case, deletion))
+    metric("deletion", Lower, &[Probability, Fill], |case| faithfulness(case, deletion))
         .curve("share of pixels deleted", "probability"),
-    metric("sic", Higher, &[Probability], sic)
+    metric("sic", Higher, &[Probability, LeastProbability], sic)
         .curve("normalized information", "normalized probability")
         .median()
         .drawn(),
@@ -88,7 +105,7 @@ pub const METRICS: &[Metric] = &[
         .curve("normalized information", "normalized accuracy")
         .median()
         .drawn(),
-    metric("pointing-game", Higher, &[Boxes], pointing),
+    metric("pointing-game", Higher, &[Boxes, Points], pointing),
     metric("box-precision", Higher, &[Boxes], boxes),
     metric("adversarial-pixels", Lower, &[Probability], adversarial),
     metric("out-of-domain-share", Lower, &[], |case| Ok(outside(case)?.share.into())),
@@ -119,7 +136,7 @@ pub const METRICS: &[Metric] = &[
         similarity(case, case.map, case.clean()?).map(Value::from)
     }),
     metric("fidelity-overlap", Higher, &[], |case| common(case, case.clean()?)),
-    metric("seconds", Lower, &[], |case| Ok(case.map.seconds.into())),
+    metric("seconds", Lower, &[], |case| Ok(case.map.seconds.into())).timed(),
 ];
 
 /// The metrics whose rank correlation over the pictures is tested, the second's with the first
@@ -167,8 +184,9 @@ fn text(error: mollify::Error) -> String {
 }
 
 fn sparseness(case: &Case) -> Result<Value, String> {
-    let scores = pixel_scores(&case.map.values, &case.map.shape);
-    gini(&scores).map(Value::from).ok_or_else(|| "a map of zeros has no sparseness".into())
+    gini(&case.scores(case.map))
+        .map(Value::from)
+        .ok_or_else(|| "a map of zeros has no sparseness".into())
 }
 
 /// AdaptGrad's 5 % of the pixels at a step.
@@ -246,11 +264,8 @@ fn outside(case: &Case) -> Result<OutOfDomain, String> {
 
 /// Counted in the samples of the map itself.
 fn counted(case: &Case) -> Result<OutOfDomain, String> {
-    let (input, plan) = (&case.picture.input, case.plan);
     match around_the_input(case)? {
-        Some(sampler) => {
-            OutOfDomain::measured(sampler, input, plan.samples, plan.seed).map_err(text)
-        }
+        Some(sampler) => case.counted(sampler),
         None => Ok(OutOfDomain { share: 0.0, amount: 0.0 }),
     }
 }
@@ -283,13 +298,12 @@ fn cascade(
     likeness: impl Fn(&Attribution, &Attribution) -> Result<f64, String>,
 ) -> Result<Value, String> {
     let maps = case.cascade()?;
-    let stages = maps.len() as f64;
     let mut points = vec![(0.0, 1.0)];
-    for (stage, other) in maps.iter().enumerate() {
-        points.push(((stage + 1) as f64 / stages, likeness(case.map, other)?));
+    for ((stage, _), other) in case.given.cascade.iter().zip(maps) {
+        points.push((stage.share, likeness(case.map, other)?));
     }
-    let mean = points[1..].iter().map(|(_, likeness)| likeness).sum::<f64>() / stages;
-    Ok(Value::curve(mean, points))
+    let mean = mean(points[1..].iter().map(|(_, likeness)| *likeness));
+    Ok(Value::curve(mean.ok_or("the model has no layers")?, points))
 }
 
 fn distance(case: &Case, other: &Attribution) -> Result<Value, String> {

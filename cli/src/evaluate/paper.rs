@@ -215,6 +215,11 @@ impl Table {
         filled.plan.method = owned(self.methods);
         filled.sweep =
             self.sweeps.iter().map(|text| Sweep::parse(text)).collect::<Result<_, _>>()?;
+        let is_typed = |sweep: &&Sweep| args.typed.iter().any(|option| sweep.is_of(option));
+        if let Some(sweep) = filled.sweep.iter().find(is_typed) {
+            let (option, name) = (sweep.setting(), self.name);
+            return Err(format!("--{option}: {name} measures several of it; leave it out"));
+        }
         if !args.typed.iter().any(|option| option == "repeats") {
             filled.repeats = self.repeats;
         }
@@ -274,9 +279,13 @@ impl Data {
 /// The digits as rows of pixels in `[0, 1]`.
 fn digits(path: &Path) -> Result<Vec<Source>, String> {
     let array = npy::read(path).map_err(|error| error.to_string())?;
-    let &[_, height, width] = &array.shape[..] else {
-        return Err(format!("{} holds {:?}, not [n, 28, 28]", path.display(), array.shape));
+    let wrong = |what: String| format!("{} holds {what}", path.display());
+    let &[_, height @ 28, width @ 28] = &array.shape[..] else {
+        return Err(wrong(format!("an array of {:?}, not of [n, 28, 28]", array.shape)));
     };
+    if array.values.iter().all(|&value| value <= 1.0) {
+        return Err(wrong("no value above 1, but its pixels must be from 0 to 255".into()));
+    }
     let row = |(i, row): (usize, &[f32])| {
         Source::row(format!("digit-{i}"), row.iter().map(|value| value / 255.0).collect())
     };
@@ -316,6 +325,10 @@ mod tests {
                 assert!(message.contains(&format!("{file} ({what})")), "{message}");
             }
         }
+        args.typed = vec!["confidence".into()];
+        let table = TABLES.iter().find(|table| table.name == "adaptgrad-table6").expect("a table");
+        let message = table.filled(&args).map(drop).expect_err("a setting that is swept");
+        assert_eq!(message, "--confidence: adaptgrad-table6 measures several of it; leave it out");
         let message = runs("adaptgrad-table12", &args).map(drop).expect_err("no table");
         assert!(message.contains("near ones are \"adaptgrad-table1\""), "{message}");
     }

@@ -3,8 +3,8 @@
 //! What one map gave is a group of lines that is written at once and in one order for all runs. So
 //! a run that was cut off goes on after the last whole group, and ends with the same bytes.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,8 @@ impl Results {
     ///
     /// # Errors
     ///
-    /// When there are results and `resume` is not asked for, or those of another run.
+    /// When there are results and `resume` is not asked for, those of another run, those that
+    /// another run is writing, or those that were changed.
     pub fn open(
         folder: &Path,
         resume: bool,
@@ -58,21 +59,11 @@ impl Results {
         groups: &[(String, String, u32)],
         metrics: &[&str],
     ) -> Result<Self, String> {
+        check_free(folder, resume)?;
         let path = folder.join(RESULTS);
         let wrong = |error: std::io::Error| format!("{} cannot be used: {error}", path.display());
         let text = serde_json::to_string_pretty(settings).map_err(|error| error.to_string())?;
-        if !resume {
-            if path.exists() {
-                return Err(format!(
-                    "{} is there already; go on with --resume, or choose another folder with --out",
-                    path.display()
-                ));
-            }
-            crate::files::write(folder, SETTINGS, text.as_bytes())?;
-            let file = File::create_new(&path).map_err(wrong)?;
-            return Ok(Self { file, path, records: Vec::new() });
-        }
-        if !path.exists() && !folder.join(SETTINGS).exists() {
+        if !resume || !(path.exists() || folder.join(SETTINGS).exists()) {
             crate::files::write(folder, SETTINGS, text.as_bytes())?;
         }
         let known = std::fs::read_to_string(folder.join(SETTINGS)).unwrap_or_default();
@@ -83,18 +74,27 @@ impl Results {
                 differences(&known, &text)
             ));
         }
-        let written = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(wrong(error)),
-        };
+        let mut options = OpenOptions::new();
+        let options = options.create(true).truncate(false).read(true).write(true);
+        let mut file = options.open(&path).map_err(wrong)?;
+        // Where the file system has no locks there is none to respect.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(format!(
+                "{} is being written by another run; wait for it, or choose another folder with --out",
+                path.display()
+            ));
+        }
+        let mut written = Vec::new();
+        file.read_to_end(&mut written).map_err(wrong)?;
         let (records, length) = whole_groups(&written, groups, metrics);
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(wrong)?;
+        let cut = written[length..].iter().filter(|&&byte| byte == b'\n').count();
+        if cut >= metrics.len() {
+            return Err(format!(
+                "{}: line {} is not what this run would write, and it is not the last: the file was changed; mend it, or choose another folder with --out",
+                path.display(),
+                records.len() + 1
+            ));
+        }
         file.set_len(length as u64).map_err(wrong)?;
         file.seek(SeekFrom::End(0)).map_err(wrong)?;
         Ok(Self { file, path, records })
@@ -114,6 +114,18 @@ impl Results {
             self.records.push(serde_json::from_slice(line).map_err(|error| error.to_string())?);
         }
         Ok(())
+    }
+}
+
+/// Refuses a folder with results where `resume` is not asked for.
+pub fn check_free(folder: &Path, resume: bool) -> Result<(), String> {
+    let path = folder.join(RESULTS);
+    match !resume && path.exists() {
+        true => Err(format!(
+            "{} is there already; go on with --resume, or choose another folder with --out",
+            path.display()
+        )),
+        false => Ok(()),
     }
 }
 
@@ -197,6 +209,15 @@ mod tests {
             assert_eq!(std::fs::read(&results.path).expect("the results"), whole, "cut at {cut}");
             assert_eq!(results.records.len(), 8);
         }
+        let two = open(true).map(|_first| open(true).map(drop)).expect("results");
+        assert!(two.is_err_and(|message| message.contains("is being written by another run")));
+        // What was changed before the end is not thrown away.
+        let changed = String::from_utf8_lossy(&whole).replacen("p2", "p9", 1);
+        std::fs::write(folder.path().join(RESULTS), &changed).expect("a changed file");
+        assert!(open(true).is_err_and(|message| message.contains("line 5 is not what this run")));
+        let left = std::fs::read(folder.path().join(RESULTS)).expect("the results");
+        assert_eq!(left, changed.as_bytes());
+        std::fs::write(folder.path().join(RESULTS), &whole).expect("the results");
         let other = serde_json::json!({ "seed": 1 });
         let refused = Results::open(folder.path(), true, &other, &groups, &metrics);
         assert!(refused.is_err_and(|message| message.contains("now  \"seed\": 1")));

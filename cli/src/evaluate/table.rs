@@ -16,7 +16,10 @@ impl Table {
         if self.rows.is_empty() {
             return String::new();
         }
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let plain = |cell: &String| cell.replace('|', "\\|").replace(['\n', '\r'], " ");
+        let line = |cells: &[String]| {
+            format!("| {} |\n", cells.iter().map(plain).collect::<Vec<_>>().join(" | "))
+        };
         let head: Vec<String> = self.head.iter().map(|name| name.replace('_', " ")).collect();
         let rule = format!("|{}\n", "---|".repeat(head.len()));
         let rows: String = self.rows.iter().map(|row| line(row)).collect();
@@ -33,30 +36,40 @@ impl Table {
     }
 }
 
-/// How a number is written: for a person in five places, for a program whole; none as `nothing`.
+/// How a number is written: for a person in so many digits, for a program whole; none as `nothing`.
 struct Style {
-    places: Option<usize>,
+    digits: Option<usize>,
     nothing: &'static str,
 }
 
-const PERSON: Style = Style { places: Some(5), nothing: "-" };
-const PROGRAM: Style = Style { places: None, nothing: "" };
+const PERSON: Style = Style { digits: Some(5), nothing: "-" };
+const PROGRAM: Style = Style { digits: None, nothing: "" };
 
 impl Style {
     fn number(&self, value: Option<f64>) -> String {
-        match (value, self.places) {
+        match (value, self.digits) {
             (None, _) => self.nothing.into(),
-            (Some(value), Some(places)) => format!("{value:.places$}"),
+            (Some(value), Some(digits)) => significant(value, digits),
             (Some(value), None) => value.to_string(),
         }
     }
 
     fn p_value(&self, value: Option<f64>) -> String {
-        match (value, self.places) {
+        match (value, self.digits) {
             (Some(value), Some(_)) => format!("{value:.2e}"),
             _ => self.number(value),
         }
     }
+}
+
+/// A number in so many significant digits, at least to the unit.
+fn significant(value: f64, digits: usize) -> String {
+    let size = value.abs();
+    if size != 0.0 && size < 1e-4 {
+        return format!("{value:.*e}", digits - 1);
+    }
+    let whole = if size < 1.0 { 0 } else { size.log10() as usize + 1 };
+    format!("{value:.*}", digits.saturating_sub(whole))
 }
 
 fn values(cells: &[Cell], style: &Style) -> Table {
@@ -119,18 +132,53 @@ fn correlations(together: &[Together], style: &Style) -> Table {
     Table { head, rows: together.iter().map(row).collect() }
 }
 
-/// The most maps without a value that are named.
+/// The most lines of what is left out.
 const MOST_NAMED: usize = 50;
 
-/// The maps without a value, and why.
-fn left_out(records: &[Record]) -> Table {
-    let row = |record: &Record| {
-        let reason = record.reason.as_deref().unwrap_or_default().replace(['|', '\n'], " ");
-        vec![record.metric.clone(), record.method.clone(), record.picture.clone(), reason]
+/// What has no value for one reason: the metrics and the maps, of one picture.
+struct LeftOut<'r> {
+    picture: &'r str,
+    reason: &'r str,
+    metrics: Vec<&'r str>,
+    methods: Vec<&'r str>,
+}
+
+/// What has no value, by picture and reason.
+fn left_out(records: &[Record]) -> Vec<LeftOut<'_>> {
+    let mut found: Vec<LeftOut> = Vec::new();
+    for record in records.iter().filter(|record| record.value.is_none()) {
+        let (picture, reason) = (&record.picture, record.reason.as_deref().unwrap_or_default());
+        let (metric, method) = (record.metric.as_str(), record.method.as_str());
+        let is_same = |known: &LeftOut| known.picture == picture && known.reason == reason;
+        match found.iter().rposition(is_same).map(|at| &mut found[at]) {
+            Some(known) => {
+                if !known.metrics.contains(&metric) {
+                    known.metrics.push(metric);
+                }
+                if !known.methods.contains(&method) {
+                    known.methods.push(method);
+                }
+            }
+            None => {
+                let (metrics, methods) = (vec![metric], vec![method]);
+                found.push(LeftOut { picture, reason, metrics, methods });
+            }
+        }
+    }
+    found
+}
+
+fn named(left_out: &[LeftOut]) -> Table {
+    let row = |out: &LeftOut| {
+        let cells = [out.picture, &out.metrics.join(", "), &out.methods.join(", "), out.reason];
+        cells.map(str::to_owned).to_vec()
     };
-    let failed = records.iter().filter(|record| record.value.is_none());
-    let head = &["metric", "method", "picture", "left_out_because"];
-    Table { head, rows: failed.take(MOST_NAMED).map(row).collect() }
+    let head = &["picture", "metrics", "methods", "left_out_because"];
+    Table { head, rows: left_out.iter().take(MOST_NAMED).map(row).collect() }
+}
+
+fn is_median(cell: &Cell) -> bool {
+    cell.metric.summary == Summary::MedianCurve
 }
 
 /// All tables for a person.
@@ -142,18 +190,24 @@ pub fn markdown(
 ) -> String {
     let mut text = values(cells, &PERSON).markdown();
     text += "\nMean over the pictures, its standard deviation over pictures and over seeds.\n";
-    if cells.iter().any(|cell| cell.metric.summary != Summary::Mean) {
-        text += "The value of sic and aic is the area under the median curve instead.\n";
+    let mut medians: Vec<&str> =
+        cells.iter().filter(|c| is_median(c)).map(|c| c.metric.name).collect();
+    medians.dedup();
+    if !medians.is_empty() {
+        text += &format!(
+            "Of {} the value is the area under the median curve; tests and the deviation over pictures are of the pictures' own areas.\n",
+            medians.join(" and ")
+        );
     }
-    let failed = records.iter().filter(|record| record.value.is_none()).count();
-    let more = match failed.saturating_sub(MOST_NAMED) {
+    let left_out = left_out(records);
+    let more = match left_out.len().saturating_sub(MOST_NAMED) {
         0 => String::new(),
         more => format!("\nAnd {more} more, which are in the results.\n"),
     };
     let sections = [
         ("Paired t-tests between methods", differences(tests, &PERSON).markdown()),
         ("Rank correlations over the pictures", correlations(together, &PERSON).markdown()),
-        ("Left out", left_out(records).markdown() + &more),
+        ("Left out", named(&left_out).markdown() + &more),
     ];
     for (title, table) in sections.iter().filter(|(_, table)| !table.is_empty()) {
         text += &format!("\n{title}:\n\n{table}");
@@ -194,18 +248,46 @@ mod tests {
             curve: None,
             reason: value.is_none().then(|| "it is | broken".into()),
         };
-        let records = [record("a", Some(0.25)), record("b", Some(0.5)), record("c", None)];
+        let again = |metric: &str, method: &str| {
+            let (metric, method) = (metric.into(), method.into());
+            Record { metric, method, ..record("c|d", None) }
+        };
+        let records = [
+            record("a", Some(0.25)),
+            record("b", Some(0.5)),
+            record("c|d", None),
+            again("sparseness", "smoothgrad"),
+            again("deletion", "gradient"),
+        ];
         let metrics = [Metric::named("sparseness").expect("a metric")];
         let cells = cells::cells(&records, &metrics, &["gradient".to_owned()]);
         let text = markdown(&cells, &[], &[], &records);
         assert!(
             text.contains("| sparseness | higher | gradient | 0.37500 | 0.17678 | - | 2 | 1 |")
         );
-        assert!(text.contains("| sparseness | gradient | c | it is   broken |"), "{text}");
+        let line = "| c\\|d | sparseness, deletion | gradient, smoothgrad | it is \\| broken |";
+        assert!(text.contains(line), "{text}");
+        assert!(!text.contains("median curve"), "{text}");
         let tables = csv(&cells, &[], &[]).expect("tables");
         let [(name, table)] = &tables[..] else { panic!("one table") };
         assert_eq!(*name, "table.csv");
         let expected = "sparseness,higher,gradient,0.375,0.1767766952966369,,2,1";
         assert_eq!(String::from_utf8_lossy(table).lines().nth(1), Some(expected));
+    }
+
+    #[test]
+    fn numbers_have_five_digits() {
+        let cases = [
+            (0.0, "0.00000"),
+            (0.026132, "0.02613"),
+            (-1.5, "-1.5000"),
+            (153.0, "153.00"),
+            (2000.0, "2000.0"),
+            (123456.7, "123457"),
+            (0.0000123456, "1.2346e-5"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(significant(value, 5), expected);
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{Error, Explainer, Input, Output, Target};
 pub enum AdversarialPixels {
     /// After so many pixels the class's probability was below the threshold.
     Enough(usize),
-    /// It was not, after all pixels that were tried.
+    /// It was not, after as many as were tried.
     TooFew(usize),
 }
 
@@ -17,8 +17,8 @@ const AT_ONCE: usize = 32;
 
 /// Changes the pixels of `input` one by one, in the order of the `map`'s [`pixel_scores`], until the
 /// probability of `class` is below `threshold` (0.5 in section 11.2 of arXiv 2410.07711): each value
-/// of a pixel goes to the bound of the domain against the sign of the clean `gradient`. At most
-/// `most` pixels are tried.
+/// of a pixel goes to the bound of the domain against the sign of the clean `gradient`, and stays
+/// where that is 0. At most `most` pixels of the input's [picture](Input::picture_shape) are tried.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub fn adversarial_pixels(
     if clean.probability(class) < threshold {
         return Ok(AdversarialPixels::Enough(0));
     }
-    let scores = pixel_scores(map, input.shape());
+    let scores = pixel_scores(map, input.picture_shape());
     let pixels = scores.len();
     let order: Vec<usize> = order(&scores).into_iter().take(most).collect();
     let domain = input.domain();
@@ -56,7 +56,11 @@ pub fn adversarial_pixels(
         for &pixel in chunk {
             for value in values_of(pixel, pixels, features) {
                 let (lower, upper) = input.bounds(value);
-                values[value] = if gradient[value] > 0.0 { lower } else { upper };
+                match gradient[value] {
+                    slope if slope > 0.0 => values[value] = lower,
+                    slope if slope < 0.0 => values[value] = upper,
+                    _ => {}
+                }
             }
             inputs.push(Input::new(values.clone(), input.shape(), domain.clone())?);
         }
@@ -87,13 +91,17 @@ mod tests {
         let values = vec![0.5, 0.2, 0.9, 0.1];
         let input = Input::new(values, &[4], Domain::uniform(-1.0, 1.0)).expect("an input");
         let explainer = Explainer::new(&model);
-        let count = |map: [f32; 4], threshold, most| {
-            adversarial_pixels(&explainer, &input, 0, &map, &[1.0; 4], threshold, most)
+        let along = |gradient: [f32; 4], map: [f32; 4], threshold, most| {
+            adversarial_pixels(&explainer, &input, 0, &map, &gradient, threshold, most)
                 .expect("a count")
         };
+        let count = |map, threshold, most| along([1.0; 4], map, threshold, most);
         let best = input.values().to_vec().try_into().expect("four values");
         assert_eq!(count(best, 0.5, 4), AdversarialPixels::Enough(1));
         assert_eq!(count([2.0, 3.0, 0.0, 4.0], 0.5, 4), AdversarialPixels::Enough(2));
+        // Values without a slope stay.
+        let without_the_best = along([1.0, 1.0, 0.0, 1.0], best, 0.5, 4);
+        assert_eq!(without_the_best, AdversarialPixels::Enough(3));
         assert_eq!(count(best, 0.01, 3), AdversarialPixels::TooFew(3));
         assert_eq!(count(best, 0.9, 4), AdversarialPixels::Enough(0));
     }

@@ -1,6 +1,6 @@
 //! Insertion and deletion.
 
-use super::{order, pixel_scores, values_of};
+use super::{area, order, pixel_scores, values_of};
 use crate::{Error, Explainer, Input, Output};
 
 /// The target's probability while pixels come or go.
@@ -15,14 +15,14 @@ pub struct Curve {
 impl Curve {
     /// The area under the curve by the trapezoid rule, from 0 to 1.
     pub fn area(&self) -> f64 {
-        let sides = self.shares.windows(2).zip(self.probabilities.windows(2));
-        sides.map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0).sum()
+        area(&self.shares, &self.probabilities)
     }
 }
 
 /// Deletion (Petsiuk, Das and Saenko, BMVC 2018): the probability of `class` while the pixels of
 /// `input` are replaced by those of `fill` in the order of the `map`'s [`pixel_scores`], in `steps`
-/// equal steps (20 for AdaptGrad's 5 %). A good map gives a small area.
+/// equal steps (20 for AdaptGrad's 5 %). A good map gives a small area. Pixels are those of the
+/// input's [picture](Input::picture_shape).
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ fn curve(
             return Err(Error::Values { values: len, shape: input.shape().to_vec() });
         }
     }
-    let scores = pixel_scores(map, input.shape());
+    let scores = pixel_scores(map, input.picture_shape());
     let pixels = scores.len();
     let order = order(&scores);
     let shares: Vec<f64> = (0..=steps).map(|i| f64::from(i) / f64::from(steps)).collect();
@@ -131,6 +131,12 @@ mod tests {
         let expected = [p(0.0), p(3.0), p(2.5)];
         for (value, expected) in curve.probabilities.iter().zip(expected) {
             assert!((value - expected).abs() < 1e-6, "{value} for {expected}");
+        }
+        // As a picture of two channels: pixel 1 (0.5 and -1) goes before pixel 0.
+        let picture = input.clone().of_picture(&[2, 1, 2]).expect("a picture");
+        let curve = deletion(&explainer, &picture, 0, &[1.0, 2.0, 1.0, 2.0], &[0.0; 4], 2);
+        for (value, expected) in curve.expect("a curve").probabilities.iter().zip([2.5, 3.0, 0.0]) {
+            assert!((value - p(expected)).abs() < 1e-6, "{value} for {expected}");
         }
         assert!(deletion(&explainer, &input, 0, &map, &[0.0; 3], 4).is_err());
         assert!(deletion(&explainer, &input, 0, &map, &[0.0; 4], 0).is_err());

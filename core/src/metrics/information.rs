@@ -3,7 +3,9 @@
 
 use mollify_kernels::philox::{key, philox};
 
+use super::area;
 use super::interpolation::{Bytes, interpolated};
+use crate::quantile::quantile;
 use crate::{Error, Explainer, Input, Output, Target};
 
 /// How a picture is revealed.
@@ -11,7 +13,8 @@ use crate::{Error, Explainer, Input, Output, Target};
 pub struct Revealing {
     /// The share of pixels that are known from the start, drawn at random.
     pub known: f64,
-    /// The shares of the pixels of highest score that are shown one after the other, ascending.
+    /// The shares of the pixels of highest score that are shown one after the other, ascending,
+    /// from 0 to 1.
     pub shares: Vec<f64>,
     /// The seed of the first pixels: methods are compared on the same ones.
     pub seed: u64,
@@ -76,6 +79,12 @@ pub enum Unusable {
         /// What it gives the start.
         start: f64,
     },
+    /// The model does not name the class for the whole picture.
+    #[error("the model names another class for the whole picture")]
+    NotNamed,
+    /// The model names the class for what is known at the start.
+    #[error("the model names the class from the first pixels alone")]
+    NamedAtOnce,
 }
 
 /// The probability of the whole picture that a curve takes at least, as in PAIR's `saliency`.
@@ -110,29 +119,36 @@ impl Revealed {
     ///
     /// [`Unusable`]; the model must name the class for the whole picture, and not at the start.
     pub fn accuracy(&self) -> Result<InformationCurve, Unusable> {
+        match (self.hits.first(), self.hits.last()) {
+            (_, Some(false)) => return Err(Unusable::NotNamed),
+            (Some(true), _) => return Err(Unusable::NamedAtOnce),
+            _ => {}
+        }
         let hits: Vec<f64> = self.hits.iter().map(|&hit| f64::from(u8::from(hit))).collect();
-        self.curve(&hits, LEAST)
+        self.curve(&hits, 0.0)
     }
 
     fn curve(&self, performance: &[f64], least: f64) -> Result<InformationCurve, Unusable> {
-        let last = performance.len() - 1;
-        let (start, whole) = (performance[0], performance[last]);
+        let (&[least_bytes, .., bytes], &[start, .., whole]) = (&self.sizes[..], performance)
+        else {
+            return Err(Unusable::NoInformation { whole: 0, start: 0 });
+        };
         if whole < least {
             return Err(Unusable::Unsure { whole, least });
         }
-        if self.sizes[0] >= self.sizes[last] {
-            return Err(Unusable::NoInformation { whole: self.sizes[last], start: self.sizes[0] });
+        if least_bytes >= bytes {
+            return Err(Unusable::NoInformation { whole: bytes, start: least_bytes });
         }
         if start >= whole {
             return Err(Unusable::NoGain { whole, start });
         }
-        let bytes = (self.sizes[last] - self.sizes[0]) as f64;
         let mut best = 0f64;
-        let mut points = Vec::with_capacity(last + 1);
-        for (&size, &reached) in self.sizes[..last].iter().zip(performance).skip(1) {
-            let gained = size as f64 - self.sizes[0] as f64;
+        let mut points = Vec::with_capacity(self.sizes.len());
+        let between = self.sizes[..self.sizes.len() - 1].iter().zip(performance).skip(1);
+        for (&size, &reached) in between {
+            let gained = (size as f64 - least_bytes as f64) / (bytes - least_bytes) as f64;
             best = best.max(((reached - start) / (whole - start)).clamp(0.0, 1.0));
-            points.push(((gained / bytes).clamp(0.0, 1.0), best));
+            points.push((gained.clamp(0.0, 1.0), best));
         }
         points.extend([(0.0, 0.0), (1.0, 1.0)]);
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -160,7 +176,8 @@ impl InformationCurve {
 
     /// The area under the curve.
     pub fn area(&self) -> f64 {
-        area(&grid().map(|x| self.at(x)).collect::<Vec<_>>())
+        let (x, y): (Vec<f64>, Vec<f64>) = grid().map(|x| (x, self.at(x))).unzip();
+        area(&x, &y)
     }
 
     /// The curve whose every point is the median of those of `curves`, how pictures are put
@@ -189,11 +206,6 @@ fn grid() -> impl Iterator<Item = f64> {
     (0..=POINTS).map(|i| i as f64 / POINTS as f64)
 }
 
-/// By the trapezoid rule over the grid.
-fn area(values: &[f64]) -> f64 {
-    values.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0).sum::<f64>() / POINTS as f64
-}
-
 /// Shows a picture to the model in stages: the first pixels alone, then in turn with each share of
 /// the pixels of highest `scores`, at last the whole, each with the pixels in between interpolated
 /// linearly over a Delaunay triangulation. What a stage holds of the picture's information is the
@@ -202,8 +214,10 @@ fn area(values: &[f64]) -> f64 {
 ///
 /// # Errors
 ///
-/// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, and of an input that
-/// is no picture or scores that do not fit it.
+/// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, [`Error::NoPicture`]
+/// of an input that is [none](Input::picture_shape), [`Error::Values`] of scores that do not fit it,
+/// [`Error::Setting`] of shares beyond 0 and 1, and [`Error::Information`] of a picture
+/// that libwebp does not take.
 pub fn reveal(
     explainer: &Explainer,
     input: &Input,
@@ -216,13 +230,21 @@ pub fn reveal(
     if scores.len() != pixels {
         return Err(Error::Values { values: scores.len(), shape: vec![whole.height, whole.width] });
     }
+    if let Some(share) =
+        how.shares.iter().chain([&how.known]).find(|share| !(0.0..=1.0).contains(*share))
+    {
+        let value = share.to_string();
+        return Err(Error::Setting { setting: "a share of pixels", value, range: "from 0 to 1" });
+    }
     let first = how.mask(pixels);
-    let mut stages = vec![interpolated(&whole, &first)];
+    let mut stages = vec![interpolated(&whole, &first)?];
+    let mut sorted = scores.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
     for share in &how.shares {
-        let least = quantile(scores, 1.0 - share);
+        let least = quantile(&sorted, 1.0 - share);
         let shown: Vec<bool> =
             first.iter().zip(scores).map(|(&first, &s)| first || f64::from(s) >= least).collect();
-        stages.push(interpolated(&whole, &shown));
+        stages.push(interpolated(&whole, &shown)?);
     }
     stages.push(whole);
     let sizes = stages.iter().map(webp_size).collect::<Result<_, Error>>()?;
@@ -241,8 +263,8 @@ pub fn reveal(
 
 /// The picture behind an input, in 8 bits between its black and white.
 fn bytes(input: &Input) -> Result<Bytes, Error> {
-    let &[channels @ (1 | 3), height, width] = input.shape() else {
-        return Err(Error::NoPicture { shape: input.shape().to_vec() });
+    let &[channels @ (1 | 3), height, width] = input.picture_shape() else {
+        return Err(Error::NoPicture { shape: input.picture_shape().to_vec() });
     };
     let mut values = vec![0; channels * height * width];
     for (index, &value) in input.values().iter().enumerate() {
@@ -273,24 +295,13 @@ fn webp_size(picture: &Bytes) -> Result<usize, Error> {
         1 => picture.values.iter().flat_map(|&value| [value; 3]).collect(),
         _ => picture.values.clone(),
     };
-    let failed = |reason: String| Error::Execution(format!("libwebp {reason}"));
+    let failed = |reason: String| Error::Information(format!("libwebp {reason}"));
     let mut config =
         webp::WebPConfig::new().map_err(|()| failed("refused its own settings".into()))?;
     (config.lossless, config.quality, config.method) = (1, 100.0, 4);
     let (width, height) = (picture.width as u32, picture.height as u32);
     let encoded = webp::Encoder::from_rgb(&rgb, width, height).encode_advanced(&config);
     Ok(encoded.map_err(|error| failed(format!("failed: {error:?}")))?.len())
-}
-
-/// The value below which `share` of the values lie, linear between neighbours, as `numpy.quantile`
-/// has it.
-fn quantile(values: &[f32], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let place = share * (sorted.len() - 1) as f64;
-    let (below, above) = (place.floor() as usize, place.ceil() as usize);
-    let (low, high) = (f64::from(sorted[below]), f64::from(sorted[above]));
-    low + (high - low) * place.fract()
 }
 
 #[cfg(test)]
@@ -335,7 +346,12 @@ mod tests {
         assert!(text.starts_with("the model gives the first pixels 0.900"), "{text}");
         let text = reason(revealed([0.1, 0.2, 0.3, 0.9], [4, 5, 6, 4]));
         assert_eq!(text, "the whole picture takes 4 bytes, no more than the 4 of its first pixels");
-        assert!(revealed([0.6, 0.2, 0.3, 0.9], [1, 2, 3, 4]).accuracy().is_err());
+        let accuracy = |probabilities| revealed(probabilities, [1, 2, 3, 4]).accuracy();
+        assert_eq!(accuracy([0.6, 0.2, 0.3, 0.9]), Err(Unusable::NamedAtOnce));
+        assert_eq!(accuracy([0.1, 0.2, 0.6, 0.4]), Err(Unusable::NotNamed));
+        let nothing = Revealed { sizes: vec![], probabilities: vec![], hits: vec![] };
+        assert_eq!(nothing.softmax(LEAST), Err(Unusable::NoInformation { whole: 0, start: 0 }));
+        assert!(nothing.accuracy().is_err());
     }
 
     #[test]
@@ -345,12 +361,5 @@ mod tests {
         assert_eq!(mask(3), mask(3));
         let common = mask(0).iter().zip(mask(1)).filter(|&(&a, b)| a && b).count();
         assert!(common < 10, "{common}");
-    }
-
-    #[test]
-    fn quantiles_are_those_of_numpy() {
-        assert_eq!(quantile(&[3.0, 1.0, 2.0, 5.0], 0.5), 2.5);
-        assert_eq!(quantile(&[3.0, 1.0, 2.0, 5.0], 1.0), 5.0);
-        assert!((quantile(&[3.0, 1.0, 2.0, 5.0], 0.95) - 4.7).abs() < 1e-12);
     }
 }

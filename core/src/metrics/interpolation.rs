@@ -3,6 +3,8 @@
 use spade::handles::FixedVertexHandle;
 use spade::{DelaunayTriangulation, FloatTriangulation, HasPosition, Point2, Triangulation};
 
+use crate::Error;
+
 /// A picture of 8 bits, row by row, each pixel with its channels side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bytes {
@@ -36,7 +38,11 @@ impl HasPosition for Known {
 ///
 /// This is `create_blurred_image` of PAIR's `saliency` (Kapishnikov et al., arXiv 1906.02825);
 /// where several triangulations are Delaunay's, as on a grid they often are, it may have another.
-pub fn interpolated(picture: &Bytes, known: &[bool]) -> Bytes {
+///
+/// # Errors
+///
+/// [`Error::Information`] when there is no triangulation.
+pub fn interpolated(picture: &Bytes, known: &[bool]) -> Result<Bytes, Error> {
     let Bytes { height, width, channels, .. } = *picture;
     let corners = [0, width - 1, (height - 1) * width, height * width - 1];
     let is_known = |pixel: usize| known[pixel] || corners.contains(&pixel);
@@ -46,10 +52,8 @@ pub fn interpolated(picture: &Bytes, known: &[bool]) -> Bytes {
         .map(|pixel| Known { place: place(pixel), pixel })
         .collect();
     let mut values = picture.values.clone();
-    // Fails for places that are not finite, of which there are none.
-    let Ok(mesh) = DelaunayTriangulation::<Known>::bulk_load_stable(points) else {
-        return picture.clone();
-    };
+    let mesh = DelaunayTriangulation::<Known>::bulk_load_stable(points)
+        .map_err(|error| Error::Information(format!("the triangulation failed: {error}")))?;
     let barycentric = mesh.barycentric();
     let mut weights: Vec<(FixedVertexHandle, f64)> = Vec::new();
     for pixel in (0..height * width).filter(|&pixel| !is_known(pixel)) {
@@ -62,12 +66,16 @@ pub fn interpolated(picture: &Bytes, known: &[bool]) -> Bytes {
             values[pixel * channels + channel] = sum.round_ties_even().clamp(0.0, 255.0) as u8;
         }
     }
-    Bytes { values, ..*picture }
+    Ok(Bytes { values, ..*picture })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shown(picture: &Bytes, known: &[bool]) -> Bytes {
+        interpolated(picture, known).expect("a picture")
+    }
 
     /// A plane is linear, so that any triangulation gives it back.
     #[test]
@@ -77,18 +85,18 @@ mod tests {
         let values: Vec<u8> = (0..height * width).flat_map(plane).collect();
         let picture = Bytes { values, height, width, channels: 2 };
         let known: Vec<bool> = (0..height * width).map(|pixel| pixel % 37 == 5).collect();
-        assert_eq!(interpolated(&picture, &known), picture);
-        assert_eq!(interpolated(&picture, &vec![false; height * width]), picture);
+        assert_eq!(shown(&picture, &known), picture);
+        assert_eq!(shown(&picture, &vec![false; height * width]), picture);
     }
 
     #[test]
     fn what_is_known_stays_and_the_rest_does_not() {
         let values = vec![0, 0, 0, 0, 200, 0, 0, 0, 0];
         let picture = Bytes { values, height: 3, width: 3, channels: 1 };
-        assert_eq!(interpolated(&picture, &[true; 9]), picture);
-        assert_eq!(interpolated(&picture, &[false; 9]).values, [0; 9]);
+        assert_eq!(shown(&picture, &[true; 9]), picture);
+        assert_eq!(shown(&picture, &[false; 9]).values, [0; 9]);
         let centre: Vec<bool> = (0..9).map(|pixel| pixel == 4).collect();
-        assert_eq!(interpolated(&picture, &centre), picture);
+        assert_eq!(shown(&picture, &centre), picture);
     }
 
     #[test]
@@ -96,7 +104,7 @@ mod tests {
         for (height, width) in [(1, 1), (1, 7), (7, 1), (2, 2)] {
             let values: Vec<u8> = (0..height * width).map(|pixel| 10 * pixel as u8).collect();
             let picture = Bytes { values, height, width, channels: 1 };
-            assert_eq!(interpolated(&picture, &vec![false; height * width]), picture);
+            assert_eq!(shown(&picture, &vec![false; height * width]), picture);
         }
     }
 }

@@ -71,16 +71,12 @@ pub fn box_precision(
     segmentation: &Segmentation,
 ) -> Option<f64> {
     let scale = Scale::of(scores);
-    if width == 0
-        || scores.is_empty()
-        || !scores.len().is_multiple_of(width)
-        || scale.limit() == 0.0
-    {
+    if scale.limit() == 0.0 {
         return None;
     }
     let byte = |&score: &f32| f64::from((255.0 * scale.strength(score).abs()).round()) / 255.0;
     let grey: Vec<f64> = scores.iter().map(byte).collect();
-    let boxes = selective_search(&grey, width, segmentation);
+    let boxes = selective_search(&grey, width, segmentation)?;
     let is_found = |found: &&Region| regions.iter().any(|r| r.overlap(found) >= FOUND);
     Some(boxes.iter().filter(is_found).count() as f64 / boxes.len() as f64)
 }

@@ -41,7 +41,7 @@ pub use localization::{Region, box_precision, pointing_game};
 pub use out_of_domain::OutOfDomain;
 pub use paired::{Paired, paired_t_test};
 pub use proposals::selective_search;
-pub use randomization::{Cascade, Randomized};
+pub use randomization::{Cascade, Randomized, Stage};
 pub use rank::{Correlation, ranks, spearman};
 pub use segmentation::Segmentation;
 pub use similarity::{overlap, ssim, unit_distance};
@@ -65,6 +65,12 @@ pub fn order(scores: &[f32]) -> Vec<usize> {
     let mut pixels: Vec<usize> = (0..scores.len()).collect();
     pixels.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     pixels
+}
+
+/// The area under the points `(x, y)` by the trapezoid rule.
+fn area(x: &[f64], y: &[f64]) -> f64 {
+    let sides = x.windows(2).zip(y.windows(2));
+    sides.map(|(x, y)| (x[1] - x[0]) * (y[0] + y[1]) / 2.0).sum()
 }
 
 /// The values of one pixel, over the channels, in an input with `pixels` of them.

@@ -29,9 +29,13 @@ struct Segment {
 /// package `selectivesearch` 0.4, whose settings the AdaptGrad paper's section 11.1 names, for a
 /// grey picture of 8 bits in three equal channels: colour (hue and saturation are the same
 /// everywhere), texture by local binary patterns of which its bins hold the codes 0 and 1, size and
-/// fill.
-pub fn selective_search(grey: &[f64], width: usize, segmentation: &Segmentation) -> Vec<Region> {
-    let labels = segmentation.segments(grey, width);
+/// fill. None for rows of another length.
+pub fn selective_search(
+    grey: &[f64],
+    width: usize,
+    segmentation: &Segmentation,
+) -> Option<Vec<Region>> {
+    let labels = segmentation.segments(grey, width)?;
     let mut segments = described(grey, width, &labels);
     let mut pairs: Vec<Pair> = Vec::new();
     for a in 0..segments.len() {
@@ -65,7 +69,7 @@ pub fn selective_search(grey: &[f64], width: usize, segmentation: &Segmentation)
             regions.push(region);
         }
     }
-    regions
+    Some(regions)
 }
 
 /// Two segments that may be joined.
@@ -207,7 +211,7 @@ mod tests {
         let grey: Vec<f64> =
             (0..height * width).map(|pixel| if inside(pixel) { 1.0 } else { 0.0 }).collect();
         let sharp = Segmentation { scale: 5.0, sigma: 0.0, least: 10 };
-        let boxes = selective_search(&grey, width, &sharp);
+        let boxes = selective_search(&grey, width, &sharp).expect("boxes");
         assert!(boxes.contains(&Region { left: 20, top: 10, right: 40, bottom: 25 }), "{boxes:?}");
         assert!(boxes.contains(&Region { left: 0, top: 0, right: 50, bottom: 40 }), "{boxes:?}");
         assert_eq!(boxes.len(), 2);

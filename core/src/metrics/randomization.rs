@@ -17,43 +17,64 @@ pub struct Cascade<'a> {
     stages: Vec<Randomized<'a>>,
 }
 
+/// Where a stage ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// The first parameter of the last layer that is randomized.
+    pub layer: String,
+    /// The share of the layers that are randomized, up to 1.
+    pub share: f64,
+    /// The place of that layer in the model.
+    place: usize,
+}
+
+impl Stage {
+    /// The stages of `model`, at most `most` of its layers apart at even distances, the last with
+    /// every layer randomized; none of a model that does not keep its parameters apart.
+    pub fn all(model: &dyn Model, most: usize) -> Vec<Self> {
+        let own = model.parameters();
+        let mut layers: Vec<usize> = own.iter().map(|parameter| parameter.layer).collect();
+        layers.sort_unstable_by(|a, b| b.cmp(a));
+        layers.dedup();
+        let stage = |at: usize| {
+            let first = own.iter().find(|parameter| parameter.layer == layers[at]);
+            let share = (at + 1) as f64 / layers.len() as f64;
+            Some(Self { layer: first?.name.clone(), share, place: layers[at] })
+        };
+        (0..layers.len()).filter(|&at| is_stage(at, layers.len(), most)).filter_map(stage).collect()
+    }
+}
+
 /// A model with other values of its parameters.
 pub struct Randomized<'a> {
     model: &'a dyn Model,
     parameters: Vec<Parameter>,
-    layer: String,
+    stage: Stage,
 }
 
 impl<'a> Cascade<'a> {
-    /// The stages of `model`, at most `most` of its layers apart at even distances, the last with
-    /// every layer randomized; permuted by `seed`.
+    /// The [stages](Stage::all) of `model`, at most `most`, permuted by `seed`.
     ///
     /// # Errors
     ///
     /// [`Error::NoParameters`] of a model that does not keep them apart, and when they cannot be
     /// read from the device.
     pub fn new(model: &'a dyn Model, most: usize, seed: u64) -> Result<Self, Error> {
-        let own = model.parameters();
-        let mut layers: Vec<usize> = own.iter().map(|parameter| parameter.layer).collect();
-        layers.sort_unstable_by(|a, b| b.cmp(a));
-        layers.dedup();
-        if layers.is_empty() {
+        let mut parameters = model.parameters().to_vec();
+        if parameters.is_empty() {
             return Err(Error::NoParameters);
         }
-        let mut parameters = own.to_vec();
         let mut stages = Vec::new();
-        for (at, layer) in layers.iter().enumerate() {
-            let mut names = Vec::new();
+        let mut randomized = usize::MAX;
+        for stage in Stage::all(model, most) {
+            let layers = stage.place..randomized;
             for (index, parameter) in parameters.iter_mut().enumerate() {
-                if parameter.layer == *layer {
-                    parameter.values = permuted(&own[index].values, model.device(), seed, index)?;
-                    names.push(parameter.name.as_str());
+                if layers.contains(&parameter.layer) {
+                    parameter.values = permuted(&parameter.values, model.device(), seed, index)?;
                 }
             }
-            if is_stage(at, layers.len(), most) {
-                let layer = names.first().copied().unwrap_or_default().to_owned();
-                stages.push(Randomized { model, parameters: parameters.clone(), layer });
-            }
+            randomized = stage.place;
+            stages.push(Randomized { model, parameters: parameters.clone(), stage });
         }
         Ok(Self { stages })
     }
@@ -65,9 +86,9 @@ impl<'a> Cascade<'a> {
 }
 
 impl Randomized<'_> {
-    /// The first parameter of the last layer that was randomized.
-    pub fn layer(&self) -> &str {
-        &self.layer
+    /// Where the randomized layers end.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
     }
 }
 
@@ -164,8 +185,9 @@ mod tests {
     fn layers_are_permuted_from_the_output_on() {
         let model = model();
         let cascade = Cascade::new(&model, usize::MAX, 0).expect("a cascade");
-        let layers: Vec<&str> = cascade.stages().iter().map(Randomized::layer).collect();
-        assert_eq!(layers, ["second", "first"]);
+        let stages: Vec<(&str, f64)> =
+            cascade.stages().iter().map(|s| (s.stage().layer.as_str(), s.stage().share)).collect();
+        assert_eq!(stages, [("second", 0.5), ("first", 1.0)]);
         let values = |own: &dyn Model, index: usize| {
             read_back(own.parameters()[index].values.clone()).expect("values")
         };

@@ -25,8 +25,11 @@ impl Segmentation {
     ///
     /// Two segments join across an edge that costs less than `min(inner + scale / pixels)` of both,
     /// where an edge costs the distance of its pixels' colours, and `inner` is the dearest edge
-    /// inside.
-    pub fn segments(&self, grey: &[f64], width: usize) -> Vec<usize> {
+    /// inside. None for rows of another length.
+    pub fn segments(&self, grey: &[f64], width: usize) -> Option<Vec<usize>> {
+        if width == 0 || !grey.len().is_multiple_of(width) {
+            return None;
+        }
         let smooth = smoothed(grey, width, self.sigma);
         let edges = edges(&smooth, width);
         let scale = self.scale / 255.0;
@@ -50,7 +53,7 @@ impl Segmentation {
                 pixels[joined] = both;
             }
         }
-        numbered(&mut sets, grey.len())
+        Some(numbered(&mut sets, grey.len()))
     }
 }
 
@@ -140,12 +143,16 @@ mod tests {
         let grey: Vec<f64> =
             (0..height * width).map(|pixel| if inside(pixel) { 1.0 } else { 0.0 }).collect();
         let sharp = Segmentation { scale: 5.0, sigma: 0.0, least: 10 };
-        let segments = sharp.segments(&grey, width);
+        let segments = sharp.segments(&grey, width).expect("segments");
         for (pixel, &segment) in segments.iter().enumerate() {
             assert_eq!(segment, usize::from(inside(pixel)), "pixel {pixel}");
         }
         let coarse = Segmentation { least: 200, ..sharp };
-        assert!(coarse.segments(&grey, width).iter().all(|&segment| segment == 0));
+        let segments = coarse.segments(&grey, width).expect("segments");
+        assert!(segments.iter().all(|&segment| segment == 0));
+        assert_eq!(sharp.segments(&grey, 0), None);
+        assert_eq!(sharp.segments(&grey, 7), None);
+        assert_eq!(sharp.segments(&[], 7), Some(Vec::new()));
     }
 
     #[test]

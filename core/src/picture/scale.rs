@@ -1,5 +1,7 @@
 //! How strong a value of a map is, next to the others.
 
+use crate::quantile::quantile;
+
 /// The share of the values that is drawn without being clipped.
 const CLIPPED_ABOVE: f64 = 0.99;
 
@@ -20,7 +22,7 @@ impl Scale {
             values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).collect();
         sizes.sort_unstable_by(f32::total_cmp);
         let greatest = sizes.last().copied().unwrap_or(0.0);
-        match percentile(&sizes, CLIPPED_ABOVE) {
+        match quantile(&sizes, CLIPPED_ABOVE) as f32 {
             0.0 => Scale { limit: greatest },
             limit => Scale { limit },
         }
@@ -44,18 +46,6 @@ impl Scale {
         }
         (value / self.limit).clamp(-1.0, 1.0)
     }
-}
-
-/// The value below which `share` of the sorted values lie; 0 of none.
-fn percentile(sorted: &[f32], share: f64) -> f32 {
-    let Some(last) = sorted.len().checked_sub(1) else {
-        return 0.0;
-    };
-    let place = share * last as f64;
-    let below = place.floor() as usize;
-    let above = (below + 1).min(last);
-    let (low, high) = (f64::from(sorted[below]), f64::from(sorted[above]));
-    (low + (high - low) * place.fract()) as f32
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ const NO_PARAMETERS: [(&str, usize); 10] = [
     ("Pow", 1),
 ];
 
+/// Operators whose parameters of several axes are matrices or kernels, whatever their sizes.
+const MULTIPLY: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
+
 /// What the inputs are called that parameters become.
 const PREFIX: &str = "mollify_parameter_";
 
@@ -78,17 +81,25 @@ pub fn promote(model: &mut ModelProto) -> Result<Vec<Stored>, LoadError> {
     Ok(parameters)
 }
 
-/// Says which layer each parameter belongs to: a node that reads a matrix or a kernel begins one,
-/// and biases and scales belong to the one before. Nodes lie in the order in which they run.
+/// Says which layer each parameter belongs to: a node that is the first to read a matrix or a
+/// kernel begins one, with all that it reads; biases and scales of other nodes belong to the layer
+/// before. Nodes lie in the order in which they run.
 fn number_layers(graph: &GraphProto, parameters: &mut [Stored]) {
-    let names = graph.node.iter().flat_map(|node| &node.input);
     let index = |name: &String| name.strip_prefix(PREFIX)?.parse::<usize>().ok();
     let (mut seen, mut layers) = (HashSet::new(), 0);
-    for index in names.filter_map(index).filter(|&index| seen.insert(index)) {
-        let Some(parameter) = parameters.get_mut(index) else { continue };
-        let is_matrix = parameter.values.shape().iter().filter(|&&size| size > 1).count() > 1;
-        layers += usize::from(is_matrix || layers == 0);
-        parameter.layer = layers - 1;
+    for node in &graph.node {
+        let indices = node.input.iter().filter_map(index);
+        let own: Vec<usize> = indices.filter(|&i| i < parameters.len() && seen.insert(i)).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let is_matrix = |&i: &usize| {
+            let shape = parameters[i].values.shape();
+            let long = shape.iter().filter(|&&size| size > 1).count();
+            long > 1 || (MULTIPLY.contains(&node.op_type.as_str()) && shape.len() > 1)
+        };
+        layers += usize::from(layers == 0 || own.iter().any(is_matrix));
+        own.into_iter().for_each(|i| parameters[i].layer = layers - 1);
     }
 }
 

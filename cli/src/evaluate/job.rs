@@ -1,0 +1,152 @@
+//! An evaluation: what is measured, of what, and with what.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use mollify::metrics::Stage;
+use mollify::{Baseline, Model, Plan};
+use serde_json::json;
+
+use crate::args::EvaluateArgs;
+use crate::manifest::File;
+use crate::setup::Setup;
+use crate::source::Source;
+use crate::targets::Targets;
+use crate::variants::Variant;
+use crate::{Fatal, settings};
+
+use super::boxes::Boxes;
+use super::metric::{Metric, Takes};
+use super::others::{Other, Others};
+use super::{options, records};
+
+/// Everything that is the same for all pictures, and the pictures.
+pub struct Job<'a> {
+    pub args: &'a EvaluateArgs,
+    pub sources: &'a [Source],
+    pub setup: Setup,
+    pub metrics: Vec<&'static Metric>,
+    pub targets: Targets,
+    pub fill: Baseline,
+    pub others: Others,
+    pub boxes: Option<Boxes>,
+}
+
+impl<'a> Job<'a> {
+    /// Loads the models, and checks all that was given.
+    ///
+    /// # Errors
+    ///
+    /// When anything of it cannot be used, or the results of another run are in its place.
+    pub fn new(args: &'a EvaluateArgs, sources: &'a [Source]) -> Result<Self, Fatal> {
+        let metrics = options::metrics(args)?;
+        options::check_numbers(args)?;
+        let sources = &sources[..args.first.unwrap_or(sources.len()).min(sources.len())];
+        if sources.is_empty() {
+            return Err("there is no picture to measure; --first must be at least 1".into());
+        }
+        let mut known = HashSet::new();
+        if let Some(twice) = sources.iter().find(|source| !known.insert(source.identity())) {
+            return Err(format!("{} is given twice, and would count twice", twice.name()).into());
+        }
+        records::check_free(&args.out, args.resume)?;
+        let parameters = metrics.iter().any(|metric| metric.takes(Takes::Parameters));
+        let seeded = parameters || metrics.iter().any(|metric| metric.drawn);
+        let mut typed = args.typed.clone();
+        typed.retain(|option| option != "seed" || !seeded);
+        let setup = Setup::new(&args.plan, &args.sweep, &args.model, parameters, &typed)?;
+        let targets = Targets::parse(std::slice::from_ref(&args.target), &setup.labels)?;
+        targets.check(setup.model.classes())?;
+        if targets.are_several() {
+            return Err("--target: one class of each picture is evaluated".into());
+        }
+        let others = Others::load(args, &setup)?;
+        options::check_taken(args, &metrics, &setup, &others)?;
+        options::check_used(args, &metrics, &setup)?;
+        let fill = settings::fill(&args.fill)?;
+        if fill == Baseline::Blur && setup.model.input_shape().len() != 3 {
+            return Err("--fill blur takes pictures; choose zero, black or mean".into());
+        }
+        let boxes = args.boxes.as_deref().map(Boxes::read).transpose()?;
+        if let Some(boxes) = &boxes {
+            boxes.check_names(sources.iter().map(Source::name))?;
+        }
+        Ok(Self { args, sources, setup, metrics, targets, fill, others, boxes })
+    }
+
+    /// Seeds of a plan: where nothing is drawn all values would be the same.
+    pub fn repeats(&self, plan: &Plan) -> u32 {
+        let is_drawn = plan.is_noisy() || self.metrics.iter().any(|metric| metric.drawn);
+        if is_drawn { self.args.repeats } else { 1 }
+    }
+
+    /// Picture, method and repeat of each map, in the order in which they are made.
+    pub fn groups(&self) -> Vec<(String, String, u32)> {
+        let of_method = |source: &Source, variant: &Variant| {
+            let (picture, name) = (source.name(), variant.name.clone());
+            let repeats = 0..self.repeats(&variant.plan);
+            repeats.map(move |repeat| (picture.clone(), name.clone(), repeat))
+        };
+        let of = |source| self.setup.variants.iter().flat_map(move |v| of_method(source, v));
+        self.sources.iter().flat_map(of).collect()
+    }
+
+    /// Where the stages of the randomized model end; none where no metric takes it.
+    pub fn stages(&self) -> Vec<Stage> {
+        match self.metrics.iter().any(|metric| metric.takes(Takes::Parameters)) {
+            true => Stage::all(&self.setup.model, self.args.stages.unwrap_or(usize::MAX)),
+            false => Vec::new(),
+        }
+    }
+
+    /// What the results depend on.
+    pub fn settings(&self) -> serde_json::Value {
+        let described = |variant: &Variant| {
+            let settings = settings::described(&variant.plan, self.setup.baseline.as_ref());
+            json!({ "name": variant.name, "settings": settings })
+        };
+        let stage = |stage: &Stage| json!({ "from": stage.layer, "share": stage.share });
+        let file = |other: &Option<Other>| other.as_ref().map(|other| other.file.clone());
+        let names = || self.sources.iter().map(Source::name);
+        let boxes = self.boxes.as_ref();
+        let boxes = boxes.map(|boxes| digest(names().map(|name| boxes.contents(Path::new(&name)))));
+        let (setup, args, others) = (&self.setup, self.args, &self.others);
+        json!({
+            "program": crate::manifest::PROGRAM,
+            "device": setup.device,
+            "model": setup.model_file,
+            "domain": { "lower": setup.domain.lower, "upper": setup.domain.upper },
+            "preprocess": setup.preprocess.as_ref().ok().map(ToString::to_string),
+            "metrics": self.metrics.iter().map(|metric| metric.name).collect::<Vec<_>>(),
+            "methods": setup.variants.iter().map(described).collect::<Vec<_>>(),
+            "target": args.target,
+            "labels": digest([setup.labels.text().into_bytes()]),
+            "output_name": args.model.output_name,
+            "input_shape": setup.model.input_shape(),
+            "picture_shape": setup.pictures,
+            "batch": args.model.batch,
+            "memory": args.model.memory,
+            "seed": args.plan.seed,
+            "repeats": args.repeats,
+            "fill": args.fill,
+            "points": args.points,
+            "least_probability": args.least_probability,
+            "stages": self.stages().iter().map(stage).collect::<Vec<_>>(),
+            "shuffled_model": file(&others.shuffled),
+            "shifted_model": others.shifted.as_ref().map(|(other, _)| &other.file),
+            "shift": args.shift,
+            "other_model": file(&others.other),
+            "boxes": boxes,
+            "all_boxes": args.all_boxes,
+            "pictures": names().collect::<Vec<_>>(),
+            "contents": digest(self.sources.iter().filter_map(Source::contents)),
+        })
+    }
+}
+
+/// The checksum of several contents in their order.
+pub fn digest(contents: impl IntoIterator<Item = Vec<u8>>) -> String {
+    let sums: Vec<String> =
+        contents.into_iter().map(|bytes| File::new(String::new(), &bytes).sha256).collect();
+    File::new(String::new(), sums.concat().as_bytes()).sha256
+}

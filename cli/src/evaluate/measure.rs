@@ -1,0 +1,175 @@
+//! From pictures to results: the maps that are still missing, and every metric of each.
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mollify::metrics::Cascade;
+use mollify::{Explainer, Model, Plan};
+
+use crate::source::Source;
+use crate::variants::Variant;
+
+use super::boxes::{self, Seen};
+use super::case::{Case, Given, Picture};
+use super::job::{Job, digest};
+use super::metric::Takes;
+use super::records::{Record, Results};
+use super::value::Value;
+
+/// Takes what the results still lack.
+pub fn measure(job: &Job, results: &mut Results) -> Result<(), String> {
+    let mut done = results.records.len() / job.metrics.len();
+    let maps: u32 = job.setup.variants.iter().map(|v| job.repeats(&v.plan)).sum();
+    let (maps, all) = (maps as usize, maps as usize * job.sources.len());
+    if done == all {
+        return Ok(());
+    }
+    let cascade = cascade(job)?;
+    let given = given(job, cascade.as_ref());
+    let bar = progress_bar(all as u64, done as u64);
+    let mut is_warm = !job.metrics.iter().any(|metric| metric.timed);
+    for source in job.sources {
+        if done >= maps {
+            done -= maps;
+            continue;
+        }
+        let picture = open(job, source);
+        if let (false, Ok(picture)) = (is_warm, &picture) {
+            warm_up(job, &given, picture);
+            is_warm = true;
+        }
+        for variant in &job.setup.variants {
+            for repeat in 0..job.repeats(&variant.plan) {
+                if done > 0 {
+                    done -= 1;
+                    continue;
+                }
+                let values = match &picture {
+                    Ok(picture) => values(job, &given, &variant.plan, repeat, picture),
+                    Err(reason) => vec![Err(reason.clone()); job.metrics.len()],
+                };
+                let class = picture.as_ref().ok().map(|picture| picture.class);
+                results.append(records(job, source, (variant, repeat), class, values))?;
+                bar.inc(1);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// What all maps are measured with.
+fn given<'g>(job: &'g Job, cascade: Option<&'g Cascade<'g>>) -> Given<'g> {
+    let explained = |model: &'g dyn Model| -> Explainer<'g> { job.setup.explainer_of(model) };
+    let others = &job.others;
+    let given = Given {
+        explainer: job.setup.explainer(),
+        shuffled: others.shuffled.as_ref().map(|other| explained(&other.model)),
+        shifted: others.shifted.as_ref().map(|(other, shift)| (explained(&other.model), *shift)),
+        other: others.other.as_ref().map(|other| explained(&other.model)),
+        cascade: Vec::new(),
+        fill: job.fill.clone(),
+        points: job.args.points,
+        least_probability: job.args.least_probability,
+    };
+    match cascade {
+        Some(cascade) => given.with_cascade(cascade, explained),
+        None => given,
+    }
+}
+
+/// The models whose layers are randomized, where a metric takes them.
+fn cascade<'j>(job: &'j Job) -> Result<Option<Cascade<'j>>, String> {
+    if !job.metrics.iter().any(|metric| metric.takes(Takes::Parameters)) {
+        return Ok(None);
+    }
+    let stages = job.args.stages.unwrap_or(usize::MAX);
+    let cascade = Cascade::new(&job.setup.model, stages, job.args.plan.seed);
+    cascade.map(Some).map_err(|error| error.to_string())
+}
+
+/// The picture, what the model says of it, and where its objects are.
+fn open(job: &Job, source: &Source) -> Result<Picture, String> {
+    let opened = job.setup.open(source)?;
+    let prediction = job.setup.explainer().predict(&opened.input).map_err(|e| e.to_string())?;
+    let classes = job.targets.classes(&prediction).map_err(|error| error.to_string())?;
+    let class = *classes.first().ok_or("it has no class")?;
+    let regions = match (&job.boxes, opened.input.picture_shape()) {
+        (None, _) => Err("there are no boxes".into()),
+        (Some(boxes), &[_, height, width]) => {
+            let scaled = job.setup.preprocess.as_ref().ok().zip(opened.size);
+            let seen = Seen { shape: [height, width], scaled };
+            let wanted = match job.args.all_boxes {
+                true => boxes::Wanted::All,
+                false => boxes::Wanted::Class(&job.setup.labels, class),
+            };
+            boxes.regions(Path::new(&source.name()), &seen, wanted)
+        }
+        (Some(_), shape) => Err(format!("boxes are of pictures, not of samples of {shape:?}")),
+    };
+    let contents = source.contents().unwrap_or_default();
+    let seed = u64::from_str_radix(&digest([contents])[..16], 16).unwrap_or_default();
+    Ok(Picture::new(opened.input, prediction, class, regions, seed))
+}
+
+/// Makes a map of each method that is not measured: the first on a device also compiles and tunes
+/// its kernels.
+fn warm_up(job: &Job, given: &Given, picture: &Picture) {
+    for variant in &job.setup.variants {
+        // A method that fails says so when it is measured.
+        let _ = picture.map(&given.explainer, &variant.plan);
+    }
+}
+
+/// The value of each metric for one map.
+fn values(
+    job: &Job,
+    given: &Given,
+    plan: &Plan,
+    repeat: u32,
+    picture: &Picture,
+) -> Vec<Result<Value, String>> {
+    let plan = plan.clone().seed(plan.seed.wrapping_add(repeat.into()));
+    let map = match picture.map(&given.explainer, &plan) {
+        Ok(map) => map,
+        Err(error) => return vec![Err(error); job.metrics.len()],
+    };
+    let case = Case::new(given, &plan, picture, &map);
+    job.metrics.iter().map(|metric| metric.measure(&case)).collect()
+}
+
+/// The values of one map as lines of the results.
+fn records(
+    job: &Job,
+    source: &Source,
+    (variant, repeat): (&Variant, u32),
+    class: Option<usize>,
+    values: Vec<Result<Value, String>>,
+) -> Vec<Record> {
+    let record = |(metric, value): (&&super::metric::Metric, Result<Value, String>)| {
+        let (value, reason) = match value {
+            Ok(value) => (Some(value), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        Record {
+            picture: source.name(),
+            method: variant.name.clone(),
+            repeat,
+            metric: metric.name.to_owned(),
+            class,
+            value: value.as_ref().map(|value| value.number),
+            curve: value.and_then(|value| value.curve),
+            reason,
+        }
+    };
+    job.metrics.iter().zip(values).map(record).collect()
+}
+
+/// A bar on stderr; hidden where that is no terminal.
+fn progress_bar(maps: u64, done: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} maps, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(maps).with_style(style).with_position(done);
+    bar.reset_eta();
+    bar
+}

@@ -1,0 +1,116 @@
+//! The options of an evaluation, checked against each other.
+
+use mollify::Model;
+
+use crate::args::EvaluateArgs;
+use crate::labels::nearest;
+use crate::setup::Setup;
+
+use super::metric::{METRICS, Metric, Takes};
+use super::others::Others;
+
+/// The metrics that were asked for, each once.
+pub fn metrics(args: &EvaluateArgs) -> Result<Vec<&'static Metric>, String> {
+    let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    let mut metrics: Vec<&'static Metric> = Vec::new();
+    for name in &args.metrics {
+        let metric = Metric::named(name).ok_or_else(|| {
+            let near = nearest(name, names.iter().copied()).join(", ");
+            format!("there is no metric {name:?}; near ones are {near}")
+        })?;
+        if !metrics.iter().any(|other| other.name == metric.name) {
+            metrics.push(metric);
+        }
+    }
+    Ok(metrics)
+}
+
+/// What is said where no metric is named.
+pub fn asks_for_metrics() -> String {
+    let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    format!("name the metrics: {}", names.join(", "))
+}
+
+/// Refuses numbers out of their ranges.
+pub fn check_numbers(args: &EvaluateArgs) -> Result<(), String> {
+    let counts = [
+        ("repeats", args.repeats as usize),
+        ("points", args.points),
+        ("stages", args.stages.unwrap_or(1)),
+    ];
+    if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
+        return Err(format!("{name} is 0, but it must be at least 1"));
+    }
+    match args.least_probability {
+        least if (0.0..=1.0).contains(&least) => Ok(()),
+        least => Err(format!("least-probability is {least}, but it must be from 0 to 1")),
+    }
+}
+
+/// Refuses metrics that lack what they take.
+pub fn check_taken(
+    args: &EvaluateArgs,
+    metrics: &[&Metric],
+    setup: &Setup,
+    others: &Others,
+) -> Result<(), String> {
+    let is_missing = |takes: &&Takes| match takes {
+        Takes::ShuffledModel => others.shuffled.is_none(),
+        Takes::ShiftedModel => others.shifted.is_none(),
+        Takes::OtherModel => others.other.is_none(),
+        Takes::Boxes => args.boxes.is_none(),
+        Takes::Probability => !setup.model.has_probability() || setup.model.classes() < 2,
+        Takes::Parameters | Takes::Fill | Takes::Points | Takes::LeastProbability => false,
+    };
+    for metric in metrics {
+        if let Some(takes) = metric.takes.iter().find(is_missing) {
+            return Err(format!("the metric {} takes {}", metric.name, takes.what()));
+        }
+    }
+    Ok(())
+}
+
+impl Takes {
+    /// What it is, in words.
+    fn what(self) -> &'static str {
+        match self {
+            Takes::Probability => "a model whose scores are the logits of one softmax",
+            Takes::ShuffledModel => "--shuffled-model",
+            Takes::ShiftedModel => "--shifted-model and --shift",
+            Takes::OtherModel => "--other-model",
+            Takes::Boxes => "--boxes",
+            Takes::Parameters => "a model whose parameters are kept apart",
+            Takes::Fill => "--fill",
+            Takes::Points => "--points",
+            Takes::LeastProbability => "--least-probability",
+        }
+    }
+}
+
+/// Refuses an option that was typed and that nothing uses.
+pub fn check_used(args: &EvaluateArgs, metrics: &[&Metric], setup: &Setup) -> Result<(), String> {
+    let taken = |what: Takes| metrics.iter().any(|metric| metric.takes(what));
+    let is_drawn = metrics.iter().any(|metric| metric.drawn)
+        || setup.variants.iter().any(|variant| variant.plan.is_noisy());
+    let uses = [
+        ("fill", taken(Takes::Fill)),
+        ("points", taken(Takes::Points)),
+        ("least_probability", taken(Takes::LeastProbability)),
+        ("shuffled_model", taken(Takes::ShuffledModel)),
+        ("shifted_model", taken(Takes::ShiftedModel)),
+        ("other_model", taken(Takes::OtherModel)),
+        ("boxes", taken(Takes::Boxes)),
+        ("all_boxes", taken(Takes::Boxes)),
+        ("stages", taken(Takes::Parameters)),
+        ("repeats", is_drawn),
+    ];
+    let unused =
+        |(option, used): &&(&str, bool)| !used && args.typed.iter().any(|typed| typed == option);
+    match uses.iter().find(unused) {
+        Some((option, _)) => Err(format!(
+            "--{} is not used by these metrics and methods; leave it out",
+            option.replace('_', "-")
+        )),
+        None => Ok(()),
+    }
+}

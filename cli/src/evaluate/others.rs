@@ -1,0 +1,63 @@
+//! The models that the maps are compared with.
+
+use std::path::PathBuf;
+
+use mollify::Model;
+use mollify_onnx::{Loader, OnnxModel};
+
+use crate::Fatal;
+use crate::args::EvaluateArgs;
+use crate::manifest::File;
+use crate::setup::Setup;
+
+/// A model and its file.
+pub struct Other {
+    pub model: OnnxModel,
+    pub file: File,
+}
+
+/// Those that were given.
+pub struct Others {
+    /// Trained on shuffled labels.
+    pub shuffled: Option<Other>,
+    /// Trained on shifted inputs, and what was added to them.
+    pub shifted: Option<(Other, f32)>,
+    /// Trained on other data.
+    pub other: Option<Other>,
+}
+
+impl Others {
+    /// Loads the models that `args` name, as that of `setup` was.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be loaded, or does not take and give what the model does.
+    pub fn load(args: &EvaluateArgs, setup: &Setup) -> Result<Self, Fatal> {
+        let load = |path: &Option<PathBuf>| path.as_ref().map(|p| load(p, args, setup)).transpose();
+        let shifted = match (load(&args.shifted_model)?, args.shift) {
+            (Some(_), Some(shift)) if !shift.is_finite() => {
+                return Err(format!("--shift is {shift}, but it must be finite").into());
+            }
+            (Some(model), Some(shift)) => Some((model, shift)),
+            (Some(_), None) => return Err("--shifted-model takes --shift".into()),
+            (None, _) => None,
+        };
+        Ok(Self { shuffled: load(&args.shuffled_model)?, shifted, other: load(&args.other_model)? })
+    }
+}
+
+fn load(path: &PathBuf, args: &EvaluateArgs, setup: &Setup) -> Result<Other, Fatal> {
+    let noisy = setup.variants.iter().any(|variant| variant.plan.weights.is_some());
+    let model = Loader::new(setup.model.device())
+        .parameters(noisy)
+        .input_shape(args.model.input_shape.clone())
+        .output(args.model.output_name.clone())
+        .load(path)?;
+    if (model.input_shape(), model.classes()) != (setup.model.input_shape(), setup.model.classes())
+    {
+        let message = "it takes other inputs or has other classes than the model";
+        return Err(format!("{}: {message}", path.display()).into());
+    }
+    let file = File::new(path.display().to_string(), &std::fs::read(path)?);
+    Ok(Other { model, file })
+}
