@@ -9,10 +9,10 @@ use mollify::{Explainer, Model, Plan};
 use crate::source::Source;
 use crate::variants::Variant;
 
-use super::boxes::{self, Seen};
+use super::boxes::{Seen, Wanted};
 use super::case::{Case, Given, Picture};
 use super::job::{Job, digest};
-use super::metric::Takes;
+use super::metric::{Metric, Takes};
 use super::records::{Record, Results};
 use super::value::Value;
 
@@ -100,8 +100,8 @@ fn open(job: &Job, source: &Source) -> Result<Picture, String> {
             let scaled = job.setup.preprocess.as_ref().ok().zip(opened.size);
             let seen = Seen { shape: [height, width], scaled };
             let wanted = match job.args.all_boxes {
-                true => boxes::Wanted::All,
-                false => boxes::Wanted::Class(&job.setup.labels, class),
+                true => Wanted::All,
+                false => Wanted::Class(&job.setup.labels, class),
             };
             boxes.regions(Path::new(&source.name()), &seen, wanted)
         }
@@ -146,7 +146,7 @@ fn records(
     class: Option<usize>,
     values: Vec<Result<Value, String>>,
 ) -> Vec<Record> {
-    let record = |(metric, value): (&&super::metric::Metric, Result<Value, String>)| {
+    let record = |(metric, value): (&&Metric, Result<Value, String>)| {
         let (value, reason) = match value {
             Ok(value) => (Some(value), None),
             Err(reason) => (None, Some(reason)),
