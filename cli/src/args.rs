@@ -175,7 +175,8 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "N")]
     pub stages: Option<usize>,
 
-    /// A setting and the values it takes in turn, such as alpha=0.1,0.2,0.3; give it again for
+    /// A setting and the values it takes in turn, such as alpha=0.1,0.2,0.3, or with other settings
+    /// that go with each, such as kernel=gaussian:alpha=0.2,rect:alpha=0.4; give it again for
     /// several
     #[arg(long, value_name = "SETTING=VALUES", value_parser = Sweep::parse)]
     pub sweep: Vec<Sweep>,

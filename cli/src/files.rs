@@ -3,6 +3,20 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// What the name of a file begins with until it is whole.
+const UNFINISHED: &str = ".mollify-";
+
+/// Removes what a program that was killed did not finish in a folder.
+pub fn remove_unfinished(folder: &Path) {
+    let is_unfinished =
+        |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(is_unfinished) {
+        // It is in nobody's way where it cannot be removed.
+        let _ = std::fs::remove_file(entry.path());
+    }
+}
+
 /// Makes the folder and checks that files can be made in it.
 pub fn make_folder(folder: &Path) -> Result<(), String> {
     let made = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
@@ -19,6 +33,7 @@ pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, String>
     let path = folder.join(name);
     let attempt = || -> std::io::Result<()> {
         let mut builder = tempfile::Builder::new();
+        builder.prefix(UNFINISHED);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(folder)?;

@@ -73,7 +73,7 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let is_picture = |path: &PathBuf| {
         let ending = path.extension().and_then(|ending| ending.to_str());
         ending.is_some_and(|ending| ENDINGS.contains(&ending.to_lowercase().as_str()))
-            && path.is_file()
+            && !path.is_dir()
     };
     let mut files: Vec<PathBuf> =
         entries.flatten().map(|entry| entry.path()).filter(is_picture).collect();

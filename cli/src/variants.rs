@@ -27,7 +27,14 @@ pub struct Level {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
     setting: String,
-    values: Vec<String>,
+    values: Vec<Choice>,
+}
+
+/// A value, and those of other settings that go with it, from `VALUE:SETTING=VALUE`.
+#[derive(Clone, Debug, PartialEq)]
+struct Choice {
+    value: String,
+    with: Vec<(String, String)>,
 }
 
 /// Writes a value into the command line's settings.
@@ -63,24 +70,20 @@ fn is_same(a: &str, b: &str) -> bool {
 impl Sweep {
     /// Reads `SETTING=VALUE,VALUE`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let names: Vec<&str> = SWEPT.iter().map(|(name, _)| *name).collect();
-        let Some((setting, values)) = text.split_once('=') else {
-            return Err(format!("write SETTING=VALUE,VALUE, with one of {}", names.join(", ")));
-        };
-        if !names.contains(&setting) {
-            return Err(format!("{setting:?} cannot be swept; choose one of {}", names.join(", ")));
-        }
-        let mut found: Vec<String> = Vec::new();
-        for value in values.split(',').map(str::trim) {
-            if let Some(known) = found.iter().find(|known| is_same(known, value)) {
-                return Err(match known == value {
+        let (setting, values) = pair(text)?;
+        let mut found: Vec<Choice> = Vec::new();
+        for choice in values.split(',') {
+            let mut parts = choice.split(':').map(str::trim);
+            let value = parts.next().unwrap_or_default().to_owned();
+            if let Some(known) = found.iter().find(|known| is_same(&known.value, &value)) {
+                return Err(match known.value == value {
                     true => format!("{value} is given twice"),
-                    false => format!("{known} and {value} are the same"),
+                    false => format!("{} and {value} are the same", known.value),
                 });
             }
-            found.push(value.to_owned());
+            found.push(Choice { value, with: parts.map(pair).collect::<Result<_, _>>()? });
         }
-        Ok(Self { setting: setting.to_owned(), values: found })
+        Ok(Self { setting, values: found })
     }
 
     /// The setting's name, as the option's.
@@ -88,16 +91,38 @@ impl Sweep {
         &self.setting
     }
 
-    /// Whether it is of the setting of `option`, as clap names it.
-    pub fn is_of(&self, option: &str) -> bool {
-        option.replace('_', "-") == self.setting
+    /// Whether it sets the setting of `option`, as clap names it.
+    pub fn sets(&self, option: &str) -> bool {
+        self.all().any(|setting| option.replace('_', "-") == setting)
     }
 
-    fn set(&self, args: &mut PlanArgs, value: &str) -> Result<(), String> {
-        let set = SWEPT.iter().find(|(name, _)| *name == self.setting).map(|(_, set)| *set);
-        set.and_then(|set| set(args, value))
-            .ok_or_else(|| format!("--sweep {}: {value:?} is no value of it", self.setting))
+    /// Every setting that it sets.
+    fn all(&self) -> impl Iterator<Item = &str> {
+        let with = self.values.iter().flat_map(|choice| &choice.with);
+        std::iter::once(self.setting.as_str()).chain(with.map(|(setting, _)| setting.as_str()))
     }
+
+    fn set(&self, args: &mut PlanArgs, choice: &Choice) -> Result<(), String> {
+        let own = std::iter::once((&self.setting, &choice.value));
+        for (setting, value) in own.chain(choice.with.iter().map(|(s, v)| (s, v))) {
+            let set = SWEPT.iter().find(|(name, _)| name == setting).map(|(_, set)| *set);
+            set.and_then(|set| set(args, value))
+                .ok_or_else(|| format!("--sweep {setting}: {value:?} is no value of it"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A setting that can be swept, and what stands behind its `=`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let names: Vec<&str> = SWEPT.iter().map(|(name, _)| *name).collect();
+    let Some((setting, values)) = text.split_once('=') else {
+        return Err(format!("write SETTING=VALUE,VALUE, with one of {}", names.join(", ")));
+    };
+    if !names.contains(&setting) {
+        return Err(format!("{setting:?} cannot be swept; choose one of {}", names.join(", ")));
+    }
+    Ok((setting.to_owned(), values.to_owned()))
 }
 
 /// The variants of the methods in `args`, and those of the methods whose settings are swept.
@@ -112,28 +137,31 @@ pub fn variants(
     typed: &[String],
 ) -> Result<Vec<Variant>, String> {
     for (index, sweep) in sweeps.iter().enumerate() {
-        let twice = sweeps[..index].iter().any(|other| other.setting == sweep.setting);
-        if twice || typed.iter().any(|option| sweep.is_of(option)) {
-            let name = &sweep.setting;
-            return Err(format!("--sweep {name}: {name} is given twice; give it once"));
+        let before = |name: &str| sweeps[..index].iter().any(|other| other.sets(name));
+        let is_typed = |name: &str| typed.iter().any(|option| option.replace('_', "-") == name);
+        if let Some(name) = sweep.all().find(|name| before(name) || is_typed(name)) {
+            let setting = &sweep.setting;
+            return Err(format!("--sweep {setting}: {name} is given twice; give it once"));
         }
     }
     let methods = settings::methods(args)?;
     let mut found: Vec<Variant> = Vec::new();
     for method in &methods {
-        for values in combinations(sweeps) {
+        for choices in combinations(sweeps) {
             let mut set = args.clone();
-            for (sweep, value) in sweeps.iter().zip(&values) {
-                sweep.set(&mut set, value)?;
+            for (sweep, choice) in sweeps.iter().zip(&choices) {
+                sweep.set(&mut set, choice)?;
             }
             let plan = method
                 .plan(&settings::settings(&set, baseline)?)
                 .map_err(|error| error.to_string())?;
-            let pairs = sweeps.iter().zip(values);
-            let levels: Vec<Level> = pairs
-                .filter(|(sweep, _)| settings::is_used(&sweep.setting, &plan))
-                .map(|(sweep, value)| Level { setting: sweep.setting.clone(), value })
-                .collect();
+            let level = |(sweep, choice): (&Sweep, &Choice)| Level {
+                setting: sweep.setting.clone(),
+                value: choice.value.clone(),
+            };
+            let pairs = sweeps.iter().zip(choices);
+            let used = pairs.filter(|(sweep, _)| settings::is_used(&sweep.setting, &plan));
+            let levels: Vec<Level> = used.map(level).collect();
             let texts = levels.iter().map(|level| format!(" {}={}", level.setting, level.value));
             let name = method.name() + &texts.collect::<String>();
             if !found.iter().any(|known| known.name == name) {
@@ -159,21 +187,17 @@ pub fn variants(
 
 /// Every choice of one value of each sweep, the last sweep's changing first; one empty choice of
 /// none.
-fn combinations(sweeps: &[Sweep]) -> Vec<Vec<String>> {
-    sweeps.iter().fold(vec![Vec::new()], |choices, sweep| {
-        let with = |choice: &Vec<String>, value: &String| {
-            choice.iter().chain([value]).cloned().collect::<Vec<_>>()
-        };
-        choices
-            .iter()
-            .flat_map(|choice| sweep.values.iter().map(move |v| with(choice, v)))
-            .collect()
+fn combinations(sweeps: &[Sweep]) -> Vec<Vec<&Choice>> {
+    sweeps.iter().fold(vec![Vec::new()], |all, sweep| {
+        let with = |one: &Vec<_>, choice| one.iter().copied().chain([choice]).collect::<Vec<_>>();
+        all.iter().flat_map(|one| sweep.values.iter().map(move |c| with(one, c))).collect()
     })
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use mollify::WidthRule;
 
     use super::*;
     use crate::args::EvaluateArgs;
@@ -206,6 +230,29 @@ mod tests {
     }
 
     #[test]
+    fn settings_go_together() {
+        let sweep = "kernel=gaussian:alpha=0.25:weight-sigma=0.01,rect:alpha=0.5";
+        let options = ["evaluate", "--methods", "gradient,smoothgrad,ng", "--sweep", sweep];
+        let args = EvaluateArgs::parse_from(options);
+        let found = variants(&args.plan, None, &args.sweep, &[]).expect("variants");
+        let names: Vec<&str> = found.iter().map(|variant| variant.name.as_str()).collect();
+        let expected = [
+            "gradient",
+            "smoothgrad kernel=gaussian",
+            "smoothgrad kernel=rect",
+            "ng kernel=gaussian",
+            "ng kernel=rect",
+        ];
+        assert_eq!(names, expected);
+        let width = |index: usize| found[index].plan.sampler.map(|sampler| sampler.width);
+        assert_eq!(width(1), Some(WidthRule::Relative { alpha: 0.25 }));
+        assert_eq!(width(2), Some(WidthRule::Relative { alpha: 0.5 }));
+        let weights = |index: usize| found[index].plan.weights.as_ref().map(|w| w.width);
+        assert_eq!(weights(3), Some(WidthRule::Absolute { sigma: 0.01 }));
+        assert_eq!(weights(4), Some(WidthRule::Relative { alpha: 0.2 }));
+    }
+
+    #[test]
     fn what_cannot_be_swept_is_refused() {
         let cases = [
             ("--sweep alpha", "write SETTING=VALUE,VALUE"),
@@ -216,6 +263,8 @@ mod tests {
             ("--sweep alpha=0.1", "--sweep alpha: none of the methods uses it"),
             ("--sweep confidence=0.9,1.5", "adaptgrad confidence=1.5: confidence is 1.5"),
             ("--sweep confidence=0.9 --sweep confidence=0.8", "confidence is given twice"),
+            ("--sweep kernel=rect:seed=1", "\"seed\" cannot be swept"),
+            ("--sweep kernel=rect:alpha=0.1 --sweep alpha=0.2", "alpha is given twice"),
         ];
         for (options, expected) in cases {
             let message = names(options).expect_err(options);

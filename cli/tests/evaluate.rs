@@ -165,7 +165,9 @@ fn what_cannot_be_measured_is_refused() {
     let twin = twins.path().join("rgb.jpg").display().to_string();
     std::fs::copy(&picture, &twin).expect("a picture");
     let folder_of_pictures = data("pictures");
-    let cases: [(&[&str], &str); 28] = [
+    std::fs::write(twins.path().join("rgb.xml"), "<annotation/>").expect("boxes");
+    let annotations = twins.path().display().to_string();
+    let cases: [(&[&str], &str); 29] = [
         (&["sparsness"], "there is no metric \"sparsness\"; near ones are \"sparseness\""),
         (&[], "name the metrics: sparseness, insertion"),
         (&["consistency"], "the metric consistency takes --shuffled-model"),
@@ -181,7 +183,7 @@ fn what_cannot_be_measured_is_refused() {
         (&["pointing-game"], "the metric pointing-game takes --boxes"),
         (&["stability"], "the metric stability takes --other-model"),
         (&["sparseness", "--boxes", &picture], "--boxes is not used by these metrics"),
-        (&["pointing-game", "--boxes", &picture], "rgb.png: CSV"),
+        (&["pointing-game", "--boxes", &picture], "rgb.png: CSV parse error"),
         (&["sparseness", "--sweep", "alpha=0.1"], "--sweep alpha: none of the methods uses it"),
         (&["sparseness", "--sweep", "seed=1"], "\"seed\" cannot be swept"),
         (
@@ -214,9 +216,10 @@ fn what_cannot_be_measured_is_refused() {
             "--sweep weight-sigma: none of the methods uses it",
         ),
         (
-            &["pointing-game", "--boxes", &folder_of_pictures, "--images", &twin],
+            &["pointing-game", "--boxes", &annotations, "--images", &twin],
             "would have the same boxes",
         ),
+        (&["pointing-game", "--boxes", &folder_of_pictures], "there is no .xml file in it"),
         (&["sparseness", "--all-boxes"], "--all-boxes is not used by these metrics"),
         (&["sparseness", "--sweep", "confidence=0.9,0.90"], "0.9 and 0.90 are the same"),
         (

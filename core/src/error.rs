@@ -142,6 +142,9 @@ pub enum Error {
         "the device has no memory for the smallest batch: {0}; free some, or use another device"
     )]
     OutOfMemory(String),
+    /// A map does not say which pixel comes first.
+    #[error("the map has the same score at every pixel, so that they have no order")]
+    NoOrder,
     /// The information in a picture cannot be measured.
     #[error("the picture's information cannot be measured: {0}")]
     Information(String),

@@ -160,7 +160,7 @@ impl Baseline {
 }
 
 fn blurred(input: &Input) -> Result<Vec<f32>, Error> {
-    let &[_, height, width] = input.shape() else {
+    let &[_, height, width] = input.picture_shape() else {
         return Err(Error::Baseline(format!(
             "blur takes a picture [channels, height, width], the input has the shape {:?}",
             input.shape()

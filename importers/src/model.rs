@@ -131,7 +131,7 @@ impl Loader {
         let context = Context { opset: summary.opset };
         let graph = Graph::compile(&parsed, output, &names, &context, &self.device)?;
         if self.parameters && parameters.is_empty() {
-            let message = "the file stores no float tensors of several values: there are no parameters to put noise on";
+            let message = "the file stores no float tensors of several values: there are no parameters to put noise on or to randomize";
             return Err(LoadError::new(ErrorKind::Weights, message));
         }
         let parameters = parameters.into_iter().map(|stored| self.upload(stored)).collect();

@@ -35,6 +35,9 @@ struct Annotation {
     size: Option<(usize, usize)>,
 }
 
+/// What a CSV file must have.
+const COLUMNS: [&str; 5] = ["picture", "left", "top", "right", "bottom"];
+
 /// A line of a CSV file.
 #[derive(serde::Deserialize)]
 struct Line {
@@ -50,11 +53,24 @@ struct Line {
 impl Boxes {
     /// Those in a folder of XML files, or in a CSV file.
     pub fn read(path: &Path) -> Result<Self, String> {
-        if path.is_dir() {
-            return Ok(Self::Folder(path.to_owned()));
-        }
         let wrong = |reason: String| format!("--boxes {}: {reason}", path.display());
+        if path.is_dir() {
+            let files = std::fs::read_dir(path).map_err(|error| wrong(error.to_string()))?;
+            let is_xml = |path: &Path| path.extension().is_some_and(|ending| ending == "xml");
+            return match files.flatten().any(|file| is_xml(&file.path())) {
+                true => Ok(Self::Folder(path.to_owned())),
+                false => Err(wrong("there is no .xml file in it".into())),
+            };
+        }
         let mut reader = csv::Reader::from_path(path).map_err(|error| wrong(error.to_string()))?;
+        let head = reader.headers().map_err(|error| wrong(error.to_string()))?;
+        if let Some(missing) = COLUMNS.iter().find(|name| !head.iter().any(|found| found == **name))
+        {
+            return Err(wrong(format!(
+                "it has no column {missing}; a CSV file of boxes begins with a line {}",
+                COLUMNS.join(",")
+            )));
+        }
         let mut of: HashMap<String, Vec<Object>> = HashMap::new();
         for (row, line) in reader.deserialize::<Line>().enumerate() {
             let line = line.map_err(|error| wrong(error.to_string()))?;
@@ -72,14 +88,16 @@ impl Boxes {
         let mut known: HashMap<PathBuf, String> = HashMap::new();
         for picture in pictures {
             let path = Path::new(&picture);
-            let key = match self {
-                Self::Table { of, .. } if of.contains_key(&picture) => path.to_owned(),
-                _ => path.file_stem().unwrap_or_default().into(),
+            let keys = match self {
+                Self::Folder(folder) => vec![annotation(folder, path)],
+                Self::Table { of, .. } => keys(of, path).into_iter().map(PathBuf::from).collect(),
             };
-            if let Some(other) = known.insert(key, picture.clone()) {
-                return Err(format!(
-                    "{other} and {picture} would have the same boxes; evaluate them apart, or write their paths into a CSV file of boxes"
-                ));
+            for key in keys {
+                if let Some(other) = known.insert(key, picture.clone()) {
+                    return Err(format!(
+                        "{other} and {picture} would have the same boxes; evaluate them apart, or write their paths into a CSV file of boxes"
+                    ));
+                }
             }
         }
         Ok(())
@@ -106,16 +124,8 @@ impl Boxes {
                 voc(&text).map_err(wrong)
             }
             Self::Table { path, of } => {
-                let named = |name: &std::ffi::OsStr| of.get(name.to_string_lossy().as_ref());
-                let objects: Vec<Object> = match named(picture.as_os_str()) {
-                    Some(objects) => objects.clone(),
-                    None => {
-                        let mut names = vec![picture.file_name(), picture.file_stem()];
-                        names.dedup();
-                        let names = names.into_iter().flatten();
-                        names.filter_map(named).flatten().cloned().collect()
-                    }
-                };
+                let found = keys(of, picture).into_iter().filter_map(|key| of.get(&key));
+                let objects: Vec<Object> = found.flatten().cloned().collect();
                 match objects.is_empty() {
                     true => Err(format!("{} has no boxes of it", path.display())),
                     false => Ok(Annotation { objects, size: None }),
@@ -223,6 +233,20 @@ impl Object {
         }
         Err(format!("{sides:?} is no box; its left, top, right and bottom must be in order"))
     }
+}
+
+/// What a table calls a picture: its path where the table has that, else the names of its file that
+/// the table has, with and without the ending.
+fn keys(of: &HashMap<String, Vec<Object>>, picture: &Path) -> Vec<String> {
+    let path = picture.to_string_lossy().into_owned();
+    let is_path = picture.components().count() > 1;
+    if is_path && of.contains_key(&path) {
+        return vec![path];
+    }
+    let names = [picture.file_name(), picture.file_stem()].into_iter().flatten();
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.dedup();
+    names.into_iter().filter(|name| of.contains_key(name)).collect()
 }
 
 fn annotation(folder: &Path, picture: &Path) -> PathBuf {
@@ -349,6 +373,12 @@ mod tests {
         let named = table("a/cat.png,0,0,9,9,\nb/cat.png,0,0,9,9,\n");
         assert_eq!(check(&named, ["a/cat.png", "b/cat.png"]), Ok(()));
         assert_eq!(check(&named, ["a/cat.png", "b/dog.png"]), Ok(()));
+        let named = table("cat.png,0,0,9,9,\ndog,0,0,9,9,\n");
+        assert!(check(&named, ["cat.png", "sub/cat.png"]).is_err());
+        assert!(check(&named, ["a/dog.png", "b/dog.jpg"]).is_err());
+        assert_eq!(check(&named, ["cat.png", "cat.jpg"]), Ok(()));
+        let named = table("c/cat.jpg,0,0,9,9,\ncat,0,0,9,9,\n");
+        assert_eq!(check(&named, ["c/cat.jpg", "cat.png"]), Ok(()));
         let message = check(&named, ["c/cat.png", "cat.jpg"]).expect_err("one name");
         assert!(
             message.starts_with("c/cat.png and cat.jpg would have the same boxes"),
@@ -373,7 +403,9 @@ mod tests {
         let table = folder.path().join("boxes.csv");
         for (text, expected) in [
             ("picture,left,top,right,bottom\na,5,0,3,9\n", "row 2: [5.0, 0.0, 3.0, 9.0] is no box"),
-            ("picture,left,top,right\na,5,0,3\n", "missing field"),
+            ("picture,left,top,right\na,5,0,3\n", "it has no column bottom; a CSV file of boxes"),
+            ("picture,left,top,right,bottom\na,5,0,3\n", "found record with 4 fields"),
+            ("", "it has no column picture"),
         ] {
             std::fs::write(&table, text).expect("a file");
             let message = Boxes::read(&table).map(drop).expect_err(expected);

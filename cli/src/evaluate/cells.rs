@@ -35,6 +35,8 @@ pub struct Difference {
     pub metric: &'static Metric,
     pub first: String,
     pub second: String,
+    /// The mean of the first less the mean of the second.
+    pub difference: Option<f64>,
     pub test: Option<Paired>,
     pub pictures: usize,
 }
@@ -133,6 +135,7 @@ pub fn differences(cells: &[Cell]) -> Vec<Difference> {
             metric: a.metric,
             first: a.method.clone(),
             second: b.method.clone(),
+            difference: mean(first.iter().zip(&second).map(|(a, b)| a - b)),
             test: paired_t_test(&first, &second),
             pictures: first.len(),
         }

@@ -49,6 +49,11 @@ impl<'a> Job<'a> {
         if let Some(twice) = sources.iter().find(|source| !known.insert(source.identity())) {
             return Err(format!("{} is given twice, and would count twice", twice.name()).into());
         }
+        let mut names = HashSet::new();
+        if let Some(twice) = sources.iter().find(|source| !names.insert(source.name())) {
+            let name = twice.name();
+            return Err(format!("two pictures are called {name}; rename one of them").into());
+        }
         records::check_free(&args.out, args.resume)?;
         let parameters = metrics.iter().any(|metric| metric.takes(Takes::Parameters));
         let seeded = parameters || metrics.iter().any(|metric| metric.drawn);
@@ -64,8 +69,8 @@ impl<'a> Job<'a> {
         options::check_taken(args, &metrics, &setup, &others)?;
         options::check_used(args, &metrics, &setup)?;
         let fill = settings::fill(&args.fill)?;
-        if fill == Baseline::Blur && setup.model.input_shape().len() != 3 {
-            return Err("--fill blur takes pictures; choose zero, black or mean".into());
+        if fill == Baseline::Blur && setup.pictures.len() != 3 {
+            return Err("--fill blur takes pictures; choose zero, black or mean, or say with --picture-shape what samples are".into());
         }
         let boxes = args.boxes.as_deref().map(Boxes::read).transpose()?;
         if let Some(boxes) = &boxes {
@@ -81,14 +86,14 @@ impl<'a> Job<'a> {
     }
 
     /// Picture, method and repeat of each map, in the order in which they are made.
-    pub fn groups(&self) -> Vec<(String, String, u32)> {
+    pub fn groups(&self) -> impl Iterator<Item = (String, String, u32)> {
         let of_method = |source: &Source, variant: &Variant| {
             let (picture, name) = (source.name(), variant.name.clone());
             let repeats = 0..self.repeats(&variant.plan);
             repeats.map(move |repeat| (picture.clone(), name.clone(), repeat))
         };
-        let of = |source| self.setup.variants.iter().flat_map(move |v| of_method(source, v));
-        self.sources.iter().flat_map(of).collect()
+        let of = move |source| self.setup.variants.iter().flat_map(move |v| of_method(source, v));
+        self.sources.iter().flat_map(of)
     }
 
     /// Where the stages of the randomized model end; none where no metric takes it.

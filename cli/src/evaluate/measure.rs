@@ -19,8 +19,8 @@ use super::value::Value;
 /// Takes what the results still lack.
 pub fn measure(job: &Job, results: &mut Results) -> Result<(), String> {
     let mut done = results.records.len() / job.metrics.len();
-    let maps: u32 = job.setup.variants.iter().map(|v| job.repeats(&v.plan)).sum();
-    let (maps, all) = (maps as usize, maps as usize * job.sources.len());
+    let maps: usize = job.setup.variants.iter().map(|v| job.repeats(&v.plan) as usize).sum();
+    let all = maps * job.sources.len();
     if done == all {
         return Ok(());
     }

@@ -228,7 +228,14 @@ fn pointing(case: &Case) -> Result<Value, String> {
     let points = case.given.points;
     pointing_game(&scores, width, regions, points)
         .map(Value::from)
-        .ok_or_else(|| format!("a map of {} pixels has no {points} strongest", scores.len()))
+        .ok_or_else(|| no_strongest(&scores, points))
+}
+
+fn no_strongest(scores: &[f32], points: usize) -> String {
+    match points > scores.len() {
+        true => format!("a map of {} pixels has no {points} strongest", scores.len()),
+        false => "a map with the same score at every pixel has no strongest".into(),
+    }
 }
 
 fn boxes(case: &Case) -> Result<Value, String> {
@@ -330,5 +337,5 @@ const STRONGEST: f64 = 0.05;
 fn common(case: &Case, other: &Attribution) -> Result<Value, String> {
     overlap(&case.scores(case.map), &case.scores(other), STRONGEST)
         .map(Value::from)
-        .ok_or_else(|| "the maps differ in size".into())
+        .ok_or_else(|| "a map with the same score at every pixel has no strongest".into())
 }

@@ -70,7 +70,8 @@ fn evaluate(job: &Job) -> Result<End, Fatal> {
     files::make_folder(&job.args.out)?;
     let metrics: Vec<&str> = job.metrics.iter().map(|metric| metric.name).collect();
     let mut results =
-        Results::open(&job.args.out, job.args.resume, &job.settings(), &job.groups(), &metrics)?;
+        Results::open(&job.args.out, job.args.resume, &job.settings(), job.groups(), &metrics)?;
+    files::remove_unfinished(&job.args.out);
     measure::measure(job, &mut results)?;
     report(job, &results.records)?;
     let failed = results.records.iter().filter(|record| record.value.is_none()).count();

@@ -56,24 +56,13 @@ impl Results {
         folder: &Path,
         resume: bool,
         settings: &serde_json::Value,
-        groups: &[(String, String, u32)],
+        groups: impl Iterator<Item = (String, String, u32)>,
         metrics: &[&str],
     ) -> Result<Self, String> {
         check_free(folder, resume)?;
         let path = folder.join(RESULTS);
         let wrong = |error: std::io::Error| format!("{} cannot be used: {error}", path.display());
         let text = serde_json::to_string_pretty(settings).map_err(|error| error.to_string())?;
-        if !resume || !(path.exists() || folder.join(SETTINGS).exists()) {
-            crate::files::write(folder, SETTINGS, text.as_bytes())?;
-        }
-        let known = std::fs::read_to_string(folder.join(SETTINGS)).unwrap_or_default();
-        if known != text {
-            return Err(format!(
-                "{} is of another run; give the same options as before, or choose another folder with --out:\n{}",
-                path.display(),
-                differences(&known, &text)
-            ));
-        }
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).read(true).write(true);
         let mut file = options.open(&path).map_err(wrong)?;
@@ -86,6 +75,25 @@ impl Results {
         }
         let mut written = Vec::new();
         file.read_to_end(&mut written).map_err(wrong)?;
+        match std::fs::read_to_string(folder.join(SETTINGS)) {
+            Ok(known) if resume && known != text => {
+                return Err(format!(
+                    "{} is of another run; give the same options as before, or choose another folder with --out:\n{}",
+                    path.display(),
+                    differences(&known, &text)
+                ));
+            }
+            Ok(_) if resume => {}
+            _ if written.is_empty() => {
+                crate::files::write(folder, SETTINGS, text.as_bytes())?;
+            }
+            _ => {
+                return Err(format!(
+                    "{} is missing or cannot be read, and nothing else says what {RESULTS} beside it is of; choose another folder with --out",
+                    folder.join(SETTINGS).display()
+                ));
+            }
+        }
         let (records, length) = whole_groups(&written, groups, metrics);
         let cut = written[length..].iter().filter(|&&byte| byte == b'\n').count();
         if cut >= metrics.len() {
@@ -132,7 +140,7 @@ pub fn check_free(folder: &Path, resume: bool) -> Result<(), String> {
 /// The records of the first groups that are whole and as expected, and their length in bytes.
 fn whole_groups(
     written: &[u8],
-    groups: &[(String, String, u32)],
+    groups: impl Iterator<Item = (String, String, u32)>,
     metrics: &[&str],
 ) -> (Vec<Record>, usize) {
     let mut lines = written.split_inclusive(|&byte| byte == b'\n');
@@ -147,7 +155,7 @@ fn whole_groups(
                 return (records, length);
             };
             let found = (&record.picture, &record.method, &record.repeat, record.metric.as_str());
-            if found != (picture, method, repeat, metric) {
+            if found != (&picture, &method, &repeat, metric) {
                 return (records, length);
             }
             bytes += line.len();
@@ -191,7 +199,9 @@ mod tests {
         let groups: Vec<_> = (0..4).map(|i| (format!("p{i}"), "adaptgrad".to_owned(), 0)).collect();
         let metrics = ["sparseness", "deletion"];
         let settings = serde_json::json!({ "seed": 0 });
-        let open = |resume| Results::open(folder.path(), resume, &settings, &groups, &metrics);
+        let open = |resume| {
+            Results::open(folder.path(), resume, &settings, groups.iter().cloned(), &metrics)
+        };
         let finish = |results: &mut Results| {
             for (picture, ..) in &groups[results.records.len() / 2..] {
                 let group = metrics.iter().map(|metric| record(picture, metric)).collect();
@@ -219,7 +229,12 @@ mod tests {
         assert_eq!(left, changed.as_bytes());
         std::fs::write(folder.path().join(RESULTS), &whole).expect("the results");
         let other = serde_json::json!({ "seed": 1 });
-        let refused = Results::open(folder.path(), true, &other, &groups, &metrics);
+        let refused = Results::open(folder.path(), true, &other, groups.iter().cloned(), &metrics);
         assert!(refused.is_err_and(|message| message.contains("now  \"seed\": 1")));
+        std::fs::remove_file(folder.path().join(SETTINGS)).expect("no settings");
+        assert!(open(true).is_err_and(|message| message.contains("settings.json is missing")));
+        std::fs::write(folder.path().join(RESULTS), "").expect("no results");
+        finish(&mut open(true).expect("results"));
+        assert_eq!(std::fs::read(folder.path().join(RESULTS)).expect("the results"), whole);
     }
 }

@@ -108,7 +108,7 @@ fn differences(differences: &[Difference], style: &Style) -> Table {
             difference.metric.name.into(),
             difference.first.clone(),
             difference.second.clone(),
-            style.number(difference.test.map(|test| test.difference)),
+            style.number(difference.difference),
             style.p_value(difference.test.map(|test| test.p_value)),
             difference.pictures.to_string(),
         ]

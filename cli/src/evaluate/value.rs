@@ -80,8 +80,10 @@ pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 
 /// The standard deviation; none of less than two.
 pub fn deviation(values: &[f64]) -> Option<f64> {
-    let mean = mean(values.iter().copied()).filter(|_| values.len() > 1)?;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    // From the first on, so that values that are equal have none.
+    let first = *values.first().filter(|_| values.len() > 1)?;
+    let mean = mean(values.iter().map(|value| value - first))?;
+    let squares: f64 = values.iter().map(|value| (value - first - mean).powi(2)).sum();
     Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
@@ -102,6 +104,7 @@ mod tests {
         let area = Summary::MedianCurve.number(&all).expect("an area");
         assert!((area - (0.075 + 0.325)).abs() < 1e-6, "{area}");
         assert_eq!(deviation(&[1.0, 3.0]), Some(2f64.sqrt()));
+        assert_eq!(deviation(&[0.1; 3]), Some(0.0));
         assert_eq!(deviation(&[1.0]), None);
     }
 }

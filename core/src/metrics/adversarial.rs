@@ -1,6 +1,6 @@
 //! How many pixels change the model's mind.
 
-use super::{order, pixel_scores, values_of};
+use super::{pixel_scores, ranked, values_of};
 use crate::{Error, Explainer, Input, Output, Target};
 
 /// What became of an input whose pixels were changed one by one.
@@ -22,8 +22,8 @@ const AT_ONCE: usize = 32;
 ///
 /// # Errors
 ///
-/// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, and [`Error::Values`]
-/// for a map or gradient of another size.
+/// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, [`Error::NoOrder`] of a
+/// map that is the same everywhere, and [`Error::Values`] for a map or gradient of another size.
 pub fn adversarial_pixels(
     explainer: &Explainer,
     input: &Input,
@@ -47,7 +47,8 @@ pub fn adversarial_pixels(
     }
     let scores = pixel_scores(map, input.picture_shape());
     let pixels = scores.len();
-    let order: Vec<usize> = order(&scores).into_iter().take(most).collect();
+    let order = ranked(&scores).ok_or(Error::NoOrder)?;
+    let order = &order[..most.min(pixels)];
     let domain = input.domain();
     let mut values = input.values().to_vec();
     let mut changed = 0;

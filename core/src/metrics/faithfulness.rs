@@ -1,6 +1,6 @@
 //! Insertion and deletion.
 
-use super::{area, order, pixel_scores, values_of};
+use super::{area, pixel_scores, ranked, values_of};
 use crate::{Error, Explainer, Input, Output};
 
 /// The target's probability while pixels come or go.
@@ -26,8 +26,8 @@ impl Curve {
 ///
 /// # Errors
 ///
-/// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, and for no steps, or a
-/// map or fill of another size than the input.
+/// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, [`Error::NoOrder`] of a
+/// map that is the same everywhere, and for no steps, or a map or fill of another size than the input.
 pub fn deletion(
     explainer: &Explainer,
     input: &Input,
@@ -76,7 +76,7 @@ fn curve(
     }
     let scores = pixel_scores(map, input.picture_shape());
     let pixels = scores.len();
-    let order = order(&scores);
+    let order = ranked(&scores).ok_or(Error::NoOrder)?;
     let shares: Vec<f64> = (0..=steps).map(|i| f64::from(i) / f64::from(steps)).collect();
     let mut values = from.to_vec();
     let mut changed = 0;
@@ -140,6 +140,8 @@ mod tests {
         }
         assert!(deletion(&explainer, &input, 0, &map, &[0.0; 3], 4).is_err());
         assert!(deletion(&explainer, &input, 0, &map, &[0.0; 4], 0).is_err());
+        let even = deletion(&explainer, &input, 0, &[0.0; 4], &[0.0; 4], 4);
+        assert!(matches!(even, Err(Error::NoOrder)));
         let score = ModuleModel::<2>::new(&[4], &Device::flex(), |x: Tensor<2>| x.sum_dim(1));
         let refused = deletion(&Explainer::new(&score), &input, 0, &map, &[0.0; 4], 4);
         assert!(refused.expect_err("one score").to_string().contains("no probability"));

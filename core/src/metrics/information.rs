@@ -3,8 +3,8 @@
 
 use mollify_kernels::philox::{key, philox};
 
-use super::area;
 use super::interpolation::{Bytes, interpolated};
+use super::{area, is_even};
 use crate::quantile::quantile;
 use crate::{Error, Explainer, Input, Output, Target};
 
@@ -216,6 +216,7 @@ fn grid() -> impl Iterator<Item = f64> {
 ///
 /// As [`Explainer::predict`], [`Error::NoProbability`] of a model without one, [`Error::NoPicture`]
 /// of an input that is [none](Input::picture_shape), [`Error::Values`] of scores that do not fit it,
+/// [`Error::NoOrder`] of scores that are all the same,
 /// [`Error::Setting`] of shares beyond 0 and 1, and [`Error::Information`] of a picture
 /// that libwebp does not take.
 pub fn reveal(
@@ -229,6 +230,9 @@ pub fn reveal(
     let pixels = whole.height * whole.width;
     if scores.len() != pixels {
         return Err(Error::Values { values: scores.len(), shape: vec![whole.height, whole.width] });
+    }
+    if is_even(scores) {
+        return Err(Error::NoOrder);
     }
     if let Some(share) =
         how.shares.iter().chain([&how.known]).find(|share| !(0.0..=1.0).contains(*share))

@@ -1,6 +1,6 @@
 //! Whether a map points at the object.
 
-use super::{Segmentation, order, selective_search};
+use super::{Segmentation, ranked, selective_search};
 use crate::picture::Scale;
 
 /// A rectangle of pixels: columns from `left` to before `right`, rows from `top` to before
@@ -45,13 +45,14 @@ impl Region {
 /// pointing game (Zhang et al., IJCV 126, 2018), a hit or a miss. `scores` has rows of `width`
 /// pixels.
 ///
-/// None without pixels, for a `k` of 0 or above the number of pixels, or a `width` of 0.
+/// None without pixels, for scores that are all the same, a `k` of 0 or above the number of pixels,
+/// or a `width` of 0.
 pub fn pointing_game(scores: &[f32], width: usize, regions: &[Region], k: usize) -> Option<f64> {
     if width == 0 || k == 0 || k > scores.len() {
         return None;
     }
     let inside = |pixel: &usize| regions.iter().any(|r| r.holds(pixel % width, pixel / width));
-    let hits = order(scores).into_iter().take(k).filter(inside).count();
+    let hits = ranked(scores)?.into_iter().take(k).filter(inside).count();
     Some(hits as f64 / k as f64)
 }
 
@@ -123,5 +124,6 @@ mod tests {
         assert_eq!(pointing_game(&scores, width, &[region(8, 20)], 5), Some(0.6));
         assert_eq!(pointing_game(&scores, width, &[], 5), Some(0.0));
         assert_eq!(pointing_game(&scores, width, &[], 0), None);
+        assert_eq!(pointing_game(&[0.0; 9], 3, &[region(0, 0)], 1), None);
     }
 }

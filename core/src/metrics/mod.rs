@@ -67,6 +67,16 @@ pub fn order(scores: &[f32]) -> Vec<usize> {
     pixels
 }
 
+/// The [`order`] of the pixels, where the scores are not all the same.
+fn ranked(scores: &[f32]) -> Option<Vec<usize>> {
+    (!is_even(scores)).then(|| order(scores))
+}
+
+/// Whether there are several scores, all the same.
+fn is_even(scores: &[f32]) -> bool {
+    scores.len() > 1 && scores.iter().all(|score| *score == scores[0])
+}
+
 /// The area under the points `(x, y)` by the trapezoid rule.
 fn area(x: &[f64], y: &[f64]) -> f64 {
     let sides = x.windows(2).zip(y.windows(2));

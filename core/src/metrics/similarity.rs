@@ -1,6 +1,6 @@
 //! How alike two maps are.
 
-use super::order;
+use super::ranked;
 
 /// The L2 distance `||a/||a|| - b/||b|| ||` between two maps scaled to unit norm, from 0 to 2
 /// (arXiv 2411.05837). None where one is zero.
@@ -16,7 +16,8 @@ pub fn unit_distance(a: &[f32], b: &[f32]) -> Option<f64> {
 /// The share that the strongest pixels of two maps have in common: of the `share` of highest scores
 /// of each, at least one, how many are in both (arXiv 2411.05837, top 5 %).
 ///
-/// None where the lengths differ, there are no pixels, or `share` is not in `(0, 1]`.
+/// None where the lengths differ, there are no pixels, those of a map are all the same, or `share` is
+/// not in `(0, 1]`.
 pub fn overlap(a: &[f32], b: &[f32], share: f64) -> Option<f64> {
     if a.len() != b.len() || a.is_empty() || !(share > 0.0 && share <= 1.0) {
         return None;
@@ -24,10 +25,10 @@ pub fn overlap(a: &[f32], b: &[f32], share: f64) -> Option<f64> {
     let count = ((a.len() as f64 * share).round() as usize).max(1);
     let strongest = |scores: &[f32]| {
         let mut chosen = vec![false; scores.len()];
-        order(scores).into_iter().take(count).for_each(|pixel| chosen[pixel] = true);
-        chosen
+        ranked(scores)?.into_iter().take(count).for_each(|pixel| chosen[pixel] = true);
+        Some(chosen)
     };
-    let common = strongest(a).into_iter().zip(strongest(b)).filter(|&(a, b)| a && b).count();
+    let common = strongest(a)?.into_iter().zip(strongest(b)?).filter(|&(a, b)| a && b).count();
     Some(common as f64 / count as f64)
 }
 
@@ -100,6 +101,7 @@ mod tests {
         close(overlap(&ramp, &shifted, 0.05), 0.6);
         close(overlap(&ramp, &shifted, 1.0), 1.0);
         assert_eq!(overlap(&ramp, &shifted, 0.0), None);
+        assert_eq!(overlap(&ramp, &[0.0; 100], 0.05), None);
         close(ssim(&ramp, &ramp, 10, 10), 1.0);
         assert_eq!(ssim(&ramp, &ramp, 20, 5), None);
         assert_eq!(ssim(&[1.0; 49], &[1.0; 49], 7, 7), None);

@@ -162,38 +162,33 @@ fn settings(cells: &[&Cell], variants: &[Variant]) -> Vec<String> {
     settings
 }
 
-/// The distance of two maps of unit norm that are opposite: theory's line is drawn up to it.
-const FARTHEST: f64 = 2.0;
+/// Points of theory's line.
+const STEPS: usize = 100;
+/// How far up theory's line goes at least, next to where it begins.
+const RISE: f64 = 1.5;
 
-/// The line `a / width` that meets a series where its noise is widest.
+/// The line `a / width` that meets a series where its noise is widest, as far up as the series is.
 fn theory(line: &Series, members: &[(Level, &Cell)], variants: &[Variant]) -> Option<Series> {
-    let widths: Vec<f64> = members
-        .iter()
-        .filter(|(_, cell)| cell.value.is_some())
-        .map(|(_, cell)| width(&variants[cell.variant]))
-        .collect::<Option<_>>()?;
-    let widest = (0..widths.len()).max_by(|&a, &b| widths[a].total_cmp(&widths[b]))?;
-    if widths.iter().all(|&width| width == widths[widest]) {
+    let (_, cell) = members.first()?;
+    let sampler = variants[cell.variant].plan.sampler?;
+    // The width of noise of a level, for the same input, in units of its own.
+    let width = |level: f64| match sampler.width {
+        WidthRule::Relative { .. } | WidthRule::Absolute { .. } => level,
+        WidthRule::Adaptive { rule, .. } => sampler.mollifier.width_factor(rule.probability(level)),
+    };
+    let levels = || line.points.iter().map(|&(level, _)| level);
+    let (least, most) = (levels().min_by(f64::total_cmp)?, levels().max_by(f64::total_cmp)?);
+    let by_width = |a: &&(f64, f64), b: &&(f64, f64)| width(a.0).total_cmp(&width(b.0));
+    let &(widest, reached) = line.points.iter().max_by(by_width)?;
+    if least == most {
         return None;
     }
-    let constant = line.points[widest].1 * widths[widest];
-    let pairs = line.points.iter().zip(&widths);
-    let points = pairs.map(|(&(x, _), &width)| (x, constant / width));
-    let points = points.filter(|(_, distance)| *distance <= FARTHEST).collect();
+    let top = line.points.iter().map(|&(_, value)| value).fold(RISE * reached, f64::max);
+    let level = |step: usize| least + (most - least) * step as f64 / STEPS as f64;
+    let points = (0..=STEPS).map(level).map(|x| (x, reached * width(widest) / width(x)));
+    let points = points.filter(|(_, distance)| *distance <= top * (1.0 + 1e-9)).collect();
     let name = format!("{}: 1/width", line.name);
     Some(Series { dashed: true, beside: true, ..Series::line(name, points) })
-}
-
-/// The width of a variant's noise around the input, for the same input in units of their own.
-fn width(variant: &Variant) -> Option<f64> {
-    let sampler = variant.plan.sampler?;
-    Some(match sampler.width {
-        WidthRule::Relative { alpha } => alpha,
-        WidthRule::Absolute { sigma } => sigma,
-        WidthRule::Adaptive { confidence, rule } => {
-            sampler.mollifier.width_factor(rule.probability(confidence))
-        }
-    })
 }
 
 /// One metric against another, a line through what differs in the first swept setting alone.
@@ -267,8 +262,9 @@ mod tests {
         let [line, theory, steady] = &chart.series[..] else { panic!("three series") };
         assert_eq!(line.points, [(0.1, 0.4), (0.2, 0.2), (0.4, 0.1)]);
         assert_eq!(steady.points, [(0.1, 0.3), (0.4, 0.3)]);
-        for (a, b) in line.points.iter().zip(&theory.points) {
-            assert!((a.1 - b.1).abs() < 1e-12, "{a:?} and {b:?}");
+        assert_eq!(theory.points.len(), STEPS + 1);
+        for (alpha, distance) in &theory.points {
+            assert!((alpha * distance - 0.04).abs() < 1e-12, "{distance} at {alpha}");
         }
         let text = chart.draw().expect("a drawing");
         assert!(text.contains("stability against alpha") && text.contains("smoothgrad: 1/width"));
