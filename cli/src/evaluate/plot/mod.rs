@@ -165,7 +165,7 @@ fn settings(cells: &[&Cell], variants: &[Variant]) -> Vec<String> {
 /// Points of theory's line.
 const STEPS: usize = 100;
 /// How far up theory's line goes at least, next to where it begins.
-const RISE: f64 = 1.5;
+const RISE: f64 = 1.1;
 
 /// The line `a / width` that meets a series where its noise is widest, as far up as the series is.
 fn theory(line: &Series, members: &[(Level, &Cell)], variants: &[Variant]) -> Option<Series> {
