@@ -1,5 +1,8 @@
 //! The manifest: what was explained, how, and what it cost.
 
+use std::path::Path;
+
+use mollify_onnx::OnnxModel;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -12,7 +15,7 @@ pub struct Manifest<'a> {
     pub program: Program,
     pub device: &'a str,
     pub seed: u64,
-    pub model: &'a File,
+    pub model: &'a ModelFile,
     pub image: Image<'a>,
     pub domain: Bounds<'a>,
     pub target: &'a Target,
@@ -37,6 +40,26 @@ impl File {
     pub fn new(path: String, bytes: &[u8]) -> Self {
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Self { path, sha256 }
+    }
+}
+
+/// A model, and the files beside it that hold its weights.
+#[derive(Clone, Serialize)]
+pub struct ModelFile {
+    #[serde(flatten)]
+    pub file: File,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<File>,
+}
+
+impl ModelFile {
+    /// The one that `model` was read from.
+    pub fn read(path: &Path, model: &OnnxModel) -> std::io::Result<Self> {
+        let file = |path: &Path| -> std::io::Result<File> {
+            Ok(File::new(path.display().to_string(), &std::fs::read(path)?))
+        };
+        let weights = model.weight_files().iter().map(|path| file(path));
+        Ok(Self { file: file(path)?, weights: weights.collect::<std::io::Result<_>>()? })
     }
 }
 

@@ -76,11 +76,12 @@ pub fn baseline(path: &Path) -> Result<(Array, File), String> {
     Ok((array, File::new(path.display().to_string(), &bytes)))
 }
 
-/// Refuses a path that cannot start where a plan says, in samples of `shape`.
+/// Refuses a path that cannot start where a plan says, in samples of `shape` that are `pictures`.
 pub fn paths_fit(
     variants: &[Variant],
     baseline: Option<&Array>,
     shape: &[usize],
+    pictures: &[usize],
 ) -> Result<(), String> {
     if let Some(array) = baseline
         && sample_shape(&array.shape, shape) != shape
@@ -92,7 +93,7 @@ pub fn paths_fit(
     }
     let blurs = |plan: &Plan| matches!(&plan.path, Some(path) if path.baseline == Baseline::Blur);
     match variants.iter().find(|variant| blurs(&variant.plan)) {
-        Some(Variant { name, .. }) if shape.len() != 3 => {
+        Some(Variant { name, .. }) if pictures.len() != 3 => {
             Err(format!("{name} takes pictures, but the model takes samples of {shape:?}"))
         }
         _ => Ok(()),

@@ -7,7 +7,7 @@ use mollify_onnx::{Loader, OnnxModel};
 
 use crate::args::{ModelArgs, PlanArgs};
 use crate::labels::Labels;
-use crate::manifest::File;
+use crate::manifest::{File, ModelFile};
 use crate::settings;
 use crate::source::{Opened, Source};
 use crate::variants::{Sweep, Variant, variants};
@@ -20,7 +20,7 @@ pub struct Setup {
     pub baseline: Option<File>,
     pub labels: Labels,
     pub model: OnnxModel,
-    pub model_file: File,
+    pub model_file: ModelFile,
     /// The device, as the manifest names it.
     pub device: String,
     /// The shape of pictures, or of the model's samples where these are none.
@@ -57,12 +57,12 @@ impl Setup {
         let noise_on_weights = variants.iter().any(|variant| variant.plan.weights.is_some());
         let (model, model_file) = load(with, noise_on_weights || parameters, &device)?;
         labels.check(model.classes())?;
-        settings::paths_fit(&variants, array, model.input_shape())?;
         for variant in &variants {
             mollify::check_parameters(&model, &variant.plan)?;
         }
         let shape = model.input_shape();
         let pictures = settings::picture_shape(with.picture_shape.as_deref(), shape)?.to_vec();
+        settings::paths_fit(&variants, array, shape, &pictures)?;
         let preprocess = settings::preprocess(with.preprocess.as_deref(), &pictures);
         if let (Err(message), Some(_)) = (&preprocess, &with.preprocess) {
             return Err(message.clone().into());
@@ -116,7 +116,11 @@ impl Setup {
 }
 
 /// The model, and how the manifest names it.
-fn load(args: &ModelArgs, parameters: bool, device: &Device) -> Result<(OnnxModel, File), Fatal> {
+fn load(
+    args: &ModelArgs,
+    parameters: bool,
+    device: &Device,
+) -> Result<(OnnxModel, ModelFile), Fatal> {
     let loader = Loader::new(device)
         .parameters(parameters)
         .input_shape(args.input_shape.clone())
@@ -124,12 +128,12 @@ fn load(args: &ModelArgs, parameters: bool, device: &Device) -> Result<(OnnxMode
     match &args.model {
         None => {
             let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
-            Ok((loader.load_bytes(assets::MODEL)?, file))
+            Ok((loader.load_bytes(assets::MODEL)?, ModelFile { file, weights: Vec::new() }))
         }
         Some(path) => {
             let model = loader.load(path)?;
-            let bytes = std::fs::read(path)?;
-            Ok((model, File::new(path.display().to_string(), &bytes)))
+            let file = ModelFile::read(path, &model)?;
+            Ok((model, file))
         }
     }
 }

@@ -81,14 +81,14 @@ impl Sweep {
                     false => format!("{} and {value} are the same", known.value),
                 });
             }
-            found.push(Choice { value, with: parts.map(pair).collect::<Result<_, _>>()? });
+            let with = parts.map(pair).collect::<Result<Vec<_>, _>>()?;
+            let names: Vec<&String> = with.iter().map(|(name, _)| name).chain([&setting]).collect();
+            if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
+                return Err(format!("{choice}: {} is given twice", names[i]));
+            }
+            found.push(Choice { value, with });
         }
         Ok(Self { setting, values: found })
-    }
-
-    /// The setting's name, as the option's.
-    pub fn setting(&self) -> &str {
-        &self.setting
     }
 
     /// Whether it sets the setting of `option`, as clap names it.
@@ -101,16 +101,14 @@ impl Sweep {
         let with = self.values.iter().flat_map(|choice| &choice.with);
         std::iter::once(self.setting.as_str()).chain(with.map(|(setting, _)| setting.as_str()))
     }
+}
 
-    fn set(&self, args: &mut PlanArgs, choice: &Choice) -> Result<(), String> {
-        let own = std::iter::once((&self.setting, &choice.value));
-        for (setting, value) in own.chain(choice.with.iter().map(|(s, v)| (s, v))) {
-            let set = SWEPT.iter().find(|(name, _)| name == setting).map(|(_, set)| *set);
-            set.and_then(|set| set(args, value))
-                .ok_or_else(|| format!("--sweep {setting}: {value:?} is no value of it"))?;
-        }
-        Ok(())
-    }
+/// Sets a setting to what the command line says of it.
+fn set(args: &mut PlanArgs, setting: &str, value: &str) -> Result<(), String> {
+    let found = SWEPT.iter().find(|(name, _)| *name == setting).map(|(_, set)| *set);
+    found
+        .and_then(|set| set(args, value))
+        .ok_or_else(|| format!("--sweep {setting}: {value:?} is no value of it"))
 }
 
 /// A setting that can be swept, and what stands behind its `=`.
@@ -148,13 +146,26 @@ pub fn variants(
     let mut found: Vec<Variant> = Vec::new();
     for method in &methods {
         for choices in combinations(sweeps) {
-            let mut set = args.clone();
+            let mut own = args.clone();
+            let plan = |args: &PlanArgs| {
+                let settings = settings::settings(args, baseline)?;
+                method.plan(&settings).map_err(|error| error.to_string())
+            };
             for (sweep, choice) in sweeps.iter().zip(&choices) {
-                sweep.set(&mut set, choice)?;
+                set(&mut own, &sweep.setting, &choice.value)?;
             }
-            let plan = method
-                .plan(&settings::settings(&set, baseline)?)
-                .map_err(|error| error.to_string())?;
+            // What goes with a value is of the methods that use it.
+            let first = plan(&own)?;
+            for (sweep, choice) in sweeps.iter().zip(&choices) {
+                for (name, value) in choice.with.iter() {
+                    let mut with = own.clone();
+                    set(&mut with, name, value)?;
+                    if settings::is_used(&sweep.setting, &first) {
+                        own = with;
+                    }
+                }
+            }
+            let plan = plan(&own)?;
             let level = |(sweep, choice): (&Sweep, &Choice)| Level {
                 setting: sweep.setting.clone(),
                 value: choice.value.clone(),
@@ -176,13 +187,27 @@ pub fn variants(
     let is_used = |sweep: &&Sweep| {
         found.iter().any(|variant| variant.levels.iter().any(|l| l.setting == sweep.setting))
     };
-    match sweeps.iter().find(|sweep| !is_used(sweep)) {
-        Some(sweep) => Err(format!(
+    if let Some(sweep) = sweeps.iter().find(|sweep| !is_used(sweep)) {
+        return Err(format!(
             "--sweep {}: none of the methods uses it; leave it out, or ask for one that does",
             sweep.setting
-        )),
-        None => Ok(found),
+        ));
     }
+    for sweep in sweeps {
+        let of_sweep: Vec<&Variant> = found
+            .iter()
+            .filter(|variant| variant.levels.iter().any(|l| l.setting == sweep.setting))
+            .collect();
+        let is_idle =
+            |name: &&str| !of_sweep.iter().any(|variant| settings::is_used(name, &variant.plan));
+        if let Some(name) = sweep.all().find(is_idle) {
+            return Err(format!(
+                "--sweep {}: none of its methods uses the {name} that goes with it; leave it out, or ask for one that does",
+                sweep.setting
+            ));
+        }
+    }
+    Ok(found)
 }
 
 /// Every choice of one value of each sweep, the last sweep's changing first; one empty choice of
@@ -250,6 +275,13 @@ mod tests {
         let weights = |index: usize| found[index].plan.weights.as_ref().map(|w| w.width);
         assert_eq!(weights(3), Some(WidthRule::Absolute { sigma: 0.01 }));
         assert_eq!(weights(4), Some(WidthRule::Relative { alpha: 0.2 }));
+        // The methods without a confidence keep their own samples.
+        let sweep = "confidence=0.9:samples=10,0.99:samples=100";
+        let options = ["evaluate", "--methods", "smoothgrad,adaptgrad", "--sweep", sweep];
+        let args = EvaluateArgs::parse_from(options);
+        let found = variants(&args.plan, None, &args.sweep, &[]).expect("variants");
+        let samples: Vec<u32> = found.iter().map(|variant| variant.plan.samples).collect();
+        assert_eq!(samples, [50, 10, 100]);
     }
 
     #[test]
@@ -264,6 +296,13 @@ mod tests {
             ("--sweep confidence=0.9,1.5", "adaptgrad confidence=1.5: confidence is 1.5"),
             ("--sweep confidence=0.9 --sweep confidence=0.8", "confidence is given twice"),
             ("--sweep kernel=rect:seed=1", "\"seed\" cannot be swept"),
+            ("--sweep confidence=0.9:confidence=0.8", "confidence is given twice"),
+            ("--sweep kernel=rect:samples=3:samples=4", "samples is given twice"),
+            (
+                "--sweep kernel=rect:alpha=0.1",
+                "none of its methods uses the alpha that goes with it",
+            ),
+            ("--sweep kernel=rect:alpha=wide", "--sweep alpha: \"wide\" is no value of it"),
             ("--sweep kernel=rect:alpha=0.1 --sweep alpha=0.2", "alpha is given twice"),
         ];
         for (options, expected) in cases {

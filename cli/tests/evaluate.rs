@@ -244,6 +244,30 @@ fn what_cannot_be_measured_is_refused() {
     }
 }
 
+/// Weights beside the model are of the model: results go on with the same ones only.
+#[test]
+fn other_weights_are_another_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    for file in ["model.onnx", "weights.bin"] {
+        std::fs::copy(data(&format!("operators/external-data/{file}")), place(file))
+            .expect("a copy");
+    }
+    let (model, out, picture) = (place("model.onnx"), place("out"), data("pictures/rgb.png"));
+    let given = ["evaluate", "sparseness", "--methods", "gradient", "--preprocess", "unit"];
+    let more = ["--model", &model, "--images", &picture, "--device", "cpu", "--out", &out];
+    let args = [&given[..], &more].concat();
+    assert_eq!(run(&args).status.code(), Some(0), "{}", text(&run(&args).stderr));
+    let resumed = [&args[..], &["--resume"]].concat();
+    assert_eq!(run(&resumed).status.code(), Some(0));
+    let mut weights = std::fs::read(place("weights.bin")).expect("the weights");
+    weights[..4].copy_from_slice(&1f32.to_le_bytes());
+    std::fs::remove_file(place("weights.bin")).expect("the weights");
+    std::fs::write(place("weights.bin"), weights).expect("other weights");
+    let message = text(&run(&resumed).stderr);
+    assert!(message.contains("is of another run") && message.contains("sha256"), "{message}");
+}
+
 /// The clean gradient is of the output that the maps are of.
 #[test]
 fn the_gradient_is_as_faithful_as_can_be() {

@@ -1,6 +1,6 @@
 //! A loaded model.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mollify::{Model, ModelError, Parameter};
@@ -26,6 +26,8 @@ pub struct OnnxModel {
     parameters: Vec<Parameter>,
     scores: Scores,
     bytes_per_sample: u64,
+    /// The files beside the model that hold weights.
+    files: Vec<PathBuf>,
 }
 
 /// The most values a sample may have: 1 GiB of float32.
@@ -54,6 +56,11 @@ impl OnnxModel {
     /// What the file contains.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// The files beside the model from which weights were read, by their names.
+    pub fn weight_files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// The number of classes.
@@ -123,7 +130,7 @@ impl Loader {
         summary.check()?;
         let (batch, shape) = self.shape(&summary)?;
         let output = self.output_index(&summary)?;
-        let Prepared { bytes: changed, parameters } =
+        let Prepared { bytes: changed, parameters, files } =
             for_the_parser(&mut proto, path, self.parameters)?;
         let parsed = parse_graph(changed.as_deref().unwrap_or(bytes))
             .map_err(|message| LoadError::new(ErrorKind::Unsupported, message))?;
@@ -144,6 +151,7 @@ impl Loader {
             parameters,
             scores: Scores::default(),
             bytes_per_sample: 0,
+            files,
         };
         model.tried_out()
     }

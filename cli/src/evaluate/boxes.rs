@@ -78,6 +78,8 @@ impl Boxes {
             let object =
                 Object { label: label.filter(|l| !l.is_empty()), left, top, right, bottom };
             object.check().map_err(|reason| wrong(format!("row {}: {reason}", row + 2)))?;
+            let plain = Path::new(&picture).strip_prefix(".").map(Path::to_owned);
+            let picture = plain.map_or(picture, |path| path.to_string_lossy().into_owned());
             of.entry(picture).or_default().push(object);
         }
         Ok(Self::Table { path: path.to_owned(), of })
@@ -111,8 +113,7 @@ impl Boxes {
         }
     }
 
-    /// What is said of a picture: by its path where a table has that, else by its file's name with
-    /// or without the ending.
+    /// What is said of a picture.
     fn of(&self, picture: &Path) -> Result<Annotation, String> {
         match self {
             Self::Folder(folder) => {
@@ -235,13 +236,13 @@ impl Object {
     }
 }
 
-/// What a table calls a picture: its path where the table has that, else the names of its file that
-/// the table has, with and without the ending.
+/// What a table calls a picture: the longest end of its path that the table has, folders included,
+/// else the names of its file that the table has, with and without the ending.
 fn keys(of: &HashMap<String, Vec<Object>>, picture: &Path) -> Vec<String> {
-    let path = picture.to_string_lossy().into_owned();
-    let is_path = picture.components().count() > 1;
-    if is_path && of.contains_key(&path) {
-        return vec![path];
+    let length = |key: &String| Path::new(key).components().count();
+    let paths = of.keys().filter(|key| length(key) > 1 && picture.ends_with(key));
+    if let Some(path) = paths.max_by_key(|key| length(key)) {
+        return vec![path.clone()];
     }
     let names = [picture.file_name(), picture.file_stem()].into_iter().flatten();
     let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -344,6 +345,8 @@ mod tests {
         // A path says more than a name.
         let rows = format!("{rows}/x/my.cat.png,0,0,100,50,\n");
         assert_eq!(regions(&table(&rows), "tabby\ndog", 0), Ok(vec![whole]));
+        let rows = "my.cat.png,10,20,60,40,\n./x/my.cat.png,0,0,100,50,\n";
+        assert_eq!(regions(&table(rows), "", 0), Ok(vec![whole]));
         let missing = boxes.regions(Path::new("dog.png"), &WHOLE, Wanted::All);
         assert!(missing.is_err_and(|message| message.contains("dog.xml cannot be read")));
     }

@@ -161,7 +161,11 @@ impl<'a> Case<'a> {
         let input = &self.picture.input;
         let (domain, pixels) = (moved_domain(input.domain()), moved_domain(input.pixels()));
         let input = Input::new(moved(input.values()), input.shape(), domain)
-            .and_then(|input| input.with_pixels(pixels));
+            .and_then(|input| input.with_pixels(pixels))
+            .and_then(|moved| match input.picture_shape() {
+                shape if shape == input.shape() => Ok(moved),
+                shape => moved.of_picture(shape),
+            });
         self.of(other, &input.map_err(|error| error.to_string())?)
     }
 

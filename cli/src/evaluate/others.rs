@@ -7,13 +7,13 @@ use mollify_onnx::{Loader, OnnxModel};
 
 use crate::Fatal;
 use crate::args::EvaluateArgs;
-use crate::manifest::File;
+use crate::manifest::ModelFile;
 use crate::setup::Setup;
 
 /// A model and its file.
 pub struct Other {
     pub model: OnnxModel,
-    pub file: File,
+    pub file: ModelFile,
 }
 
 /// Those that were given.
@@ -58,6 +58,6 @@ fn load(path: &PathBuf, args: &EvaluateArgs, setup: &Setup) -> Result<Other, Fat
         let message = "it takes other inputs or has other classes than the model";
         return Err(format!("{}: {message}", path.display()).into());
     }
-    let file = File::new(path.display().to_string(), &std::fs::read(path)?);
+    let file = ModelFile::read(path, &model)?;
     Ok(Other { model, file })
 }

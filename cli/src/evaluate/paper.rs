@@ -88,7 +88,7 @@ const SANITY: &[&str] = &["consistency", "invariance"];
 const FAITHFULNESS: &[&str] = &["sparseness", "insertion", "deletion"];
 
 /// The paper's widths, and that of its own rule ([`REACH`]).
-const BETAS: &str = "alpha=0.1,0.2,0.3,0.255";
+const BETAS: &str = "alpha=0.1,0.2,0.255,0.3";
 
 /// The settings that a table takes in turn.
 enum Swept {
@@ -263,9 +263,9 @@ impl Table {
         filled.metrics = owned(self.metrics);
         filled.plan.method = owned(self.methods);
         filled.sweep = self.sweeps.iter().map(Swept::sweep).collect::<Result<_, _>>()?;
-        let is_typed = |sweep: &&Sweep| args.typed.iter().any(|option| sweep.sets(option));
-        if let Some(sweep) = filled.sweep.iter().find(is_typed) {
-            let (option, name) = (sweep.setting(), self.name);
+        let is_swept = |option: &&String| filled.sweep.iter().any(|sweep| sweep.sets(option));
+        if let Some(option) = args.typed.iter().find(is_swept) {
+            let (option, name) = (option.replace('_', "-"), self.name);
             return Err(format!("--{option}: {name} measures several of it; leave it out"));
         }
         if !args.typed.iter().any(|option| option == "repeats") {

@@ -76,33 +76,31 @@ impl Results {
         let mut written = Vec::new();
         file.read_to_end(&mut written).map_err(wrong)?;
         match std::fs::read_to_string(folder.join(SETTINGS)) {
-            Ok(known) if resume && known != text => {
+            // Where there is no result nothing is lost.
+            _ if written.is_empty() => {
+                crate::files::write(folder, SETTINGS, text.as_bytes())?;
+            }
+            Ok(known) if known != text => {
                 return Err(format!(
                     "{} is of another run; give the same options as before, or choose another folder with --out:\n{}",
                     path.display(),
                     differences(&known, &text)
                 ));
             }
-            Ok(_) if resume => {}
-            _ if written.is_empty() => {
-                crate::files::write(folder, SETTINGS, text.as_bytes())?;
-            }
-            _ => {
+            Ok(_) => {}
+            Err(_) => {
                 return Err(format!(
                     "{} is missing or cannot be read, and nothing else says what {RESULTS} beside it is of; choose another folder with --out",
                     folder.join(SETTINGS).display()
                 ));
             }
         }
-        let (records, length) = whole_groups(&written, groups, metrics);
-        let cut = written[length..].iter().filter(|&&byte| byte == b'\n').count();
-        if cut >= metrics.len() {
-            return Err(format!(
-                "{}: line {} is not what this run would write, and it is not the last: the file was changed; mend it, or choose another folder with --out",
-                path.display(),
-                records.len() + 1
-            ));
-        }
+        let (records, length) = whole_groups(&written, groups, metrics).map_err(|line| {
+            format!(
+                "{}: line {line} is not what this run would write: the file was changed; mend it, or choose another folder with --out",
+                path.display()
+            )
+        })?;
         file.set_len(length as u64).map_err(wrong)?;
         file.seek(SeekFrom::End(0)).map_err(wrong)?;
         Ok(Self { file, path, records })
@@ -128,7 +126,8 @@ impl Results {
 /// Refuses a folder with results where `resume` is not asked for.
 pub fn check_free(folder: &Path, resume: bool) -> Result<(), String> {
     let path = folder.join(RESULTS);
-    match !resume && path.exists() {
+    let has_results = std::fs::metadata(&path).is_ok_and(|found| found.len() > 0);
+    match !resume && has_results {
         true => Err(format!(
             "{} is there already; go on with --resume, or choose another folder with --out",
             path.display()
@@ -137,26 +136,32 @@ pub fn check_free(folder: &Path, resume: bool) -> Result<(), String> {
     }
 }
 
-/// The records of the first groups that are whole and as expected, and their length in bytes.
+/// The records of the first groups that are whole, and their length in bytes. What a run that was
+/// cut off leaves behind them, the beginning of a group, does not count.
+///
+/// # Errors
+///
+/// The number of the first line, from 1, that is no line of these groups.
 fn whole_groups(
     written: &[u8],
     groups: impl Iterator<Item = (String, String, u32)>,
     metrics: &[&str],
-) -> (Vec<Record>, usize) {
-    let mut lines = written.split_inclusive(|&byte| byte == b'\n');
+) -> Result<(Vec<Record>, usize), usize> {
+    let mut lines = written.split_inclusive(|&byte| byte == b'\n').enumerate();
     let (mut records, mut length) = (Vec::new(), 0);
     for (picture, method, repeat) in groups {
         let (mut group, mut bytes) = (Vec::new(), 0);
         for metric in metrics {
-            let Some(line) = lines.next().filter(|line| line.ends_with(b"\n")) else {
-                return (records, length);
+            let Some((at, line)) = lines.next() else {
+                return Ok((records, length));
             };
-            let Ok(record) = serde_json::from_slice::<Record>(line) else {
-                return (records, length);
-            };
+            if !line.ends_with(b"\n") {
+                return Ok((records, length));
+            }
+            let record: Record = serde_json::from_slice(line).map_err(|_| at + 1)?;
             let found = (&record.picture, &record.method, &record.repeat, record.metric.as_str());
             if found != (&picture, &method, &repeat, metric) {
-                return (records, length);
+                return Err(at + 1);
             }
             bytes += line.len();
             group.push(record);
@@ -164,7 +169,10 @@ fn whole_groups(
         records.extend(group);
         length += bytes;
     }
-    (records, length)
+    match lines.next() {
+        Some((at, _)) => Err(at + 1),
+        None => Ok((records, length)),
+    }
 }
 
 /// The lines in which two settings differ.
@@ -227,6 +235,23 @@ mod tests {
         assert!(open(true).is_err_and(|message| message.contains("line 5 is not what this run")));
         let left = std::fs::read(folder.path().join(RESULTS)).expect("the results");
         assert_eq!(left, changed.as_bytes());
+        for (changed, line) in [
+            (
+                String::from_utf8_lossy(&whole).replacen(
+                    "p1\",\"method\":\"adaptgrad\",\"repeat\":0,\"metric\":\"deletion",
+                    "p1",
+                    1,
+                ),
+                4,
+            ),
+            (String::from_utf8_lossy(&whole).into_owned() + "{}\n", 9),
+            (String::from_utf8_lossy(&whole).into_owned() + "{}", 9),
+        ] {
+            std::fs::write(folder.path().join(RESULTS), &changed).expect("a changed file");
+            let expected = format!("line {line} is not what this run");
+            let message = open(true).map(drop).expect_err(&expected);
+            assert!(message.contains(&expected), "{message}");
+        }
         std::fs::write(folder.path().join(RESULTS), &whole).expect("the results");
         let other = serde_json::json!({ "seed": 1 });
         let refused = Results::open(folder.path(), true, &other, groups.iter().cloned(), &metrics);
@@ -234,6 +259,8 @@ mod tests {
         std::fs::remove_file(folder.path().join(SETTINGS)).expect("no settings");
         assert!(open(true).is_err_and(|message| message.contains("settings.json is missing")));
         std::fs::write(folder.path().join(RESULTS), "").expect("no results");
+        // Without results the settings of another run are in nobody's way.
+        std::fs::write(folder.path().join(SETTINGS), "{}").expect("other settings");
         finish(&mut open(true).expect("results"));
         assert_eq!(std::fs::read(folder.path().join(RESULTS)).expect("the results"), whole);
     }

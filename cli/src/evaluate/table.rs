@@ -62,7 +62,8 @@ impl Style {
     }
 }
 
-/// A number in so many significant digits, at least to the unit.
+/// A number in so many digits, those before the point included and a 0 there not; the smallest with
+/// an exponent.
 fn significant(value: f64, digits: usize) -> String {
     let size = value.abs();
     if size != 0.0 && size < 1e-4 {

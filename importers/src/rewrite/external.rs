@@ -7,15 +7,15 @@ use onnx_ir::{ModelProto, TensorProto};
 
 use crate::error::{ErrorKind, LoadError};
 
-/// Brings in every such weight; tells whether there was one.
+/// Brings in every such weight; the files, by their names.
 ///
 /// # Errors
 ///
 /// When a file is missing, too short, or outside the model's folder.
-pub fn inline(model: &mut ModelProto, path: Option<&Path>) -> Result<bool, LoadError> {
+pub fn inline(model: &mut ModelProto, path: Option<&Path>) -> Result<Vec<PathBuf>, LoadError> {
     let mut files = HashMap::new();
     let Some(graph) = model.graph.as_mut() else {
-        return Ok(false);
+        return Ok(Vec::new());
     };
     for tensor in &mut graph.initializer {
         let Some(location) = entry(tensor, "location") else {
@@ -31,7 +31,9 @@ pub fn inline(model: &mut ModelProto, path: Option<&Path>) -> Result<bool, LoadE
         tensor.external_data.clear();
         tensor.data_location = Default::default();
     }
-    Ok(!files.is_empty())
+    let mut files: Vec<PathBuf> = files.into_keys().collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Where a weight's data lie, by `key`.

@@ -20,6 +20,8 @@ pub struct Prepared {
     pub bytes: Option<Vec<u8>>,
     /// The parameters, in the order of the inputs they have become.
     pub parameters: Vec<Stored>,
+    /// The files beside the model that hold weights.
+    pub files: Vec<std::path::PathBuf>,
 }
 
 /// Changes what the parser would not understand and, where `parameters` are asked for, makes them
@@ -34,17 +36,18 @@ pub fn for_the_parser(
     path: Option<&Path>,
     parameters: bool,
 ) -> Result<Prepared, LoadError> {
-    let mut changed = external::inline(model, path)?;
+    let files = external::inline(model, path)?;
+    let mut changed = !files.is_empty();
     let parameters = if parameters { parameters::promote(model)? } else { Vec::new() };
     changed |= !parameters.is_empty();
     changed |= constants::fold(model);
     changed |= defaults::spell_out(model);
     changed |= joined::keep_apart(model);
     if !changed {
-        return Ok(Prepared { bytes: None, parameters });
+        return Ok(Prepared { bytes: None, parameters, files });
     }
     let bytes = model.write_to_bytes().map_err(|error| {
         LoadError::new(ErrorKind::Format, format!("the model cannot be rewritten: {error}"))
     })?;
-    Ok(Prepared { bytes: Some(bytes), parameters })
+    Ok(Prepared { bytes: Some(bytes), parameters, files })
 }

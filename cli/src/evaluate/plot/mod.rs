@@ -2,6 +2,8 @@
 
 mod chart;
 
+use std::cmp::Ordering;
+
 use mollify::WidthRule;
 
 use super::cells::Cell;
@@ -78,7 +80,8 @@ fn without(variant: &Variant, setting: &str) -> Option<(String, Level)> {
     Some((variant.method.clone() + &others.collect::<String>(), level.clone()))
 }
 
-/// The cells that differ in `setting` alone, with their levels, under what they have in common.
+/// The cells that differ in `setting` alone, with their levels, numbers from the least on, under
+/// what they have in common.
 fn families<'c>(
     cells: &[&'c Cell],
     variants: &[Variant],
@@ -90,6 +93,12 @@ fn families<'c>(
         match families.iter_mut().find(|(known, _)| *known == name) {
             Some((_, members)) => members.push((level, cell)),
             None => families.push((name, vec![(level, cell)])),
+        }
+    }
+    for (_, members) in &mut families {
+        let number = |member: &(Level, &Cell)| member.0.value.parse::<f64>().ok();
+        if members.iter().all(|member| number(member).is_some()) {
+            members.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(Ordering::Equal));
         }
     }
     families
@@ -169,8 +178,11 @@ const RISE: f64 = 1.1;
 
 /// The line `a / width` that meets a series where its noise is widest, as far up as the series is.
 fn theory(line: &Series, members: &[(Level, &Cell)], variants: &[Variant]) -> Option<Series> {
-    let (_, cell) = members.first()?;
-    let sampler = variants[cell.variant].plan.sampler?;
+    let samplers = || members.iter().map(|(_, cell)| variants[cell.variant].plan.sampler);
+    let sampler = samplers().next()??;
+    if samplers().flatten().any(|other| other.mollifier != sampler.mollifier) {
+        return None;
+    }
     // The width of noise of a level, for the same input, in units of its own.
     let width = |level: f64| match sampler.width {
         WidthRule::Relative { .. } | WidthRule::Absolute { .. } => level,
@@ -238,7 +250,7 @@ mod tests {
     fn theory_meets_what_it_predicts() {
         use clap::Parser;
         let options =
-            ["evaluate", "--methods", "smoothgrad,gradient", "--sweep", "alpha=0.1,0.2,0.4"];
+            ["evaluate", "--methods", "smoothgrad,gradient", "--sweep", "alpha=0.4,0.1,0.2"];
         let args = crate::args::EvaluateArgs::parse_from(options);
         let variants = crate::variants::variants(&args.plan, None, &args.sweep, &[]);
         let variants = variants.expect("variants");
@@ -252,7 +264,7 @@ mod tests {
             curve: None,
             reason: None,
         };
-        let values = [0.4, 0.2, 0.1, 0.3];
+        let values = [0.1, 0.4, 0.2, 0.3];
         let records: Vec<Record> = variants.iter().zip(values).map(|(v, x)| record(v, x)).collect();
         let names: Vec<String> = variants.iter().map(|variant| variant.name.clone()).collect();
         let metrics = [Metric::named("stability").expect("a metric")];
