@@ -38,9 +38,18 @@ pub struct File {
 
 impl File {
     pub fn new(path: String, bytes: &[u8]) -> Self {
-        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { path, sha256 }
+        Self { path, sha256: sha256(bytes) }
     }
+
+    /// The file at `path`.
+    pub fn read(path: &Path) -> std::io::Result<Self> {
+        Ok(Self::new(path.display().to_string(), &std::fs::read(path)?))
+    }
+}
+
+/// The checksum of bytes, in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A model, and the files beside it that hold its weights.
@@ -55,11 +64,8 @@ pub struct ModelFile {
 impl ModelFile {
     /// The one that `model` was read from.
     pub fn read(path: &Path, model: &OnnxModel) -> std::io::Result<Self> {
-        let file = |path: &Path| -> std::io::Result<File> {
-            Ok(File::new(path.display().to_string(), &std::fs::read(path)?))
-        };
-        let weights = model.weight_files().iter().map(|path| file(path));
-        Ok(Self { file: file(path)?, weights: weights.collect::<std::io::Result<_>>()? })
+        let weights = model.weight_files().iter().map(|path| File::read(path));
+        Ok(Self { file: File::read(path)?, weights: weights.collect::<std::io::Result<_>>()? })
     }
 }
 

@@ -72,8 +72,8 @@ pub fn baseline(path: &Path) -> Result<(Array, File), String> {
     if let Some(index) = array.values.iter().position(|value| !value.is_finite()) {
         return Err(wrong(format!("its value {index} is not finite")));
     }
-    let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    Ok((array, File::new(path.display().to_string(), &bytes)))
+    let file = File::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    Ok((array, file))
 }
 
 /// Refuses a path that cannot start where a plan says, in samples of `shape` that are `pictures`.

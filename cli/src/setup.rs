@@ -1,5 +1,7 @@
 //! Plans and a loaded model, checked against each other: what every command starts from.
 
+use std::path::Path;
+
 use burn::tensor::Device;
 use mollify::picture::Preprocess;
 use mollify::{Domain, Explainer, Model};
@@ -121,19 +123,31 @@ fn load(
     parameters: bool,
     device: &Device,
 ) -> Result<(OnnxModel, ModelFile), Fatal> {
-    let loader = Loader::new(device)
-        .parameters(parameters)
-        .input_shape(args.input_shape.clone())
-        .output(args.output_name.clone());
     match &args.model {
         None => {
+            let model = loader(args, parameters, device).load_bytes(assets::MODEL)?;
             let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
-            Ok((loader.load_bytes(assets::MODEL)?, ModelFile { file, weights: Vec::new() }))
+            Ok((model, ModelFile { file, weights: Vec::new() }))
         }
-        Some(path) => {
-            let model = loader.load(path)?;
-            let file = ModelFile::read(path, &model)?;
-            Ok((model, file))
-        }
+        Some(path) => load_file(path, args, parameters, device),
     }
+}
+
+/// The model in a file, loaded as `args` say, and how the manifest names it.
+pub fn load_file(
+    path: &Path,
+    args: &ModelArgs,
+    parameters: bool,
+    device: &Device,
+) -> Result<(OnnxModel, ModelFile), Fatal> {
+    let model = loader(args, parameters, device).load(path)?;
+    let file = ModelFile::read(path, &model)?;
+    Ok((model, file))
+}
+
+fn loader(args: &ModelArgs, parameters: bool, device: &Device) -> Loader {
+    Loader::new(device)
+        .parameters(parameters)
+        .input_shape(args.input_shape.clone())
+        .output(args.output_name.clone())
 }

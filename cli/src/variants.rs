@@ -23,6 +23,13 @@ pub struct Level {
     pub value: String,
 }
 
+impl Level {
+    /// The value, where it is a number.
+    pub fn number(&self) -> Option<f64> {
+        self.value.parse().ok()
+    }
+}
+
 /// A setting and the values that it takes in turn, from `--sweep SETTING=VALUE,VALUE`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
@@ -156,22 +163,17 @@ pub fn variants(
             }
             // What goes with a value is of the methods that use it.
             let first = plan(&own)?;
-            for (sweep, choice) in sweeps.iter().zip(&choices) {
-                for (name, value) in choice.with.iter() {
-                    let mut with = own.clone();
-                    set(&mut with, name, value)?;
-                    if settings::is_used(&sweep.setting, &first) {
-                        own = with;
-                    }
-                }
+            let pairs = || sweeps.iter().zip(&choices);
+            let is_used = |sweep: &Sweep| settings::is_used(&sweep.setting, &first);
+            for (_, choice) in pairs().filter(|(sweep, _)| is_used(sweep)) {
+                choice.with.iter().try_for_each(|(name, value)| set(&mut own, name, value))?;
             }
             let plan = plan(&own)?;
-            let level = |(sweep, choice): (&Sweep, &Choice)| Level {
+            let level = |(sweep, choice): (&Sweep, &&Choice)| Level {
                 setting: sweep.setting.clone(),
                 value: choice.value.clone(),
             };
-            let pairs = sweeps.iter().zip(choices);
-            let used = pairs.filter(|(sweep, _)| settings::is_used(&sweep.setting, &plan));
+            let used = pairs().filter(|(sweep, _)| settings::is_used(&sweep.setting, &plan));
             let levels: Vec<Level> = used.map(level).collect();
             let texts = levels.iter().map(|level| format!(" {}={}", level.setting, level.value));
             let name = method.name() + &texts.collect::<String>();
@@ -184,20 +186,15 @@ pub fn variants(
             }
         }
     }
-    let is_used = |sweep: &&Sweep| {
-        found.iter().any(|variant| variant.levels.iter().any(|l| l.setting == sweep.setting))
-    };
-    if let Some(sweep) = sweeps.iter().find(|sweep| !is_used(sweep)) {
-        return Err(format!(
-            "--sweep {}: none of the methods uses it; leave it out, or ask for one that does",
-            sweep.setting
-        ));
-    }
     for sweep in sweeps {
-        let of_sweep: Vec<&Variant> = found
-            .iter()
-            .filter(|variant| variant.levels.iter().any(|l| l.setting == sweep.setting))
-            .collect();
+        let is_of = |variant: &&Variant| variant.levels.iter().any(|l| l.setting == sweep.setting);
+        let of_sweep: Vec<&Variant> = found.iter().filter(is_of).collect();
+        if of_sweep.is_empty() {
+            return Err(format!(
+                "--sweep {}: none of the methods uses it; leave it out, or ask for one that does",
+                sweep.setting
+            ));
+        }
         let is_idle =
             |name: &&str| !of_sweep.iter().any(|variant| settings::is_used(name, &variant.plan));
         if let Some(name) = sweep.all().find(is_idle) {

@@ -87,6 +87,31 @@ impl Input {
         Ok(self)
     }
 
+    /// The same input with other values.
+    ///
+    /// # Errors
+    ///
+    /// When there are more or fewer of them, or one is not finite.
+    pub fn with_values(&self, values: Vec<f32>) -> Result<Self, Error> {
+        let (pixels, picture) = (self.pixels.clone(), self.picture.clone());
+        let input = Self::new(values, &self.shape, self.domain.clone())?;
+        Ok(Self { pixels, picture, ..input })
+    }
+
+    /// The same input with `shift` added to each value, to the domain, and to black and white.
+    ///
+    /// # Errors
+    ///
+    /// When one is not finite afterwards.
+    pub fn shifted(&self, shift: f32) -> Result<Self, Error> {
+        let moved = |values: &[f32]| values.iter().map(|value| value + shift).collect::<Vec<f32>>();
+        let moved_domain =
+            |domain: &Domain| Domain { lower: moved(&domain.lower), upper: moved(&domain.upper) };
+        let input = Self::new(moved(&self.values), &self.shape, moved_domain(&self.domain))?;
+        let input = input.with_pixels(moved_domain(self.pixels()))?;
+        Ok(Self { picture: self.picture.clone(), ..input })
+    }
+
     /// The values in row-major order.
     pub fn values(&self) -> &[f32] {
         &self.values
@@ -190,5 +215,22 @@ mod tests {
         assert_eq!((picture.shape(), picture.picture_shape()), (&[6][..], &[1, 2, 3][..]));
         assert!(matches!(flat().of_picture(&[1, 2, 2]), Err(Error::Values { values: 6, .. })));
         assert!(matches!(flat().of_picture(&[2, 3]), Err(Error::NoPicture { .. })));
+    }
+
+    #[test]
+    fn likenesses_keep_what_is_not_changed() {
+        let input = Input::new(vec![0.25; 6], &[6], Domain::uniform(-1.0, 2.0))
+            .and_then(|input| input.with_pixels(Domain::uniform(0.0, 1.0)))
+            .and_then(|input| input.of_picture(&[1, 2, 3]))
+            .unwrap();
+        let other = input.with_values(vec![0.5; 6]).unwrap();
+        assert_eq!(other.values(), [0.5; 6]);
+        assert_eq!(other.with_values(vec![0.25; 6]).unwrap(), input);
+        assert!(matches!(input.with_values(vec![0.5; 5]), Err(Error::Values { values: 5, .. })));
+        let shifted = input.shifted(1.0).unwrap();
+        assert_eq!((shifted.values(), shifted.picture_shape()), (&[1.25; 6][..], &[1, 2, 3][..]));
+        assert_eq!(shifted.domain(), &Domain::uniform(0.0, 3.0));
+        assert_eq!(shifted.pixels(), &Domain::uniform(1.0, 2.0));
+        assert!(matches!(input.shifted(f32::NAN), Err(Error::NotFinite { .. })));
     }
 }

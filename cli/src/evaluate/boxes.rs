@@ -118,11 +118,10 @@ impl Boxes {
         match self {
             Self::Folder(folder) => {
                 let path = annotation(folder, picture);
-                let wrong = |reason: String| format!("its boxes {}: {reason}", path.display());
                 let text = std::fs::read_to_string(&path).map_err(|error| {
                     format!("its boxes {} cannot be read: {error}", path.display())
                 })?;
-                voc(&text).map_err(wrong)
+                voc(&text).map_err(|reason| format!("its boxes {}: {reason}", path.display()))
             }
             Self::Table { path, of } => {
                 let found = keys(of, picture).into_iter().filter_map(|key| of.get(&key));

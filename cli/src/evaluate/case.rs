@@ -6,8 +6,7 @@ use mollify::metrics::{
     Cascade, OutOfDomain, Region, Revealed, Revealing, Stage, pixel_scores, reveal,
 };
 use mollify::{
-    Attribution, Baseline, Domain, Explainer, Input, Output, Plan, Prediction, Sampler, Target,
-    Task,
+    Attribution, Baseline, Explainer, Input, Output, Plan, Prediction, Sampler, Target, Task,
 };
 
 /// What all maps of a run share.
@@ -155,18 +154,8 @@ impl<'a> Case<'a> {
     pub fn shifted(&self) -> Result<Attribution, String> {
         let (other, shift) =
             self.given.shifted.as_ref().ok_or("there is no model trained on shifted inputs")?;
-        let moved = |values: &[f32]| values.iter().map(|value| value + shift).collect::<Vec<f32>>();
-        let moved_domain =
-            |domain: &Domain| Domain { lower: moved(&domain.lower), upper: moved(&domain.upper) };
-        let input = &self.picture.input;
-        let (domain, pixels) = (moved_domain(input.domain()), moved_domain(input.pixels()));
-        let input = Input::new(moved(input.values()), input.shape(), domain)
-            .and_then(|input| input.with_pixels(pixels))
-            .and_then(|moved| match input.picture_shape() {
-                shape if shape == input.shape() => Ok(moved),
-                shape => moved.of_picture(shape),
-            });
-        self.of(other, &input.map_err(|error| error.to_string())?)
+        let input = self.picture.input.shifted(*shift).map_err(|error| error.to_string())?;
+        self.of(other, &input)
     }
 
     /// The maps of the models whose layers are randomized, from the output's on.

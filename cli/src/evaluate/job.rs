@@ -8,7 +8,7 @@ use mollify::{Baseline, Model, Plan};
 use serde_json::json;
 
 use crate::args::EvaluateArgs;
-use crate::manifest::File;
+use crate::manifest::sha256;
 use crate::setup::Setup;
 use crate::source::Source;
 use crate::targets::Targets;
@@ -16,7 +16,7 @@ use crate::variants::Variant;
 use crate::{Fatal, settings};
 
 use super::boxes::Boxes;
-use super::metric::{Metric, Takes};
+use super::metric::{Metric, Takes, any_is_drawn, any_takes};
 use super::others::{Other, Others};
 use super::{options, records};
 
@@ -55,8 +55,8 @@ impl<'a> Job<'a> {
             return Err(format!("two pictures are called {name}; rename one of them").into());
         }
         records::check_free(&args.out, args.resume)?;
-        let parameters = metrics.iter().any(|metric| metric.takes(Takes::Parameters));
-        let seeded = parameters || metrics.iter().any(|metric| metric.drawn);
+        let parameters = any_takes(&metrics, Takes::Parameters);
+        let seeded = parameters || any_is_drawn(&metrics);
         let mut typed = args.typed.clone();
         typed.retain(|option| option != "seed" || !seeded);
         let setup = Setup::new(&args.plan, &args.sweep, &args.model, parameters, &typed)?;
@@ -81,8 +81,7 @@ impl<'a> Job<'a> {
 
     /// Seeds of a plan: where nothing is drawn all values would be the same.
     pub fn repeats(&self, plan: &Plan) -> u32 {
-        let is_drawn = plan.is_noisy() || self.metrics.iter().any(|metric| metric.drawn);
-        if is_drawn { self.args.repeats } else { 1 }
+        if plan.is_noisy() || any_is_drawn(&self.metrics) { self.args.repeats } else { 1 }
     }
 
     /// Picture, method and repeat of each map, in the order in which they are made.
@@ -98,7 +97,7 @@ impl<'a> Job<'a> {
 
     /// Where the stages of the randomized model end; none where no metric takes it.
     pub fn stages(&self) -> Vec<Stage> {
-        match self.metrics.iter().any(|metric| metric.takes(Takes::Parameters)) {
+        match any_takes(&self.metrics, Takes::Parameters) {
             true => Stage::all(&self.setup.model, self.args.stages.unwrap_or(usize::MAX)),
             false => Vec::new(),
         }
@@ -150,8 +149,11 @@ impl<'a> Job<'a> {
 }
 
 /// The checksum of several contents in their order.
-pub fn digest(contents: impl IntoIterator<Item = Vec<u8>>) -> String {
-    let sums: Vec<String> =
-        contents.into_iter().map(|bytes| File::new(String::new(), &bytes).sha256).collect();
-    File::new(String::new(), sums.concat().as_bytes()).sha256
+fn digest(contents: impl IntoIterator<Item = Vec<u8>>) -> String {
+    digest_of_sums(contents.into_iter().map(|bytes| sha256(&bytes)))
+}
+
+/// The same of the contents' own checksums.
+pub fn digest_of_sums(sums: impl IntoIterator<Item = String>) -> String {
+    sha256(sums.into_iter().collect::<String>().as_bytes())
 }

@@ -11,8 +11,8 @@ use crate::variants::Variant;
 
 use super::boxes::{Seen, Wanted};
 use super::case::{Case, Given, Picture};
-use super::job::{Job, digest};
-use super::metric::{Metric, Takes};
+use super::job::{Job, digest_of_sums};
+use super::metric::{Metric, Takes, any_takes};
 use super::records::{Record, Results};
 use super::value::Value;
 
@@ -80,7 +80,7 @@ fn given<'g>(job: &'g Job, cascade: Option<&'g Cascade<'g>>) -> Given<'g> {
 
 /// The models whose layers are randomized, where a metric takes them.
 fn cascade<'j>(job: &'j Job) -> Result<Option<Cascade<'j>>, String> {
-    if !job.metrics.iter().any(|metric| metric.takes(Takes::Parameters)) {
+    if !any_takes(&job.metrics, Takes::Parameters) {
         return Ok(None);
     }
     let stages = job.args.stages.unwrap_or(usize::MAX);
@@ -107,8 +107,8 @@ fn open(job: &Job, source: &Source) -> Result<Picture, String> {
         }
         (Some(_), shape) => Err(format!("boxes are of pictures, not of samples of {shape:?}")),
     };
-    let contents = source.contents().unwrap_or_default();
-    let seed = u64::from_str_radix(&digest([contents])[..16], 16).unwrap_or_default();
+    let sum = digest_of_sums([opened.file.sha256]);
+    let seed = u64::from_str_radix(&sum[..16], 16).unwrap_or_default();
     Ok(Picture::new(opened.input, prediction, class, regions, seed))
 }
 

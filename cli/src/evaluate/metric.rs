@@ -164,11 +164,6 @@ impl Metric {
         METRICS.iter().find(|metric| metric.name == name)
     }
 
-    /// Whether it takes `what`.
-    pub fn takes(&self, what: Takes) -> bool {
-        self.takes.contains(&what)
-    }
-
     /// Its value for one map, or why it has none.
     pub fn measure(&self, case: &Case) -> Result<Value, String> {
         let value = (self.measure)(case)?;
@@ -177,6 +172,16 @@ impl Metric {
             false => Err(format!("is {}", value.number)),
         }
     }
+}
+
+/// Whether one of `metrics` takes `what`.
+pub fn any_takes(metrics: &[&Metric], what: Takes) -> bool {
+    metrics.iter().any(|metric| metric.takes.contains(&what))
+}
+
+/// Whether one of `metrics` draws something of its own.
+pub fn any_is_drawn(metrics: &[&Metric]) -> bool {
+    metrics.iter().any(|metric| metric.drawn)
 }
 
 fn text(error: mollify::Error) -> String {
@@ -234,9 +239,12 @@ fn pointing(case: &Case) -> Result<Value, String> {
 fn no_strongest(scores: &[f32], points: usize) -> String {
     match points > scores.len() {
         true => format!("a map of {} pixels has no {points} strongest", scores.len()),
-        false => "a map with the same score at every pixel has no strongest".into(),
+        false => EVEN.into(),
     }
 }
+
+/// Why a map has no strongest pixels.
+const EVEN: &str = "a map with the same score at every pixel has no strongest";
 
 fn boxes(case: &Case) -> Result<Value, String> {
     let (width, scores, regions) = located(case)?;
@@ -337,5 +345,5 @@ const STRONGEST: f64 = 0.05;
 fn common(case: &Case, other: &Attribution) -> Result<Value, String> {
     overlap(&case.scores(case.map), &case.scores(other), STRONGEST)
         .map(Value::from)
-        .ok_or_else(|| "a map with the same score at every pixel has no strongest".into())
+        .ok_or_else(|| EVEN.into())
 }

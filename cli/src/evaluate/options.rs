@@ -6,7 +6,7 @@ use crate::args::EvaluateArgs;
 use crate::labels::nearest;
 use crate::setup::Setup;
 
-use super::metric::{METRICS, Metric, Takes};
+use super::metric::{METRICS, Metric, Takes, any_is_drawn, any_takes};
 use super::others::Others;
 
 /// The metrics that were asked for, each once.
@@ -54,44 +54,36 @@ pub fn check_taken(
     setup: &Setup,
     others: &Others,
 ) -> Result<(), String> {
-    let is_missing = |takes: &&Takes| match takes {
-        Takes::ShuffledModel => others.shuffled.is_none(),
-        Takes::ShiftedModel => others.shifted.is_none(),
-        Takes::OtherModel => others.other.is_none(),
-        Takes::Boxes => args.boxes.is_none(),
-        Takes::Probability => !setup.model.has_probability() || setup.model.classes() < 2,
-        Takes::Parameters | Takes::Fill | Takes::Points | Takes::LeastProbability => false,
+    let has_probability = setup.model.has_probability() && setup.model.classes() > 1;
+    let missing = |takes: &Takes| {
+        let (is_there, what) = match takes {
+            Takes::Probability => {
+                (has_probability, "a model whose scores are the logits of one softmax")
+            }
+            Takes::ShuffledModel => (others.shuffled.is_some(), "--shuffled-model"),
+            Takes::ShiftedModel => (others.shifted.is_some(), "--shifted-model and --shift"),
+            Takes::OtherModel => (others.other.is_some(), "--other-model"),
+            Takes::Boxes => (args.boxes.is_some(), "--boxes"),
+            // The model is loaded for them, and the options have defaults.
+            Takes::Parameters | Takes::Fill | Takes::Points | Takes::LeastProbability => {
+                return None;
+            }
+        };
+        (!is_there).then_some(what)
     };
     for metric in metrics {
-        if let Some(takes) = metric.takes.iter().find(is_missing) {
-            return Err(format!("the metric {} takes {}", metric.name, takes.what()));
+        if let Some(what) = metric.takes.iter().find_map(missing) {
+            return Err(format!("the metric {} takes {what}", metric.name));
         }
     }
     Ok(())
 }
 
-impl Takes {
-    /// What it is, in words.
-    fn what(self) -> &'static str {
-        match self {
-            Takes::Probability => "a model whose scores are the logits of one softmax",
-            Takes::ShuffledModel => "--shuffled-model",
-            Takes::ShiftedModel => "--shifted-model and --shift",
-            Takes::OtherModel => "--other-model",
-            Takes::Boxes => "--boxes",
-            Takes::Parameters => "a model whose parameters are kept apart",
-            Takes::Fill => "--fill",
-            Takes::Points => "--points",
-            Takes::LeastProbability => "--least-probability",
-        }
-    }
-}
-
 /// Refuses an option that was typed and that nothing uses.
 pub fn check_used(args: &EvaluateArgs, metrics: &[&Metric], setup: &Setup) -> Result<(), String> {
-    let taken = |what: Takes| metrics.iter().any(|metric| metric.takes(what));
-    let is_drawn = metrics.iter().any(|metric| metric.drawn)
-        || setup.variants.iter().any(|variant| variant.plan.is_noisy());
+    let taken = |what: Takes| any_takes(metrics, what);
+    let is_drawn =
+        any_is_drawn(metrics) || setup.variants.iter().any(|variant| variant.plan.is_noisy());
     let uses = [
         ("fill", taken(Takes::Fill)),
         ("points", taken(Takes::Points)),

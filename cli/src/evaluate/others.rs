@@ -1,14 +1,14 @@
 //! The models that the maps are compared with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mollify::Model;
-use mollify_onnx::{Loader, OnnxModel};
+use mollify_onnx::OnnxModel;
 
 use crate::Fatal;
 use crate::args::EvaluateArgs;
 use crate::manifest::ModelFile;
-use crate::setup::Setup;
+use crate::setup::{Setup, load_file};
 
 /// A model and its file.
 pub struct Other {
@@ -33,7 +33,9 @@ impl Others {
     ///
     /// When one cannot be loaded, or does not take and give what the model does.
     pub fn load(args: &EvaluateArgs, setup: &Setup) -> Result<Self, Fatal> {
-        let load = |path: &Option<PathBuf>| path.as_ref().map(|p| load(p, args, setup)).transpose();
+        let load = |path: &Option<PathBuf>| {
+            path.as_deref().map(|path| load(path, args, setup)).transpose()
+        };
         let shifted = match (load(&args.shifted_model)?, args.shift) {
             (Some(_), Some(shift)) if !shift.is_finite() => {
                 return Err(format!("--shift is {shift}, but it must be finite").into());
@@ -46,18 +48,13 @@ impl Others {
     }
 }
 
-fn load(path: &PathBuf, args: &EvaluateArgs, setup: &Setup) -> Result<Other, Fatal> {
+fn load(path: &Path, args: &EvaluateArgs, setup: &Setup) -> Result<Other, Fatal> {
     let noisy = setup.variants.iter().any(|variant| variant.plan.weights.is_some());
-    let model = Loader::new(setup.model.device())
-        .parameters(noisy)
-        .input_shape(args.model.input_shape.clone())
-        .output(args.model.output_name.clone())
-        .load(path)?;
+    let (model, file) = load_file(path, &args.model, noisy, setup.model.device())?;
     if (model.input_shape(), model.classes()) != (setup.model.input_shape(), setup.model.classes())
     {
         let message = "it takes other inputs or has other classes than the model";
         return Err(format!("{}: {message}", path.display()).into());
     }
-    let file = ModelFile::read(path, &model)?;
     Ok(Other { model, file })
 }

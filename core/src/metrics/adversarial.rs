@@ -49,7 +49,6 @@ pub fn adversarial_pixels(
     let pixels = scores.len();
     let order = ranked(&scores).ok_or(Error::NoOrder)?;
     let order = &order[..most.min(pixels)];
-    let domain = input.domain();
     let mut values = input.values().to_vec();
     let mut changed = 0;
     for chunk in order.chunks(AT_ONCE) {
@@ -63,7 +62,7 @@ pub fn adversarial_pixels(
                     _ => {}
                 }
             }
-            inputs.push(Input::new(values.clone(), input.shape(), domain.clone())?);
+            inputs.push(input.with_values(values.clone())?);
         }
         for prediction in explainer.predict_all(&inputs.iter().collect::<Vec<_>>()) {
             changed += 1;

@@ -87,7 +87,7 @@ fn curve(
             values_of(pixel, pixels, features).for_each(|value| values[value] = to[value]);
         }
         changed = until;
-        inputs.push(Input::new(values.clone(), input.shape(), input.domain().clone())?);
+        inputs.push(input.with_values(values.clone())?);
     }
     let predictions = explainer.predict_all(&inputs.iter().collect::<Vec<_>>());
     let probability = |prediction: Result<crate::Prediction, Error>| {

@@ -110,7 +110,10 @@ impl Revealed {
     ///
     /// [`Unusable`], with `least` (see [`LEAST`]) the probability that the whole picture must have.
     pub fn softmax(&self, least: f64) -> Result<InformationCurve, Unusable> {
-        self.curve(&self.probabilities, least)
+        match self.probabilities.last() {
+            Some(&whole) if whole < least => Err(Unusable::Unsure { whole, least }),
+            _ => self.curve(&self.probabilities),
+        }
     }
 
     /// The accuracy information curve: performance is 1 where the model names the class, else 0.
@@ -125,17 +128,14 @@ impl Revealed {
             _ => {}
         }
         let hits: Vec<f64> = self.hits.iter().map(|&hit| f64::from(u8::from(hit))).collect();
-        self.curve(&hits, 0.0)
+        self.curve(&hits)
     }
 
-    fn curve(&self, performance: &[f64], least: f64) -> Result<InformationCurve, Unusable> {
+    fn curve(&self, performance: &[f64]) -> Result<InformationCurve, Unusable> {
         let (&[least_bytes, .., bytes], &[start, .., whole]) = (&self.sizes[..], performance)
         else {
             return Err(Unusable::NoInformation { whole: 0, start: 0 });
         };
-        if whole < least {
-            return Err(Unusable::Unsure { whole, least });
-        }
         if least_bytes >= bytes {
             return Err(Unusable::NoInformation { whole: bytes, start: least_bytes });
         }
@@ -289,8 +289,7 @@ fn of_bytes(picture: &Bytes, input: &Input) -> Result<Input, Error> {
         let byte = f32::from(picture.values[pixel * picture.channels + channel]);
         black + byte / 255.0 * (white - black)
     };
-    let values = (0..input.values().len()).map(value).collect();
-    Input::new(values, input.shape(), input.domain().clone())
+    input.with_values((0..input.values().len()).map(value).collect())
 }
 
 /// The size of a picture as lossless WebP at libwebp's quality 100, what Pillow writes.

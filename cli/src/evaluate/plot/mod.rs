@@ -96,7 +96,7 @@ fn families<'c>(
         }
     }
     for (_, members) in &mut families {
-        let number = |member: &(Level, &Cell)| member.0.value.parse::<f64>().ok();
+        let number = |member: &(Level, &Cell)| member.0.number();
         if members.iter().all(|member| number(member).is_some()) {
             members.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(Ordering::Equal));
         }
@@ -114,7 +114,7 @@ fn swept(metric: &Metric, cells: &[&Cell], variants: &[Variant]) -> Vec<Chart> {
         let families = families(cells, variants, setting);
         let numbers: Option<Vec<Vec<f64>>> = families
             .iter()
-            .map(|(_, members)| members.iter().map(|(l, _)| l.value.parse().ok()).collect())
+            .map(|(_, members)| members.iter().map(|(level, _)| level.number()).collect())
             .collect();
         let names: Vec<String> = match (&numbers, families.first()) {
             (None, Some((_, members))) => members.iter().map(|(l, _)| l.value.clone()).collect(),
@@ -188,8 +188,7 @@ fn theory(line: &Series, members: &[(Level, &Cell)], variants: &[Variant]) -> Op
         WidthRule::Relative { .. } | WidthRule::Absolute { .. } => level,
         WidthRule::Adaptive { rule, .. } => sampler.mollifier.width_factor(rule.probability(level)),
     };
-    let levels = || line.points.iter().map(|&(level, _)| level);
-    let (least, most) = (levels().min_by(f64::total_cmp)?, levels().max_by(f64::total_cmp)?);
+    let (least, most) = ends(std::slice::from_ref(line))?;
     let by_width = |a: &&(f64, f64), b: &&(f64, f64)| width(a.0).total_cmp(&width(b.0));
     let &(widest, reached) = line.points.iter().max_by(by_width)?;
     if least == most {
