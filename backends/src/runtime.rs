@@ -142,9 +142,9 @@ impl Runtime {
         if index >= devices.len() {
             let last = devices.len() - 1;
             let reason = match last {
-                0 => format!("there is one, {}:0; `mollify devices` lists it", self.name),
+                0 => format!("there is one, {}:0; `attriburn devices` lists it", self.name),
                 _ => format!(
-                    "there are {}, {}:0 to {}:{last}; `mollify devices` lists them",
+                    "there are {}, {}:0 to {}:{last}; `attriburn devices` lists them",
                     devices.len(),
                     self.name,
                     self.name

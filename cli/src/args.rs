@@ -11,7 +11,7 @@ use crate::variants::Sweep;
 ///
 /// With no command, the built-in picture is explained with the built-in model.
 #[derive(clap::Parser, Debug)]
-#[command(name = "mollify", version)]
+#[command(name = "attriburn", version)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -87,7 +87,7 @@ pub struct ExplainArgs {
     pub stderr: bool,
 
     /// Where the maps go
-    #[arg(long, value_name = "DIR", default_value = "mollify-out")]
+    #[arg(long, value_name = "DIR", default_value = "attriburn-out")]
     pub out: PathBuf,
 
     /// The maps of the grid that share a colour scale: those of a row, all, or none (panel)
@@ -106,7 +106,7 @@ pub struct ExplainArgs {
 #[derive(clap::Parser, Clone, Debug)]
 #[command(allow_negative_numbers = true)]
 pub struct EvaluateArgs {
-    /// Metrics by name (`mollify evaluate` alone lists them), such as sparseness,insertion,deletion
+    /// Metrics by name (`attriburn evaluate` alone lists them), such as sparseness,insertion,deletion
     #[arg(value_name = "METRIC", value_delimiter = ',')]
     pub metrics: Vec<String>,
 
@@ -188,7 +188,7 @@ pub struct EvaluateArgs {
     pub model: ModelArgs,
 
     /// Where the tables and results go
-    #[arg(long, value_name = "DIR", default_value = "mollify-evaluation")]
+    #[arg(long, value_name = "DIR", default_value = "attriburn-evaluation")]
     pub out: PathBuf,
 
     /// Go on with the results that are there
@@ -310,7 +310,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME")]
     pub output_name: Option<String>,
 
-    /// Where to compute: auto, cpu, wgpu or wgpu:N, and more (see `mollify devices`)
+    /// Where to compute: auto, cpu, wgpu or wgpu:N, and more (see `attriburn devices`)
     #[arg(long, default_value = "auto")]
     pub device: String,
 

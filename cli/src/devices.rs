@@ -1,14 +1,14 @@
-//! `mollify devices`.
+//! `attriburn devices`.
 
 use std::process::ExitCode;
 
-use mollify_backends::{Status, devices};
+use attriburn_backends::{Status, devices};
 
 use crate::Fatal;
 
 /// Lists every device and says why one cannot be used.
 pub fn run() -> Result<ExitCode, Fatal> {
-    let chosen = mollify_backends::describe(&mollify::device("auto")?);
+    let chosen = attriburn_backends::describe(&attriburn::device("auto")?);
     say!("{:<10} {:<44} status", "device", "hardware");
     for device in devices() {
         let status = match device.status {

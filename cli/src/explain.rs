@@ -1,10 +1,10 @@
-//! `mollify explain`: from pictures to maps, overlays and manifests.
+//! `attriburn explain`: from pictures to maps, overlays and manifests.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use attriburn::{Attribution, Input, Model, Plan, Prediction, Task};
 use indicatif::{ProgressBar, ProgressStyle};
-use mollify::{Attribution, Input, Model, Plan, Prediction, Task};
 
 use crate::args::ExplainArgs;
 use crate::manifest::{self, Manifest};

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What the name of a file begins with until it is whole.
-const UNFINISHED: &str = ".mollify-";
+const UNFINISHED: &str = ".attriburn-";
 
 /// Removes what a program that was killed did not finish in a folder.
 pub fn remove_unfinished(folder: &Path) {

@@ -1,17 +1,17 @@
-//! `mollify inspect`.
+//! `attriburn inspect`.
 
 use std::process::ExitCode;
 
-use mollify::{Model, Parameter};
-use mollify_onnx::{Loader, Summary};
+use attriburn::{Model, Parameter};
+use attriburn_onnx::{Loader, Summary};
 
 use crate::args::InspectArgs;
 use crate::{Fatal, NOTHING_DONE};
 
 /// Prints what the model contains, and loads it to see what is not supported.
 pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
-    print(&mollify_onnx::summary(&args.model)?);
-    let loader = Loader::new(&mollify::device("cpu")?)
+    print(&attriburn_onnx::summary(&args.model)?);
+    let loader = Loader::new(&attriburn::device("cpu")?)
         .parameters(args.parameters)
         .input_shape(args.input_shape.clone())
         .output(args.output_name.clone());

@@ -1,4 +1,4 @@
-//! The command `mollify`: explains what an image classifier looked at.
+//! The command `attriburn`: explains what an image classifier looked at.
 #![forbid(unsafe_code)]
 
 /// Prints a line to stdout. A reader that has gone away, such as `head`, is no failure.
@@ -72,7 +72,7 @@ fn run(args: Args) -> Result<ExitCode, Fatal> {
 /// Warnings of ours go to stderr; `RUST_LOG` chooses otherwise.
 fn log_warnings() {
     use std::io::Write;
-    let default = "off,mollify=warn,mollify_onnx=warn,mollify_backends=warn";
+    let default = "off,attriburn=warn,attriburn_onnx=warn,attriburn_backends=warn";
     let environment = env_logger::Env::default().default_filter_or(default);
     env_logger::Builder::from_env(environment)
         .format(|out, record| {

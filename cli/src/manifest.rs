@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mollify_onnx::OnnxModel;
+use attriburn_onnx::OnnxModel;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -28,7 +28,7 @@ pub struct Program {
     pub version: &'static str,
 }
 
-pub const PROGRAM: Program = Program { name: "mollify", version: env!("CARGO_PKG_VERSION") };
+pub const PROGRAM: Program = Program { name: "attriburn", version: env!("CARGO_PKG_VERSION") };
 
 #[derive(Clone, Serialize)]
 pub struct File {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use mollify::picture::{Picture, PictureError, Row, Scale, Style, grid, map_picture_at};
-use mollify::picture::{channel_sum, overlay};
-use mollify::{Attribution, Estimate, Plan};
+use attriburn::picture::{Picture, PictureError, Row, Scale, Style, grid, map_picture_at};
+use attriburn::picture::{channel_sum, overlay};
+use attriburn::{Attribution, Estimate, Plan};
 
 use crate::files;
 use crate::settings::GridScale;
@@ -138,7 +138,7 @@ impl Made<'_> {
 
 fn array(map: &Attribution, values: &[f32]) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    mollify::npy::write(&mut bytes, &map.shape, values).map_err(|error| error.to_string())?;
+    attriburn::npy::write(&mut bytes, &map.shape, values).map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use mollify::npy::{self, Array};
-use mollify::picture::{Preprocess, Resize};
-use mollify::{
+use attriburn::npy::{self, Array};
+use attriburn::picture::{Preprocess, Resize};
+use attriburn::{
     AdaptiveRule, Baseline, Domain, Estimate, Method, Mollifier, Output, Plan, Quadrature,
     Settings, WeightNoise, WidthRule,
 };

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use attriburn::picture::Preprocess;
+use attriburn::{Domain, Explainer, Model};
+use attriburn_onnx::{Loader, OnnxModel};
 use burn::tensor::Device;
-use mollify::picture::Preprocess;
-use mollify::{Domain, Explainer, Model};
-use mollify_onnx::{Loader, OnnxModel};
 
 use crate::args::{ModelArgs, PlanArgs};
 use crate::labels::Labels;
@@ -53,14 +53,14 @@ impl Setup {
         let memory = with.memory.as_deref().map(settings::bytes).transpose()?;
         let labels = Labels::load(with.labels.as_deref(), with.model.is_none())?;
         if with.no_fusion {
-            mollify::disable_fusion()?;
+            attriburn::disable_fusion()?;
         }
-        let device = mollify::device(&with.device)?;
+        let device = attriburn::device(&with.device)?;
         let noise_on_weights = variants.iter().any(|variant| variant.plan.weights.is_some());
         let (model, model_file) = load(with, noise_on_weights || parameters, &device)?;
         labels.check(model.classes())?;
         for variant in &variants {
-            mollify::check_parameters(&model, &variant.plan)?;
+            attriburn::check_parameters(&model, &variant.plan)?;
         }
         let shape = model.input_shape();
         let pictures = settings::picture_shape(with.picture_shape.as_deref(), shape)?.to_vec();
@@ -70,7 +70,7 @@ impl Setup {
             return Err(message.clone().into());
         }
         let domain = settings::domain(with.domain.as_deref(), preprocess.as_ref(), shape)?;
-        let device = match mollify::describe(&device) {
+        let device = match attriburn::describe(&device) {
             name if with.no_fusion && name != "cpu" => format!("{name}, without fusion"),
             name => name,
         };

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use mollify::picture::{Picture, Preprocess};
-use mollify::{Domain, Input, npy};
+use attriburn::picture::{Picture, Preprocess};
+use attriburn::{Domain, Input, npy};
 
 use crate::assets;
 use crate::manifest::File;

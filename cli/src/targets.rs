@@ -1,6 +1,6 @@
 //! Which classes are explained.
 
-use mollify::{Error, Prediction, Target};
+use attriburn::{Error, Prediction, Target};
 
 use crate::labels::Labels;
 

@@ -1,6 +1,6 @@
 //! The methods with their settings: one variant of each, or several where settings are swept.
 
-use mollify::Plan;
+use attriburn::Plan;
 
 use crate::args::PlanArgs;
 use crate::settings;
@@ -137,7 +137,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// When a method or setting is wrong, or a swept setting is also `typed` or used by no method.
 pub fn variants(
     args: &PlanArgs,
-    baseline: Option<&mollify::npy::Array>,
+    baseline: Option<&attriburn::npy::Array>,
     sweeps: &[Sweep],
     typed: &[String],
 ) -> Result<Vec<Variant>, String> {
@@ -218,8 +218,8 @@ fn combinations(sweeps: &[Sweep]) -> Vec<Vec<&Choice>> {
 
 #[cfg(test)]
 mod tests {
+    use attriburn::WidthRule;
     use clap::Parser;
-    use mollify::WidthRule;
 
     use super::*;
     use crate::args::EvaluateArgs;

@@ -13,8 +13,8 @@ fn out() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-fn mollify(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mollify"));
+fn attriburn(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_attriburn"));
     command.args(args).output().expect("the program's output")
 }
 
@@ -30,7 +30,7 @@ fn explain(args: &[&str], out: &Path) -> Output {
         }
     }
     all.extend(args);
-    mollify(&all)
+    attriburn(&all)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -127,7 +127,7 @@ fn settings_that_cannot_be_honoured() {
     let folder = tempfile::tempdir().expect("a folder");
     let transposed = folder.path().join("transposed.npy");
     let mut array = Vec::new();
-    mollify::npy::write(&mut array, &[32, 32, 3], &[0.0; 32 * 32 * 3]).expect("an array");
+    attriburn::npy::write(&mut array, &[32, 32, 3], &[0.0; 32 * 32 * 3]).expect("an array");
     std::fs::write(&transposed, array).expect("a file");
     let transposed = transposed.display().to_string();
     let below_a_file = file.path().join("out").display().to_string();
@@ -229,7 +229,7 @@ fn a_sample_of_absurd_size_is_refused() {
 
 #[test]
 fn a_label_that_does_not_exist_suggests_near_ones() {
-    let output = mollify(&["explain", "--device", "cpu", "--target", "egyptain cat"]);
+    let output = attriburn(&["explain", "--device", "cpu", "--target", "egyptain cat"]);
     assert_eq!(output.status.code(), Some(2));
     let message = text(&output.stderr);
     assert!(message.contains("there is no label \"egyptain cat\"; near ones are \"Egyptian cat\""));

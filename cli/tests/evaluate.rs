@@ -1,11 +1,11 @@
-//! `mollify evaluate`: tables, results that survive being killed, and what cannot be measured.
+//! `attriburn evaluate`: tables, results that survive being killed, and what cannot be measured.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use mollify::metrics::{Region, gini, pixel_scores, pointing_game};
-use mollify::npy;
+use attriburn::metrics::{Region, gini, pixel_scores, pointing_game};
+use attriburn::npy;
 use serde_json::Value;
 
 fn data(path: &str) -> String {
@@ -14,7 +14,7 @@ fn data(path: &str) -> String {
 }
 
 fn program(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mollify"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_attriburn"));
     command.args(args).stdin(Stdio::null());
     command
 }
@@ -334,7 +334,7 @@ fn boxes_are_where_they_are_in_the_picture() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let map = npy::read(&folder.path().join("maps/rgb/gradient.npy")).expect("a map");
     let [_, height, width] = map.shape[..] else { panic!("a picture") };
-    let file = mollify::picture::Picture::open(Path::new(&picture)).expect("a picture");
+    let file = attriburn::picture::Picture::open(Path::new(&picture)).expect("a picture");
     let rows = format!("rgb,0,0,{},{}\n", file.width(), file.height() / 2);
     std::fs::write(&boxes, format!("picture,left,top,right,bottom\n{rows}")).expect("boxes");
     let points = ["--boxes", &boxes, "--points", "200", "--images", &picture];

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use mollify::npy;
+use attriburn::npy;
 use serde_json::Value;
 
-fn mollify(args: &[&str], folder: &Path) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mollify"));
+fn attriburn(args: &[&str], folder: &Path) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_attriburn"));
     let output = command.args(args).current_dir(folder).output().expect("its output");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().expect("a code"), text(&output.stdout), text(&output.stderr))
@@ -27,12 +27,12 @@ fn manifest(path: &Path) -> Value {
 #[test]
 fn no_argument_at_all() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (code, stdout, stderr) = mollify(&[], folder.path());
+    let (code, stdout, stderr) = attriburn(&[], folder.path());
     assert_eq!(code, 0, "{stderr}");
-    let maps = folder.path().join("mollify-out/chelsea");
+    let maps = folder.path().join("attriburn-out/chelsea");
     for file in ["adaptgrad.npy", "adaptgrad.png", "adaptgrad.overlay.png", "manifest.json"] {
         assert!(maps.join(file).is_file(), "{file}");
-        assert!(stdout.contains(&format!("mollify-out/chelsea/{file}")), "{stdout}");
+        assert!(stdout.contains(&format!("attriburn-out/chelsea/{file}")), "{stdout}");
     }
     let manifest = manifest(&maps.join("manifest.json"));
     assert_eq!(manifest["schema_version"], 1);
@@ -73,7 +73,7 @@ fn every_method_and_several_classes() {
         "cpu",
         "--json",
     ];
-    let (code, stdout, stderr) = mollify(&args, folder.path());
+    let (code, stdout, stderr) = attriburn(&args, folder.path());
     assert_eq!(code, 0, "{stderr}");
     let mut printed = serde_json::Deserializer::from_str(&stdout).into_iter::<Value>();
     for _ in 0..2 {
@@ -99,9 +99,9 @@ fn arrays_are_used_as_they_are() {
     std::fs::write(folder.path().join("row.npy"), bytes).expect("a file");
     let model = data("zoo/lenet/model.onnx");
     let args = ["explain", "row.npy", "--model", &model, "--method", "gradient", "--device", "cpu"];
-    let (code, _, stderr) = mollify(&args, folder.path());
+    let (code, _, stderr) = attriburn(&args, folder.path());
     assert_eq!(code, 0, "{stderr}");
-    let map = npy::read(&folder.path().join("mollify-out/row/gradient.npy")).expect("a map");
+    let map = npy::read(&folder.path().join("attriburn-out/row/gradient.npy")).expect("a map");
     let expected = npy::read(Path::new(&data("zoo/lenet/gradient.npy"))).expect("the gradient");
     let error: f32 = map
         .values
@@ -111,7 +111,7 @@ fn arrays_are_used_as_they_are() {
         .fold(0.0, f32::max);
     let largest = expected.values.iter().map(|v| v.abs()).fold(0.0, f32::max);
     assert!(error <= 1e-4 * largest, "{error}");
-    assert!(!folder.path().join("mollify-out/row/gradient.overlay.png").exists());
+    assert!(!folder.path().join("attriburn-out/row/gradient.overlay.png").exists());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn every_kind_of_picture() {
     let model = data("zoo/lenet/model.onnx");
     let mut args = vec!["explain", "--model", &model, "--samples", "2", "--device", "cpu"];
     args.extend(pictures.iter().map(String::as_str));
-    let (code, stdout, stderr) = mollify(&args, folder.path());
+    let (code, stdout, stderr) = attriburn(&args, folder.path());
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(stdout.matches("manifest ").count(), names.len(), "{stdout}");
 }
@@ -166,9 +166,9 @@ fn several_methods_and_targets_side_by_side() {
         "predicted",
     ]);
     args.extend(["--stderr", "--grid-scale", "panel"]);
-    let (code, stdout, stderr) = mollify(&args, folder.path());
+    let (code, stdout, stderr) = attriburn(&args, folder.path());
     assert_eq!(code, 0, "{stderr}");
-    let maps = folder.path().join("mollify-out/rgb");
+    let maps = folder.path().join("attriburn-out/rgb");
     assert!(maps.join("grid.png").is_file(), "{stdout}");
     let folders: Vec<_> = std::fs::read_dir(&maps)
         .expect("the maps")
@@ -210,7 +210,7 @@ fn a_folder_shares_batches() {
     let explain = |inputs: &str, out: &str| {
         let args = ["explain", inputs, "--model", &model, "--device", "cpu", "--out", out];
         let more = ["--method", "gradient,adaptgrad", "--samples", "5"];
-        mollify(&[&args[..], &more].concat(), folder.path())
+        attriburn(&[&args[..], &more].concat(), folder.path())
     };
     let (code, _, stderr) = explain("pictures", "together");
     assert_eq!(code, 1, "{stderr}");
@@ -238,12 +238,12 @@ fn pictures_for_a_model_of_flat_samples() {
     let (picture, model) = (data("pictures/grey.png"), data("shapes/vector/model.onnx"));
     let explain = |more: &[&str]| {
         let args = ["explain", &picture, "--model", &model, "--device", "cpu", "--samples", "2"];
-        mollify(&[&args[..], more].concat(), folder.path())
+        attriburn(&[&args[..], more].concat(), folder.path())
     };
     let (code, stdout, stderr) = explain(&["--picture-shape", "1,2,4"]);
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("adaptgrad.overlay.png"), "{stdout}");
-    let map = npy::read(&folder.path().join("mollify-out/grey/adaptgrad.npy")).expect("a map");
+    let map = npy::read(&folder.path().join("attriburn-out/grey/adaptgrad.npy")).expect("a map");
     assert_eq!(map.shape, [8]);
     let (code, _, stderr) = explain(&["--picture-shape", "1,3,3"]);
     assert_eq!(code, 2);
@@ -256,7 +256,7 @@ fn pictures_for_a_model_of_flat_samples() {
 #[test]
 fn inspect_and_devices() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (code, stdout, _) = mollify(&["inspect", &data("zoo/lenet/model.onnx")], folder.path());
+    let (code, stdout, _) = attriburn(&["inspect", &data("zoo/lenet/model.onnx")], folder.path());
     assert_eq!(code, 0);
     for part in
         ["input      input float[N, 3, 32, 32]", "2  Conv", "can be explained: yes, 10 classes"]
@@ -264,14 +264,14 @@ fn inspect_and_devices() {
         assert!(stdout.contains(part), "{part}: {stdout}");
     }
     let lenet = data("zoo/lenet/model.onnx");
-    let (code, stdout, _) = mollify(&["inspect", "--parameters", &lenet], folder.path());
+    let (code, stdout, _) = attriburn(&["inspect", "--parameters", &lenet], folder.path());
     assert!(code == 0 && stdout.contains("f.3.weight [16, 6, 5, 5]"), "{stdout}");
     let (code, stdout, stderr) =
-        mollify(&["inspect", &data("bad/unsupported.onnx")], folder.path());
+        attriburn(&["inspect", &data("bad/unsupported.onnx")], folder.path());
     assert_eq!(code, 2);
     assert!(stdout.contains("Det  (not supported: node \"odd_det\")"), "{stdout}");
     assert!(stderr.contains("operators are not supported"), "{stderr}");
-    let (code, stdout, _) = mollify(&["devices"], folder.path());
+    let (code, stdout, _) = attriburn(&["devices"], folder.path());
     assert_eq!(code, 0);
     assert!(stdout.contains("cpu") && stdout.contains("auto means "), "{stdout}");
 }

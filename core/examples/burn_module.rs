@@ -4,12 +4,12 @@
 //! cargo run --release --example burn_module
 //! ```
 
+use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
 
 /// One convolution, the mean over all places, and a linear layer.
 #[derive(Module, Debug)]
@@ -33,8 +33,8 @@ impl Network {
     }
 }
 
-fn main() -> Result<(), mollify::Error> {
-    let device = mollify::device("cpu")?;
+fn main() -> Result<(), attriburn::Error> {
+    let device = attriburn::device("cpu")?;
     let network = Network::new(&device).no_grad();
     let model = ModuleModel::<4>::new(&[1, 16, 16], &device, move |images| network.forward(images));
 

@@ -136,7 +136,7 @@ pub enum Error {
     Model(#[from] ModelError),
     /// The device cannot be used.
     #[error(transparent)]
-    Device(#[from] mollify_backends::DeviceError),
+    Device(#[from] attriburn_backends::DeviceError),
     /// The device has no memory for what a batch of one sample takes.
     #[error(
         "the device has no memory for the smallest batch: {0}; free some, or use another device"

@@ -148,8 +148,8 @@ impl Input {
     }
 
     /// The domain as the noise kernel takes it.
-    pub(crate) fn kernel_domain(&self) -> mollify_kernels::noise::Domain {
-        mollify_kernels::noise::Domain {
+    pub(crate) fn kernel_domain(&self) -> attriburn_kernels::noise::Domain {
+        attriburn_kernels::noise::Domain {
             lower: self.domain.lower.clone(),
             upper: self.domain.upper.clone(),
             inner: self.channel_len(),

@@ -14,15 +14,15 @@
 //! | readout | what becomes of the mean | [`Readout`] |
 //! | engine | batches, the running mean and its standard error | [`Explainer`] |
 //!
-//! A classifier is anything that implements [`Model`]: an ONNX file loaded by `mollify-onnx`, or a
+//! A classifier is anything that implements [`Model`]: an ONNX file loaded by `attriburn-onnx`, or a
 //! burn module through [`ModuleModel`].
 //!
 //! ```
 //! use burn::tensor::Tensor;
-//! use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+//! use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
 //!
-//! # fn main() -> Result<(), mollify::Error> {
-//! let device = mollify::device("cpu")?;
+//! # fn main() -> Result<(), attriburn::Error> {
+//! let device = attriburn::device("cpu")?;
 //! let model = ModuleModel::<2>::new(&[4], &device, |x: Tensor<2>| x.powi_scalar(2));
 //! let input = Input::new(vec![0.1, 0.2, 0.3, 0.4], &[4], Domain::uniform(0.0, 1.0))?;
 //! let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Index(2))?;
@@ -50,14 +50,14 @@ mod plan;
 mod quantile;
 mod target;
 
+pub use attriburn_backends::{DeviceError, describe, device, devices, disable_fusion};
+pub use attriburn_kernels::{Boundary, Mollifier};
 pub use attribution::Attribution;
 pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters};
 pub use error::Error;
 pub use input::{Domain, Input};
 pub use method::{Method, Settings};
 pub use model::{Model, ModelError, ModuleModel, Parameter};
-pub use mollify_backends::{DeviceError, describe, device, devices, disable_fusion};
-pub use mollify_kernels::{Boundary, Mollifier};
 pub use path::{Baseline, Path, Quadrature};
 pub use plan::{
     AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, Sizes, WeightNoise, WidthRule,

@@ -1,6 +1,6 @@
 //! The methods by the papers' names. Each part of a name is listed here and nowhere else.
 
-use mollify_kernels::{Boundary, Mollifier};
+use attriburn_kernels::{Boundary, Mollifier};
 
 use crate::Error;
 use crate::path::{Baseline, Path, Quadrature};

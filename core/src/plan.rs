@@ -1,6 +1,6 @@
 //! The plan: every attribution method as a value.
 
-use mollify_kernels::{Boundary, Mollifier, Noise, Width};
+use attriburn_kernels::{Boundary, Mollifier, Noise, Width};
 
 use crate::Error;
 use crate::path::{Baseline, Path, Quadrature};

@@ -220,7 +220,7 @@ impl Summary {
                 .map(|(name, node)| format!("{name} (node {node})"))
                 .collect();
             let message = format!(
-                "{} operators are not supported: {}; `mollify inspect` shows the model, and an export with another opset may avoid them",
+                "{} operators are not supported: {}; `attriburn inspect` shows the model, and an export with another opset may avoid them",
                 nodes.len(),
                 nodes.join(", ")
             );

@@ -7,10 +7,10 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use mollify::{Domain, Explainer, Input, Plan, Target};
+//! use attriburn::{Domain, Explainer, Input, Plan, Target};
 //!
-//! let device = mollify::device("auto")?;
-//! let model = mollify_onnx::OnnxModel::load("classifier.onnx", &device)?;
+//! let device = attriburn::device("auto")?;
+//! let model = attriburn_onnx::OnnxModel::load("classifier.onnx", &device)?;
 //! let input = Input::new(vec![0.5; 3 * 224 * 224], &[3, 224, 224], Domain::uniform(0.0, 1.0))?;
 //! let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Predicted)?;
 //! # Ok(())

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use attriburn::{Model, ModelError, Parameter};
 use burn::tensor::{Device, Tensor, TensorData};
-use mollify::{Model, ModelError, Parameter};
 
 use crate::check::{Summary, parse, summarize};
 use crate::error::{ErrorKind, LoadError};

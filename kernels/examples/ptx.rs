@@ -9,7 +9,7 @@ fn main() -> std::io::Result<()> {
     };
     let architecture = architecture.parse().expect("a compute capability such as 80");
     std::fs::create_dir_all(folder)?;
-    for (name, ptx) in mollify_kernels::ptx::kernels(architecture) {
+    for (name, ptx) in attriburn_kernels::ptx::kernels(architecture) {
         std::fs::write(format!("{folder}/{name}.ptx"), ptx)?;
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! The noise kernel against its plain reference, on every device.
 
+use attriburn_kernels::noise::reference::{Sizes, draw, element, sigma, word};
+use attriburn_kernels::noise::{Domain, PARAMETERS, noise, noise_in, random_words};
+use attriburn_kernels::parameter::{ParameterAddress, perturb};
+use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData, bf16, f16};
-use mollify_kernels::noise::reference::{Sizes, draw, element, sigma, word};
-use mollify_kernels::noise::{Domain, PARAMETERS, noise, noise_in, random_words};
-use mollify_kernels::parameter::{ParameterAddress, perturb};
-use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width};
 use rayon::ThreadPoolBuilder;
 
 /// Odd sizes: quarters of different lengths, more than one tile.

@@ -2,9 +2,9 @@
 //!
 //! Every test draws at fixed seeds, so that it gives the same answer each time.
 
+use attriburn_kernels::noise::{Domain, noise};
+use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width};
 use burn::tensor::{Device, Tensor};
-use mollify_kernels::noise::{Domain, noise};
-use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width};
 use statrs::distribution::{Cauchy, ContinuousCDF, Normal};
 
 const FEATURES: usize = 10_000;

@@ -11,11 +11,11 @@
 use std::process::Command;
 use std::time::Instant;
 
+use attriburn::{Domain, Explainer, Input, Model, Plan, Target};
+use attriburn_kernels::estimator::Estimator;
+use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
+use attriburn_onnx::OnnxModel;
 use burn::tensor::{Tensor, TensorData};
-use mollify::{Domain, Explainer, Input, Model, Plan, Target};
-use mollify_kernels::estimator::Estimator;
-use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
-use mollify_onnx::OnnxModel;
 
 const ROUNDS: usize = 7;
 const SAMPLES: u32 = 50;
@@ -24,14 +24,14 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["memory", samples, model, device] => peak(model, device, samples.parse().unwrap()),
-        [] => bench(&mollify_tests::efficientnet().display().to_string(), "cpu"),
+        [] => bench(&attriburn_tests::efficientnet().display().to_string(), "cpu"),
         [model] => bench(model, "cpu"),
         [model, device, ..] => bench(model, device),
     }
 }
 
 fn load(path: &str, device: &str) -> (OnnxModel, Input) {
-    let device = mollify::device(device).expect("a device");
+    let device = attriburn::device(device).expect("a device");
     let model = OnnxModel::load(path, &device).expect("a model");
     let shape = model.input_shape().to_vec();
     let features: usize = shape.iter().product();

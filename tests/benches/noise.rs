@@ -9,13 +9,13 @@
 
 use std::time::Instant;
 
+use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+use attriburn_kernels::estimator::Estimator;
+use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
 use burn::tensor::activation::relu;
 use burn::tensor::module::{conv2d, linear, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
-use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
-use mollify_kernels::estimator::Estimator;
-use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
 
 const FEATURES: usize = 3 * 224 * 224;
 const ROWS: usize = 64;
@@ -25,11 +25,11 @@ const BYTES: f64 = (ROWS * FEATURES * 4) as f64;
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let devices: Vec<(String, Device)> = if named.is_empty() {
-        let gpus = mollify_tests::gpus().into_iter().map(|(name, device)| (name.into(), device));
+        let gpus = attriburn_tests::gpus().into_iter().map(|(name, device)| (name.into(), device));
         std::iter::once(("cpu".to_owned(), Device::flex())).chain(gpus).collect()
     } else {
         let open = |name: String| {
-            let device = mollify::device(&name).unwrap_or_else(|error| panic!("{error}"));
+            let device = attriburn::device(&name).unwrap_or_else(|error| panic!("{error}"));
             (name, device)
         };
         named.into_iter().map(open).collect()
@@ -152,7 +152,7 @@ fn estimators(device: &Device) {
 
 /// Noise and estimator beside the gradients of a ResNet-50 at 10 samples.
 fn share(device: &Device) {
-    if mollify::describe(device).contains("llvmpipe") {
+    if attriburn::describe(device).contains("llvmpipe") {
         println!("  (no ResNet-50 on a software device)");
         return;
     }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use attriburn::Model;
 use burn::tensor::{Device, Tensor, TensorData};
-use mollify::Model;
 
 /// A file or folder of the tests' data.
 pub fn data(path: &str) -> PathBuf {
@@ -34,8 +34,8 @@ pub fn efficientnet() -> PathBuf {
 /// # Panics
 ///
 /// When it cannot be read.
-pub fn array(path: &Path) -> mollify::npy::Array {
-    mollify::npy::read(path).unwrap_or_else(|error| panic!("{error}"))
+pub fn array(path: &Path) -> attriburn::npy::Array {
+    attriburn::npy::read(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// `||a - b|| / ||b||`.
@@ -74,7 +74,7 @@ fn norm(values: &[f32]) -> f64 {
 /// When the model fails.
 pub fn logits_and_gradients(
     model: &dyn Model,
-    rows: &mollify::npy::Array,
+    rows: &attriburn::npy::Array,
     targets: &[f32],
 ) -> (Vec<f32>, Vec<f32>) {
     let count = rows.shape[0];
@@ -106,16 +106,16 @@ pub fn values(tensor: Tensor<2>) -> Vec<f32> {
 ///
 /// # Panics
 ///
-/// When a runtime finds none although its variable is set, `MOLLIFY_REQUIRE_WGPU` and so on.
+/// When a runtime finds none although its variable is set, `ATTRIBURN_REQUIRE_WGPU` and so on.
 pub fn gpus() -> Vec<(&'static str, Device)> {
     let required = |variable: &str| std::env::var_os(variable).is_some();
     let names = [
-        ("wgpu", "MOLLIFY_REQUIRE_WGPU"),
-        ("cuda", "MOLLIFY_REQUIRE_CUDA"),
-        ("vulkan", "MOLLIFY_REQUIRE_VULKAN"),
-        ("metal", "MOLLIFY_REQUIRE_METAL"),
+        ("wgpu", "ATTRIBURN_REQUIRE_WGPU"),
+        ("cuda", "ATTRIBURN_REQUIRE_CUDA"),
+        ("vulkan", "ATTRIBURN_REQUIRE_VULKAN"),
+        ("metal", "ATTRIBURN_REQUIRE_METAL"),
     ];
-    let open = |(name, variable)| match mollify::device(name) {
+    let open = |(name, variable)| match attriburn::device(name) {
         Ok(device) => Some((name, device)),
         Err(error) if required(variable) => panic!("{error}"),
         Err(error) => {

@@ -1,9 +1,9 @@
 //! Noise is addressed: the batch size never changes a map beyond rounding, the seed always does.
 
+use attriburn::{Domain, Explainer, Input, Plan, Target};
+use attriburn_onnx::OnnxModel;
+use attriburn_tests::{array, data, efficientnet, folders, relative_l2};
 use burn::tensor::Device;
-use mollify::{Domain, Explainer, Input, Plan, Target};
-use mollify_onnx::OnnxModel;
-use mollify_tests::{array, data, efficientnet, folders, relative_l2};
 
 const BATCHES: [usize; 4] = [1, 7, 50, 64];
 

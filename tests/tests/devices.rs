@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use mollify::{Domain, Explainer, Input, Method, Output, Plan, Settings, Target};
-use mollify_kernels::estimator::{self, Estimator};
-use mollify_kernels::noise::reference::{Sizes, bounds, draw, element, sigma, word};
-use mollify_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
-use mollify_onnx::{Loader, OnnxModel};
-use mollify_tests::{
+use attriburn::{Domain, Explainer, Input, Method, Output, Plan, Settings, Target};
+use attriburn_kernels::estimator::{self, Estimator};
+use attriburn_kernels::noise::reference::{Sizes, bounds, draw, element, sigma, word};
+use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
+use attriburn_onnx::{Loader, OnnxModel};
+use attriburn_tests::{
     array, data, efficientnet, folders, gpus, logits_and_gradients, relative_l2, values,
 };
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 const FEATURES: usize = 3 * 701;
 const ROWS: usize = 11;

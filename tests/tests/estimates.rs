@@ -1,7 +1,9 @@
 //! The mean, the mean of squares and the variance of the samples' gradients, in closed form.
 
+use attriburn::{
+    Domain, Estimate, Explainer, Input, Method, ModuleModel, Readout, Settings, Target,
+};
 use burn::tensor::{Device, Tensor};
-use mollify::{Domain, Estimate, Explainer, Input, Method, ModuleModel, Readout, Settings, Target};
 
 const SAMPLES: u32 = 20_000;
 const SIGMA: f64 = 0.3;

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
-use mollify::{Domain, Explainer, Input, Output, Plan, Readout, Target};
-use mollify_onnx::OnnxModel;
-use mollify_tests::{
+use attriburn::{Domain, Explainer, Input, Output, Plan, Readout, Target};
+use attriburn_onnx::OnnxModel;
+use attriburn_tests::{
     array, cosine, data, efficientnet, folders, logits_and_gradients, relative_l2, relative_maximum,
 };
+use burn::tensor::Device;
 
 /// What is wrong with the model in `folder`, at a tolerance for logits and for gradients.
 fn complaints(folder: &Path, device: &Device, tolerance: f64) -> Option<String> {

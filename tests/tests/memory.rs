@@ -3,10 +3,10 @@
 
 use std::sync::Mutex;
 
+use attriburn::{Domain, Explainer, Input, Model, ModuleModel, Plan, Target};
+use attriburn_onnx::OnnxModel;
+use attriburn_tests::{data, gpus, relative_l2};
 use burn::tensor::{Device, Tensor};
-use mollify::{Domain, Explainer, Input, Model, ModuleModel, Plan, Target};
-use mollify_onnx::OnnxModel;
-use mollify_tests::{data, gpus, relative_l2};
 
 /// One test at a time: what is measured is the whole process's.
 static ALONE: Mutex<()> = Mutex::new(());

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use mollify::metrics::{
+use attriburn::metrics::{
     LEAST, Region, Revealing, Segmentation, box_precision, gini, overlap, paired_t_test, reveal,
     selective_search, spearman, ssim, unit_distance,
 };
-use mollify::picture::Scale;
-use mollify::{Domain, Explainer, Input, ModuleModel};
-use mollify_tests::{array, data};
+use attriburn::picture::Scale;
+use attriburn::{Domain, Explainer, Input, ModuleModel};
+use attriburn_tests::{array, data};
+use burn::tensor::{Device, Tensor, TensorData};
 
 #[test]
 fn are_those_of_public_implementations() {

@@ -1,12 +1,12 @@
 //! Budgets, stopping early, and maps that share batches.
 
-use burn::tensor::{Device, Tensor};
-use mollify::{
+use attriburn::{
     Attribution, Baseline, Domain, Estimate, Explainer, Input, Method, Model, ModuleModel, Plan,
     Settings, Target, Task,
 };
-use mollify_onnx::{Loader, OnnxModel};
-use mollify_tests::{array, data, efficientnet, relative_l2};
+use attriburn_onnx::{Loader, OnnxModel};
+use attriburn_tests::{array, data, efficientnet, relative_l2};
+use burn::tensor::{Device, Tensor};
 
 fn plan(name: &str, settings: &Settings) -> Plan {
     Method::named(name).expect("a method").plan(settings).expect("a plan")

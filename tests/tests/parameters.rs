@@ -1,14 +1,14 @@
 //! Parameters by name: their gradients against PyTorch's, and the noise on them in closed form.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use mollify::{
+use attriburn::{
     AdaptiveRule, Domain, Estimate, Explainer, Input, Method, Model, ModuleModel, Mollifier,
     Output, Parameter, Plan, Settings, Target, WeightNoise, WidthRule,
 };
-use mollify_onnx::{Loader, OnnxModel};
-use mollify_tests::{
+use attriburn_onnx::{Loader, OnnxModel};
+use attriburn_tests::{
     array, data, efficientnet, folders, logits_and_gradients, relative_l2, relative_maximum,
 };
+use burn::tensor::{Device, Tensor, TensorData};
 
 fn with_parameters(path: &std::path::Path) -> OnnxModel {
     let loader = Loader::new(&Device::flex()).parameters(true);

@@ -1,12 +1,12 @@
 //! Integrated Gradients: against references, in closed form, and however the nodes are batched.
 
-use burn::tensor::{Device, Tensor};
-use mollify::{
+use attriburn::{
     Attribution, Baseline, Boundary, Domain, Explainer, Input, Method, Model, ModuleModel,
     Mollifier, Path, Plan, Quadrature, Sampler, Settings, Target, WidthRule,
 };
-use mollify_onnx::OnnxModel;
-use mollify_tests::{array, cosine, data, efficientnet, relative_l2};
+use attriburn_onnx::OnnxModel;
+use attriburn_tests::{array, cosine, data, efficientnet, relative_l2};
+use burn::tensor::{Device, Tensor};
 
 fn map(model: &dyn Model, plan: &Plan, input: &Input, batch: Option<usize>) -> Attribution {
     let explainer = Explainer::new(model).batch(batch);

@@ -1,12 +1,12 @@
 //! Smoothed gradients are what their definitions say, and agree with PyTorch's estimates.
 
-use burn::tensor::{Device, Tensor};
-use mollify::{
+use attriburn::{
     AdaptiveRule, Attribution, Boundary, Domain, Explainer, Input, ModuleModel, Mollifier, Plan,
     Sampler, Target, WidthRule,
 };
-use mollify_onnx::OnnxModel;
-use mollify_tests::{array, data, efficientnet};
+use attriburn_onnx::OnnxModel;
+use attriburn_tests::{array, data, efficientnet};
+use burn::tensor::{Device, Tensor};
 
 /// `F(x) = sum x_i^3`, whose gradient under noise of variance `s_i^2` has the mean
 /// `3 (x_i^2 + s_i^2)`.

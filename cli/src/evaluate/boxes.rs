@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use mollify::metrics::Region;
-use mollify::picture::Preprocess;
+use attriburn::metrics::Region;
+use attriburn::picture::Preprocess;
 use roxmltree::{Document, Node};
 
 use crate::labels::Labels;

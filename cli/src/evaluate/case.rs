@@ -2,10 +2,10 @@
 
 use std::cell::OnceCell;
 
-use mollify::metrics::{
+use attriburn::metrics::{
     Cascade, OutOfDomain, Region, Revealed, Revealing, Stage, pixel_scores, reveal,
 };
-use mollify::{
+use attriburn::{
     Attribution, Baseline, Explainer, Input, Output, Plan, Prediction, Sampler, Target, Task,
 };
 
@@ -33,7 +33,7 @@ impl<'a> Given<'a> {
     pub fn with_cascade(
         mut self,
         cascade: &'a Cascade<'a>,
-        explained: impl Fn(&'a dyn mollify::Model) -> Explainer<'a>,
+        explained: impl Fn(&'a dyn attriburn::Model) -> Explainer<'a>,
     ) -> Self {
         self.cascade =
             cascade.stages().iter().map(|model| (model.stage(), explained(model))).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mollify::metrics::{Correlation, Paired, paired_t_test, spearman};
+use attriburn::metrics::{Correlation, Paired, paired_t_test, spearman};
 
 use super::metric::{CORRELATED, Metric};
 use super::records::Record;

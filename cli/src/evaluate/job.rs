@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use mollify::metrics::Stage;
-use mollify::{Baseline, Model, Plan};
+use attriburn::metrics::Stage;
+use attriburn::{Baseline, Model, Plan};
 use serde_json::json;
 
 use crate::args::EvaluateArgs;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use attriburn::metrics::Cascade;
+use attriburn::{Explainer, Model, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
-use mollify::metrics::Cascade;
-use mollify::{Explainer, Model, Plan};
 
 use crate::source::Source;
 use crate::variants::Variant;

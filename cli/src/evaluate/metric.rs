@@ -1,11 +1,11 @@
 //! The metrics by name. Each is listed here and nowhere else.
 
-use mollify::metrics::{
+use attriburn::metrics::{
     AdversarialPixels, Curve, InformationCurve, OutOfDomain, Region, Segmentation, Unusable,
     adversarial_pixels, box_precision, deletion, gini, insertion, overlap, pointing_game, spearman,
     ssim, unit_distance,
 };
-use mollify::{Attribution, Explainer, Input};
+use attriburn::{Attribution, Explainer, Input};
 
 use super::case::Case;
 use super::value::{Summary, Value, mean};
@@ -184,7 +184,7 @@ pub fn any_is_drawn(metrics: &[&Metric]) -> bool {
     metrics.iter().any(|metric| metric.drawn)
 }
 
-fn text(error: mollify::Error) -> String {
+fn text(error: attriburn::Error) -> String {
     error.to_string()
 }
 
@@ -197,7 +197,7 @@ fn sparseness(case: &Case) -> Result<Value, String> {
 /// AdaptGrad's 5 % of the pixels at a step.
 const STEPS: u32 = 20;
 
-type Curves = fn(&Explainer, &Input, usize, &[f32], &[f32], u32) -> Result<Curve, mollify::Error>;
+type Curves = fn(&Explainer, &Input, usize, &[f32], &[f32], u32) -> Result<Curve, attriburn::Error>;
 
 fn faithfulness(case: &Case, curve: Curves) -> Result<Value, String> {
     let input = &case.picture.input;
@@ -285,7 +285,7 @@ fn counted(case: &Case) -> Result<OutOfDomain, String> {
     }
 }
 
-fn around_the_input<'c>(case: &'c Case) -> Result<Option<&'c mollify::Sampler>, String> {
+fn around_the_input<'c>(case: &'c Case) -> Result<Option<&'c attriburn::Sampler>, String> {
     match case.plan.path {
         Some(_) => Err("it is defined for noise around the input, not along a path".into()),
         None => Ok(case.plan.sampler.as_ref()),

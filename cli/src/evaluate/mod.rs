@@ -1,4 +1,4 @@
-//! `mollify evaluate`: the papers' measurements over many pictures.
+//! `attriburn evaluate`: the papers' measurements over many pictures.
 //!
 //! ```text
 //! options -> job (what is measured, on what) -> maps, variant by variant, repeat by repeat

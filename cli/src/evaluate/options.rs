@@ -1,6 +1,6 @@
 //! The options of an evaluation, checked against each other.
 
-use mollify::Model;
+use attriburn::Model;
 
 use crate::args::EvaluateArgs;
 use crate::labels::nearest;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mollify::Model;
-use mollify_onnx::OnnxModel;
+use attriburn::Model;
+use attriburn_onnx::OnnxModel;
 
 use crate::Fatal;
 use crate::args::EvaluateArgs;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mollify::{Mollifier, npy};
+use attriburn::{Mollifier, npy};
 
 use crate::args::EvaluateArgs;
 use crate::labels::nearest;

@@ -1,6 +1,6 @@
 //! What a metric gives for a map, and how those of many pictures are put together.
 
-use mollify::metrics::InformationCurve;
+use attriburn::metrics::InformationCurve;
 
 /// A number, and the curve behind it where there is one.
 #[derive(Clone, Debug, PartialEq)]

@@ -54,7 +54,7 @@ impl<'a> Explainer<'a> {
         Self {
             model,
             batch: None,
-            memory: mollify_backends::memory_budget(model.device()),
+            memory: attriburn_backends::memory_budget(model.device()),
             progress: None,
         }
     }

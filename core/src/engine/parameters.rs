@@ -1,8 +1,8 @@
 //! The model's parameters: noise on them, and derivatives with respect to them.
 
+use attriburn_kernels::Width;
+use attriburn_kernels::parameter::{ParameterAddress, perturb};
 use burn::tensor::Tensor;
-use mollify_kernels::Width;
-use mollify_kernels::parameter::{ParameterAddress, perturb};
 
 use super::memory::read;
 use super::{Explainer, chosen_scores};

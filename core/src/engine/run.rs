@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use attriburn_kernels::Address;
 use burn::tensor::Tensor;
-use mollify_kernels::Address;
 
 use super::memory::read;
 use super::parameters::Drawn;

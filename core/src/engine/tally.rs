@@ -1,7 +1,7 @@
 //! What is kept of the gradients of one map while they come in.
 
+use attriburn_kernels::estimator::Estimator;
 use burn::tensor::{Device, Tensor, TensorData};
-use mollify_kernels::estimator::Estimator;
 
 use super::memory::read;
 use super::way::Nodes;

@@ -1,8 +1,8 @@
 //! Where a plan's gradients are taken before there is noise.
 
+use attriburn_kernels::noise::{CHOICES, noise};
+use attriburn_kernels::{Address, philox};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use mollify_kernels::noise::{CHOICES, noise};
-use mollify_kernels::{Address, philox};
 
 use crate::plan::{Plan, Readout, Sampler};
 use crate::{Error, Input};

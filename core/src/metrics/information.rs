@@ -1,7 +1,7 @@
 //! Performance information curves: how well the model does with how much of the picture's
 //! information.
 
-use mollify_kernels::philox::{key, philox};
+use attriburn_kernels::philox::{key, philox};
 
 use super::interpolation::{Bytes, interpolated};
 use super::{area, is_even};

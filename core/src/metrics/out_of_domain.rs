@@ -1,8 +1,8 @@
 //! Noise that is drawn where no input lies.
 
+use attriburn_kernels::noise::noise;
+use attriburn_kernels::{Address, Boundary, Mollifier};
 use burn::tensor::{Device, Tensor, TensorData};
-use mollify_kernels::noise::noise;
-use mollify_kernels::{Address, Boundary, Mollifier};
 
 use crate::plan::{Sampler, WidthRule};
 use crate::{Error, Input};

@@ -1,7 +1,7 @@
 //! A model whose layers are randomized one after the other.
 
+use attriburn_kernels::philox::{key, philox};
 use burn::tensor::{Device, Tensor, TensorData};
-use mollify_kernels::philox::{key, philox};
 
 use crate::engine::read_back;
 use crate::{Error, Model, ModelError, Parameter};

@@ -29,7 +29,7 @@ pub enum Resize {
 /// channel turn to grey first; divide by 255; `(value - mean) / std` per channel.
 ///
 /// ```
-/// # use mollify::picture::Preprocess;
+/// # use attriburn::picture::Preprocess;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let preprocess = Preprocess::imagenet(224, 224)?;
 /// assert_eq!(preprocess.shape(), [3, 224, 224]);

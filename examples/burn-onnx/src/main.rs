@@ -1,7 +1,7 @@
 //! Explains with a model that burn-onnx generated when this program was built.
 
 use burn::tensor::Tensor;
-use mollify::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
 
 // Generated: not all of it is used.
 #[allow(dead_code)]
@@ -9,8 +9,8 @@ mod lenet {
     include!(concat!(env!("OUT_DIR"), "/model/lenet.rs"));
 }
 
-fn main() -> Result<(), mollify::Error> {
-    let device = mollify::device("cpu")?;
+fn main() -> Result<(), attriburn::Error> {
+    let device = attriburn::device("cpu")?;
     let network = lenet::Model::from_embedded(&device);
     let forward = move |images: Tensor<4>| network.forward(images);
     let model = ModuleModel::new(&[3, 32, 32], &device, forward);

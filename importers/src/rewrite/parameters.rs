@@ -37,7 +37,7 @@ const NO_PARAMETERS: [(&str, usize); 10] = [
 const MULTIPLY: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
 /// What the inputs are called that parameters become.
-const PREFIX: &str = "mollify_parameter_";
+const PREFIX: &str = "attriburn_parameter_";
 
 /// float, float16, double and bfloat16, by their numbers in `TensorProto.DataType`.
 const FLOATS: [i32; 4] = [1, 10, 11, 16];

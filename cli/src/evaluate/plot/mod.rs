@@ -4,7 +4,7 @@ mod chart;
 
 use std::cmp::Ordering;
 
-use mollify::WidthRule;
+use attriburn::WidthRule;
 
 use super::cells::Cell;
 use super::metric::{FALLS_WITH_WIDTH, Metric, TRADED};
