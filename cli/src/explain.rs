@@ -223,7 +223,9 @@ impl<'a> Job<'a> {
             index: class,
             label: self.setup.labels.name(class).map(str::to_owned),
             logit: item.prediction.logits[class],
-            probability: (self.setup.model.has_probability() && self.setup.model.classes() > 1)
+            probability: item
+                .prediction
+                .has_probability()
                 .then(|| item.prediction.probability(class)),
         }
     }

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_class_is_explained_once() {
-        let prediction = Prediction { logits: vec![0.5, 3.0, 1.0] };
+        let prediction = Prediction { logits: vec![0.5, 3.0, 1.0], link: None };
         let labels = Labels::load(None, true).unwrap();
         let classes = |text: &str| {
             Targets::parse(&[text.into()], &labels).unwrap().classes(&prediction).unwrap()

@@ -57,7 +57,7 @@ pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters}
 pub use error::Error;
 pub use input::{Domain, Input};
 pub use method::{Method, Settings};
-pub use model::{Model, ModelError, ModuleModel, Parameter};
+pub use model::{Link, Model, ModelError, ModuleModel, Parameter};
 pub use path::{Baseline, Path, Quadrature};
 pub use plan::{
     AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, Sizes, WeightNoise, WidthRule,

@@ -21,10 +21,9 @@ pub trait Model: Send + Sync {
     /// When the batch cannot be run.
     fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, ModelError>;
 
-    /// Whether the softmax of the scores is the model's probability: not where the scores are means
-    /// over positions.
-    fn has_probability(&self) -> bool {
-        true
+    /// How the scores become probabilities; `None` where they do not, as the means over positions.
+    fn link(&self) -> Option<Link> {
+        Some(Link::Softmax)
     }
 
     /// The parameters that noise can be put on; none where the model does not keep them apart.
@@ -59,6 +58,15 @@ pub trait Model: Send + Sync {
     fn bytes_per_sample(&self) -> Option<u64> {
         None
     }
+}
+
+/// The function from a classifier's scores to its probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// `p_c = exp(s_c) / sum over k of exp(s_k)`: one of the classes is there.
+    Softmax,
+    /// `p_c = 1 / (1 + exp(-s_c))`: each class is there or not, whatever the others.
+    Sigmoid,
 }
 
 /// A parameter of a model, in float32.

@@ -1,6 +1,6 @@
 //! Which class is explained.
 
-use crate::{Error, Output};
+use crate::{Error, Link, Output};
 
 /// The class to explain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -17,6 +17,8 @@ pub enum Target {
 pub struct Prediction {
     /// The logit of each class.
     pub logits: Vec<f32>,
+    /// How they become probabilities; `None` where they do not.
+    pub link: Option<Link>,
 }
 
 impl Prediction {
@@ -27,8 +29,21 @@ impl Prediction {
         classes
     }
 
-    /// The softmax of the logits at `class`.
+    /// Whether the logits become probabilities: a softmax of one score is always 1.
+    pub fn has_probability(&self) -> bool {
+        match self.link {
+            Some(Link::Softmax) => self.logits.len() > 1,
+            Some(Link::Sigmoid) => true,
+            None => false,
+        }
+    }
+
+    /// The probability of `class`, the link function of the logits. Where there is no link function
+    /// it is that of a softmax, and means nothing: see [`Prediction::has_probability`].
     pub fn probability(&self, class: usize) -> f64 {
+        if self.link == Some(Link::Sigmoid) {
+            return 1.0 / (1.0 + f64::from(-self.logits[class]).exp());
+        }
         let largest = self.logits.iter().copied().fold(f32::MIN, f32::max);
         let exp = |logit: f32| f64::from(logit - largest).exp();
         exp(self.logits[class]) / self.logits.iter().map(|&logit| exp(logit)).sum::<f64>()

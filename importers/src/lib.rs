@@ -1,9 +1,9 @@
 //! ONNX files as differentiable models, loaded at run time.
 //!
-//! [`OnnxModel::load`] parses a file with `onnx-ir`, turns it into a list of operators whose weights
-//! sit on the device, and runs it with burn's tensors of any rank, so that it can be differentiated.
-//! The batch size is free. What cannot be honoured is an error when the model is loaded, never a
-//! silently wrong number.
+//! [`OnnxModel::load`] maps a file, makes a graph of it, brings the graph into the form that is run,
+//! compiles it to steps whose weights lie on the device, and runs these with burn's tensors of any
+//! rank, so that the model can be differentiated. The batch size is free. What cannot be honoured is
+//! an error when the model is loaded, never a silently wrong number.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,18 +20,19 @@
 //! Models are computed in float32 whatever their own precision. Dropout does nothing, batch
 //! normalization is in its inference form, and is folded into a convolution in front of it.
 #![deny(missing_docs)]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
-mod check;
 mod error;
+mod file;
 mod graph;
 mod model;
-mod names;
 mod operators;
-mod rewrite;
+mod passes;
+mod program;
 mod scores;
+mod summary;
 mod value;
 
-pub use check::{Summary, ValueInfo};
 pub use error::{ErrorKind, LoadError};
 pub use model::{Loader, OnnxModel, summary};
+pub use summary::{Summary, ValueInfo};

@@ -2,21 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use attriburn::{Model, ModelError, Parameter};
+use attriburn::{Link, Model, ModelError, Parameter};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::check::{Summary, parse, summarize};
 use crate::error::{ErrorKind, LoadError};
-use crate::graph::{Graph, as_input, parse_graph};
-use crate::names::Names;
-use crate::operators::Context;
-use crate::rewrite::{Prepared, Stored, for_the_parser};
+use crate::file::{self, File};
+use crate::graph;
+use crate::passes::{self, Promoted};
+use crate::program::{Program, as_input};
 use crate::scores::Scores;
+use crate::summary::{Summary, summarize};
 use crate::value::Value;
 
 /// An ONNX model on a device.
 pub struct OnnxModel {
-    graph: Graph,
+    program: Program,
     summary: Summary,
     device: Device,
     shape: Vec<usize>,
@@ -58,7 +58,7 @@ impl OnnxModel {
         &self.summary
     }
 
-    /// The files beside the model from which weights were read, by their names.
+    /// The paths of the files beside the model from which weights were read.
     pub fn weight_files(&self) -> &[PathBuf] {
         &self.files
     }
@@ -112,7 +112,7 @@ impl Loader {
     /// See [`OnnxModel::load`].
     pub fn load(&self, path: impl AsRef<Path>) -> Result<OnnxModel, LoadError> {
         let path = path.as_ref();
-        read(path).and_then(|bytes| self.build(&bytes, Some(path))).map_err(|error| error.of(path))
+        file::open(path).and_then(|file| self.build(file)).map_err(|error| error.of(path))
     }
 
     /// The model in `bytes`, whose weights must be inside them.
@@ -121,29 +121,34 @@ impl Loader {
     ///
     /// See [`OnnxModel::load`].
     pub fn load_bytes(&self, bytes: &[u8]) -> Result<OnnxModel, LoadError> {
-        self.build(bytes, None)
+        self.build(file::parse(&bytes::Bytes::copy_from_slice(bytes), None)?)
     }
 
-    fn build(&self, bytes: &[u8], path: Option<&Path>) -> Result<OnnxModel, LoadError> {
-        let mut proto = parse(bytes)?;
-        let summary = summarize(&proto);
+    fn build(&self, mut file: File) -> Result<OnnxModel, LoadError> {
+        let summary = summarize(&mut file);
         summary.check()?;
         let (batch, shape) = self.shape(&summary)?;
         let output = self.output_index(&summary)?;
-        let Prepared { bytes: changed, parameters, files } =
-            for_the_parser(&mut proto, path, self.parameters)?;
-        let parsed = parse_graph(changed.as_deref().unwrap_or(bytes))
-            .map_err(|message| LoadError::new(ErrorKind::Unsupported, message))?;
-        let names = Names::align(&parsed.nodes, &proto.graph.node);
-        let context = Context { opset: summary.opset };
-        let graph = Graph::compile(&parsed, output, &names, &context, &self.device)?;
+        let mut graph = graph::build(&file.proto, &mut file.folder)?;
+        let passes::Outcome { parameters, link } =
+            passes::run(&mut graph, output, self.parameters)?;
+        match link {
+            Some(Link::Softmax) => {
+                log::warn!("the model ends in a softmax; its input, the logits, is explained");
+            }
+            Some(Link::Sigmoid) => {
+                log::warn!("the model ends in a sigmoid; its input, the logits, is explained");
+            }
+            None => {}
+        }
+        let program = Program::new(&graph, &self.device)?;
         if self.parameters && parameters.is_empty() {
             let message = "the file stores no float tensors of several values: there are no parameters to put noise on or to randomize";
             return Err(LoadError::new(ErrorKind::Weights, message));
         }
-        let parameters = parameters.into_iter().map(|stored| self.upload(stored)).collect();
+        let parameters = parameters.into_iter().map(|promoted| self.upload(promoted)).collect();
         let model = OnnxModel {
-            graph,
+            program,
             summary,
             device: self.device.clone(),
             shape,
@@ -151,18 +156,16 @@ impl Loader {
             parameters,
             scores: Scores::default(),
             bytes_per_sample: 0,
-            files,
+            files: file.folder.files(),
         };
-        model.tried_out()
+        model.tried_out(link)
     }
 
-    fn upload(&self, stored: Stored) -> Parameter {
-        let shape = stored.values.shape().to_vec();
-        let count: usize = shape.iter().product();
-        let dtype = stored.values.dtype();
-        let flat = TensorData::from_bytes(stored.values.into_bytes(), [count], dtype);
-        let values = Tensor::from_data(flat, &self.device);
-        Parameter { name: stored.name, shape, values, layer: stored.layer }
+    fn upload(&self, promoted: Promoted) -> Parameter {
+        let Promoted { name, shape, values, layer } = promoted;
+        let count = values.len();
+        let values = Tensor::from_data(TensorData::new(values, [count]), &self.device);
+        Parameter { name, shape, values, layer }
     }
 
     /// The batch size that the file fixes, and the shape of a sample.
@@ -225,17 +228,12 @@ impl Loader {
 /// When the file cannot be read or is no ONNX model.
 pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
     let path = path.as_ref();
-    read(path).and_then(|bytes| Ok(summarize(&parse(&bytes)?))).map_err(|error| error.of(path))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path)
-        .map_err(|error| LoadError::new(ErrorKind::Io, format!("the file cannot be read: {error}")))
+    file::open(path).map(|mut file| summarize(&mut file)).map_err(|error| error.of(path))
 }
 
 impl OnnxModel {
     /// Runs the model once on zeros: what it gives, what it takes up, and that the batch is free.
-    fn tried_out(mut self) -> Result<Self, LoadError> {
+    fn tried_out(mut self, link: Option<Link>) -> Result<Self, LoadError> {
         let features: usize = self.shape.iter().product();
         let rows = self.batch.unwrap_or(2);
         let zeros = Tensor::<2>::zeros([rows, features], &self.device);
@@ -244,14 +242,14 @@ impl OnnxModel {
         let output = self
             .inputs(zeros, rows, &own)
             .and_then(|inputs| {
-                self.graph.run(inputs, |value| {
+                self.program.run(inputs, |value| {
                     bytes += 4 * value.dims().iter().product::<usize>() as u64;
                 })
             })
             .map_err(|message| {
                 LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
             })?;
-        self.scores = Scores::of(&output.dims(), rows)?;
+        self.scores = Scores::of(&output.dims(), rows, link)?;
         if let Some(remark) = self.scores.remark(&output.dims()) {
             log::warn!("{remark}");
         }
@@ -309,8 +307,8 @@ impl Model for OnnxModel {
         self.forward_with(batch, &own)
     }
 
-    fn has_probability(&self) -> bool {
-        self.scores.are_logits()
+    fn link(&self) -> Option<Link> {
+        self.scores.link
     }
 
     fn parameters(&self) -> &[Parameter] {
@@ -337,7 +335,7 @@ impl Model for OnnxModel {
         };
         let scores = self
             .inputs(padded, held, parameters)
-            .and_then(|inputs| self.graph.run(inputs, |_| {}))
+            .and_then(|inputs| self.program.run(inputs, |_| {}))
             .and_then(|output| self.scores.read(output, held))
             .map_err(ModelError::new)?;
         Ok(if held == rows { scores } else { scores.narrow(0, 0, rows) })

@@ -13,6 +13,8 @@ use burn::tensor::{
     Bool, BoolDType, DType, Device, FloatDType, Int, IntDType, Shape, Slice, Tensor, TensorData,
 };
 
+use crate::file::{Element, Numbers, Stored};
+
 /// What a run-time failure says; the graph adds the node.
 pub type Outcome<T> = Result<T, String>;
 
@@ -49,23 +51,37 @@ impl Value {
         Self { tensor, scalar: false }
     }
 
-    /// A host value from ONNX data: floats become float32, integers int64.
-    pub fn from_data(data: TensorData) -> Outcome<Self> {
+    /// A host value of what the file stores: floats become float32, integers int64.
+    pub fn from_stored(stored: &Stored) -> Outcome<Self> {
+        match stored.numbers()? {
+            Numbers::Floats(values) => Self::from_floats(values),
+            Numbers::Ints(values) => Self::from_ints(values),
+            Numbers::Bools(values) => Self::from_bools(values),
+        }
+        .reshape(&stored.dims)
+    }
+
+    /// A host value of a device's `data`.
+    fn from_data(data: TensorData) -> Outcome<Self> {
         let dims = data.shape().to_vec();
-        let count: usize = dims.iter().product();
-        let host = Device::flex();
         let dtype = data.dtype();
-        let data = TensorData::from_bytes(data.into_bytes(), [count], dtype);
-        let tensor = if dtype.is_float() {
-            Tensor::<1>::from_data(data.convert::<f32>(), (&host, DType::F32)).into_dispatch()
+        let wrong = |error| format!("{error:?}");
+        if dtype.is_float() {
+            data.convert::<f32>().try_into_vec().map(Self::from_floats)
         } else if dtype.is_bool() {
-            Tensor::<1, Bool>::from_data(data, &host).into_dispatch()
-        } else if dtype.is_int() || dtype.is_uint() {
-            Tensor::<1, Int>::from_data(data.convert::<i64>(), (&host, DType::I64)).into_dispatch()
+            data.convert::<bool>().try_into_vec().map(Self::from_bools)
         } else {
-            return Err(format!("values of type {dtype:?} are not supported"));
-        };
-        Self::new(tensor).reshape(&dims)
+            data.convert::<i64>().try_into_vec().map(Self::from_ints)
+        }
+        .map_err(wrong)?
+        .reshape(&dims)
+    }
+
+    /// A host vector of booleans.
+    pub fn from_bools(values: Vec<bool>) -> Self {
+        let count = values.len();
+        let data = TensorData::new(values, [count]);
+        Self::new(Tensor::<1, Bool>::from_data(data, &Device::flex()).into_dispatch())
     }
 
     /// A host vector of integers.
@@ -283,6 +299,34 @@ impl Value {
         Self { tensor, ..self }
     }
 
+    /// The elements as another `kind`.
+    pub fn like(self, kind: Kind) -> Outcome<Self> {
+        match kind {
+            Kind::Float => Ok(self.into_float()),
+            Kind::Int => self.into_int(),
+            Kind::Bool => Ok(self.into_bool()),
+        }
+    }
+
+    /// The elements as `element`: integers that do not fit one wrap around, as in C.
+    pub fn cast(self, element: Element) -> Outcome<Self> {
+        let Some((bytes, lowest, highest)) = element.integer() else {
+            let kind = if element == Element::BOOL { Kind::Bool } else { Kind::Float };
+            return self.like(kind);
+        };
+        let cast = self.into_int()?;
+        if bytes == 8 {
+            return Ok(cast);
+        }
+        let (dims, values) = (cast.dims(), cast.ints()?);
+        if values.iter().all(|value| (lowest..=highest).contains(value)) {
+            return Ok(cast);
+        }
+        let span = highest - lowest + 1;
+        let wrapped = values.into_iter().map(|value| (value - lowest).rem_euclid(span) + lowest);
+        Self::from_ints(wrapped.collect()).reshape(&dims)
+    }
+
     /// The type of booleans where this value lives.
     pub fn bool_dtype(&self) -> BoolDType {
         get_device_settings::<Dispatch>(&self.tensor.device()).bool_dtype
@@ -319,6 +363,9 @@ impl Value {
 
     /// The value on `device`.
     pub fn to_device(&self, device: &Device) -> Outcome<Self> {
+        if self.device() == *device {
+            return Ok(self.clone());
+        }
         let dims = self.tensor.shape().to_vec();
         let count: usize = dims.iter().product();
         let data = self.host_data()?;

@@ -54,12 +54,13 @@ pub fn check_taken(
     setup: &Setup,
     others: &Others,
 ) -> Result<(), String> {
-    let has_probability = setup.model.has_probability() && setup.model.classes() > 1;
+    let has_probability = setup.model.link().is_some() && setup.model.classes() > 1;
     let missing = |takes: &Takes| {
         let (is_there, what) = match takes {
-            Takes::Probability => {
-                (has_probability, "a model whose scores are the logits of one softmax")
-            }
+            Takes::Probability => (
+                has_probability,
+                "a model whose scores become probabilities, by a softmax or a sigmoid",
+            ),
             Takes::ShuffledModel => (others.shuffled.is_some(), "--shuffled-model"),
             Takes::ShiftedModel => (others.shifted.is_some(), "--shifted-model and --shift"),
             Takes::OtherModel => (others.other.is_some(), "--other-model"),

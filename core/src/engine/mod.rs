@@ -16,7 +16,7 @@ pub use parameters::{ParameterGradient, check_parameters};
 
 use std::time::Instant;
 
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
 
 use self::memory::{is_out_of_memory, is_out_of_memory_of, read};
@@ -24,7 +24,7 @@ use self::run::Run;
 use self::way::Way;
 use crate::plan::{Estimate, Output, Plan, Readout};
 use crate::target::{Prediction, Target};
-use crate::{Attribution, Error, Input, Model};
+use crate::{Attribution, Error, Input, Link, Model};
 
 /// Told after each batch how many of how many gradients are done.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -97,9 +97,8 @@ impl<'a> Explainer<'a> {
         output: Output,
         prediction: &Prediction,
     ) -> Result<(), Error> {
-        let classes = prediction.logits.len();
-        if output == Output::Probability && !(self.model.has_probability() && classes > 1) {
-            return Err(Error::NoProbability { classes });
+        if output == Output::Probability && !prediction.has_probability() {
+            return Err(Error::NoProbability { classes: prediction.logits.len() });
         }
         Ok(())
     }
@@ -124,7 +123,7 @@ impl<'a> Explainer<'a> {
             .into_iter();
         let answer = |input: &&Input| {
             self.check_shape(input)?;
-            finite(logits.next().unwrap_or_else(|| Ok(Vec::new()))?)
+            self.finite(logits.next().unwrap_or_else(|| Ok(Vec::new()))?)
         };
         inputs.iter().map(answer).collect()
     }
@@ -151,7 +150,15 @@ impl<'a> Explainer<'a> {
 
     /// The model's logits for a sample of these values.
     fn predict_at(&self, values: &[f32]) -> Result<Prediction, Error> {
-        finite(read(self.model.forward(self.row(values))?)?)
+        self.finite(read(self.model.forward(self.row(values))?)?)
+    }
+
+    /// The prediction of these logits, which must be finite.
+    fn finite(&self, logits: Vec<f32>) -> Result<Prediction, Error> {
+        match logits.iter().position(|logit| !logit.is_finite()) {
+            Some(class) => Err(Error::NoFinitePrediction { class, value: logits[class] }),
+            None => Ok(Prediction { logits, link: self.model.link() }),
+        }
     }
 
     /// One sample as a batch.
@@ -281,14 +288,6 @@ impl<'a> Explainer<'a> {
 /// Beyond this many samples a batch gains no speed on any device tried.
 const BEST_BATCH: usize = 64;
 
-/// The prediction, where every logit is a number.
-fn finite(logits: Vec<f32>) -> Result<Prediction, Error> {
-    match logits.iter().position(|logit| !logit.is_finite()) {
-        Some(class) => Err(Error::NoFinitePrediction { class, value: logits[class] }),
-        None => Ok(Prediction { logits }),
-    }
-}
-
 /// What the maps of a run cost.
 struct Cost {
     sizes: crate::plan::Sizes,
@@ -333,10 +332,16 @@ fn attribution(
 }
 
 /// The sum over the rows of `logits` `[n, classes]` of the output of each row's class.
-fn chosen_scores(logits: Tensor<2>, output: Output, classes: &[usize]) -> Tensor<1> {
-    let outputs = match output {
-        Output::Logit => logits,
-        Output::Probability => softmax(logits, 1),
+fn chosen_scores(
+    logits: Tensor<2>,
+    output: Output,
+    link: Option<Link>,
+    classes: &[usize],
+) -> Tensor<1> {
+    let outputs = match (output, link) {
+        (Output::Logit, _) => logits,
+        (Output::Probability, Some(Link::Sigmoid)) => sigmoid(logits),
+        (Output::Probability, _) => softmax(logits, 1),
     };
     if let Some(&class) = classes.first()
         && classes.iter().all(|&other| other == class)

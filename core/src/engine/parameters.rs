@@ -50,7 +50,12 @@ impl Explainer<'_> {
         };
         let values: Vec<Tensor<1>> = own.iter().map(tracked).collect();
         let row = self.row(input.values()).autodiff();
-        let score = chosen_scores(self.model.forward_with(row, &values)?, output, &[class]);
+        let score = chosen_scores(
+            self.model.forward_with(row, &values)?,
+            output,
+            self.model.link(),
+            &[class],
+        );
         if !score.is_tracked() {
             return Err(Error::NoGradient);
         }

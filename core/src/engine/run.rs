@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
             .iter()
             .flat_map(|piece| std::iter::repeat_n(self.maps[piece.map].task.class, piece.rows))
             .collect();
-        let score = chosen_scores(logits, self.plan.output, &classes);
+        let score = chosen_scores(logits, self.plan.output, model.link(), &classes);
         if !score.is_tracked() {
             return Err(Error::NoGradient);
         }

@@ -4,7 +4,7 @@ use attriburn_kernels::philox::{key, philox};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::engine::read_back;
-use crate::{Error, Model, ModelError, Parameter};
+use crate::{Error, Link, Model, ModelError, Parameter};
 
 /// The cascading parameter randomization of Adebayo et al. (NeurIPS 2018): the layers of a model are
 /// randomized from the output on, one more at each stage. A map that does not change does not show
@@ -131,8 +131,8 @@ impl Model for Randomized<'_> {
         self.model.forward_with(batch, &values)
     }
 
-    fn has_probability(&self) -> bool {
-        self.model.has_probability()
+    fn link(&self) -> Option<Link> {
+        self.model.link()
     }
 
     fn parameters(&self) -> &[Parameter] {

@@ -2,36 +2,35 @@
 
 use burn::backend::ops::{ActivationOps, FloatTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
-use onnx_ir::Node;
-use onnx_ir::clip::ClipInput;
-use onnx_ir::gelu::GeluApproximate;
 
-use super::{Context, Inputs, Operator, Run, expect_node, one, pointwise};
+use super::{Inputs, Operator, Role, Run, Site, one, pointwise};
 use crate::value::{Kind, Outcome, Value, binary};
 
 type T = DispatchTensor;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Relu", compile: |_, _| pointwise(Dispatch::relu) },
-    Operator { name: "Sigmoid", compile: |_, _| pointwise(Dispatch::sigmoid) },
-    Operator { name: "Tanh", compile: |_, _| pointwise(Dispatch::float_tanh) },
-    Operator { name: "Erf", compile: |_, _| pointwise(Dispatch::float_erf) },
-    Operator { name: "HardSwish", compile: |_, _| pointwise(hard_swish) },
-    Operator { name: "Softplus", compile: |_, _| pointwise(softplus) },
-    Operator { name: "Softsign", compile: |_, _| pointwise(softsign) },
-    Operator { name: "Mish", compile: |_, _| pointwise(mish) },
-    Operator { name: "LeakyRelu", compile: leaky_relu },
-    Operator { name: "PRelu", compile: prelu },
-    Operator { name: "Elu", compile: elu },
-    Operator { name: "Selu", compile: selu },
-    Operator { name: "Celu", compile: celu },
-    Operator { name: "HardSigmoid", compile: hard_sigmoid },
-    Operator { name: "ThresholdedRelu", compile: thresholded_relu },
-    Operator { name: "Swish", compile: swish },
-    Operator { name: "Gelu", compile: gelu },
-    Operator { name: "Clip", compile: clip },
-    Operator { name: "Softmax", compile: softmax },
-    Operator { name: "LogSoftmax", compile: log_softmax },
+    Operator::new("Relu", 1, (1, 1), |_| pointwise(Dispatch::relu)),
+    Operator::new("Sigmoid", 1, (1, 1), |_| pointwise(Dispatch::sigmoid)).role(Role::Sigmoid),
+    Operator::new("Tanh", 1, (1, 1), |_| pointwise(Dispatch::float_tanh)),
+    Operator::new("Erf", 9, (1, 1), |_| pointwise(Dispatch::float_erf)),
+    Operator::new("HardSwish", 14, (1, 1), |_| pointwise(hard_swish)),
+    Operator::new("Softplus", 1, (1, 1), |_| pointwise(softplus)),
+    Operator::new("Softsign", 1, (1, 1), |_| pointwise(softsign)),
+    Operator::new("Mish", 18, (1, 1), |_| pointwise(mish)),
+    Operator::new("LeakyRelu", 1, (1, 1), leaky_relu),
+    Operator::new("PRelu", 1, (2, 2), prelu),
+    Operator::new("Elu", 1, (1, 1), elu),
+    Operator::new("Selu", 1, (1, 1), selu),
+    Operator::new("Celu", 12, (1, 1), celu),
+    Operator::new("HardSigmoid", 1, (1, 1), hard_sigmoid),
+    Operator::new("ThresholdedRelu", 10, (1, 1), thresholded_relu),
+    Operator::new("Swish", 24, (1, 1), swish),
+    Operator::new("Gelu", 20, (1, 1), gelu),
+    Operator::new("Clip", 1, (1, 3), clip).settings(&[1, 2]),
+    Operator::new("Softmax", 1, (1, 1), |site| along_axis(site, Dispatch::softmax))
+        .role(Role::Softmax),
+    Operator::new("LogSoftmax", 1, (1, 1), |site| along_axis(site, Dispatch::log_softmax))
+        .role(Role::Softmax),
 ];
 
 fn scale(x: T, factor: f64) -> T {
@@ -92,19 +91,19 @@ fn mish(x: T) -> T {
 }
 
 /// `x sigmoid(alpha x)`.
-fn sigmoid_unit(x: T, alpha: f64) -> T {
+pub fn sigmoid_unit(x: T, alpha: f64) -> T {
     Dispatch::float_mul(x.clone(), Dispatch::sigmoid(scale(x, alpha)))
 }
 
 /// `x / 2 (1 + erf(x / sqrt(2)))`. burn's own is differentiated on GPUs as if it were the tanh
 /// approximation.
-fn gelu_exact(x: T) -> T {
+pub fn gelu_exact(x: T) -> T {
     let erf = Dispatch::float_erf(scale(x.clone(), std::f64::consts::FRAC_1_SQRT_2));
     Dispatch::float_mul(scale(x, 0.5), shift(erf, 1.0))
 }
 
 /// The tanh approximation `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
-fn gelu_tanh(x: T) -> T {
+pub fn gelu_tanh(x: T) -> T {
     let cube = Dispatch::float_mul(Dispatch::float_mul(x.clone(), x.clone()), x.clone());
     let inner = scale(
         Dispatch::float_add(x.clone(), scale(cube, 0.044_715)),
@@ -113,47 +112,58 @@ fn gelu_tanh(x: T) -> T {
     Dispatch::float_mul(scale(x, 0.5), shift(Dispatch::float_tanh(inner), 1.0))
 }
 
-fn leaky_relu(node: &Node, _: &Context) -> Outcome<Run> {
-    let alpha = expect_node!(node, LeakyRelu).config.alpha;
+fn leaky_relu(site: &Site) -> Outcome<Run> {
+    let alpha = site.float("alpha", 0.01)?;
     pointwise(move |x| {
         Dispatch::float_add(Dispatch::relu(x.clone()), scale(negative_part(x), alpha))
     })
 }
 
-fn prelu(_: &Node, _: &Context) -> Outcome<Run> {
-    one(|inputs| {
-        let x = inputs.value(0)?;
+/// Before opset 7 several slopes were those of the channels.
+fn prelu(site: &Site) -> Outcome<Run> {
+    let per_channel = site.opset() < 7;
+    one(move |inputs| {
+        let (x, mut slopes) = (inputs.value(0)?, inputs.value(1)?);
+        if let (true, &[channels]) = (per_channel, &slopes.dims()[..])
+            && channels > 1
+        {
+            let trailing = x.rank().saturating_sub(2);
+            slopes = slopes.reshape(&[vec![channels], vec![1; trailing]].concat())?;
+        }
         let below = Value::new(negative_part(x.float()?)).reshape(&x.dims())?;
-        let below = binary(&below, &inputs.value(1)?, Dispatch::float_mul, None)?;
+        let below = binary(&below, &slopes, Dispatch::float_mul, None)?;
         let above = Value::new(Dispatch::relu(x.float()?)).reshape(&x.dims())?;
         binary(&above, &below, Dispatch::float_add, None)
     })
 }
 
-fn elu(node: &Node, _: &Context) -> Outcome<Run> {
-    let alpha = expect_node!(node, Elu).config.alpha;
+fn elu(site: &Site) -> Outcome<Run> {
+    let alpha = site.float("alpha", 1.0)?;
     pointwise(move |x| exponential_unit(x, alpha, 1.0))
 }
 
-fn selu(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, Selu).config;
-    let (alpha, gamma) = (config.alpha, config.gamma);
+/// The defaults before opset 6 had fewer digits.
+fn selu(site: &Site) -> Outcome<Run> {
+    let (alpha, gamma) = match site.opset() {
+        ..6 => (1.6732, 1.0507),
+        _ => (1.673_263_192_176_818_8, 1.050_700_902_938_842_8),
+    };
+    let (alpha, gamma) = (site.float("alpha", alpha)?, site.float("gamma", gamma)?);
     pointwise(move |x| scale(exponential_unit(x, alpha, 1.0), gamma))
 }
 
-fn celu(node: &Node, _: &Context) -> Outcome<Run> {
-    let alpha = expect_node!(node, Celu).config.alpha;
+fn celu(site: &Site) -> Outcome<Run> {
+    let alpha = site.float("alpha", 1.0)?;
     pointwise(move |x| exponential_unit(x, alpha, alpha))
 }
 
-fn hard_sigmoid(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, HardSigmoid).config;
-    let (alpha, beta) = (config.alpha, config.beta);
+fn hard_sigmoid(site: &Site) -> Outcome<Run> {
+    let (alpha, beta) = (site.float("alpha", 0.2)?, site.float("beta", 0.5)?);
     pointwise(move |x| ramp(x, alpha, beta))
 }
 
-fn thresholded_relu(node: &Node, _: &Context) -> Outcome<Run> {
-    let alpha = expect_node!(node, ThresholdedRelu).config.alpha;
+fn thresholded_relu(site: &Site) -> Outcome<Run> {
+    let alpha = site.float("alpha", 1.0)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let below =
@@ -163,23 +173,29 @@ fn thresholded_relu(node: &Node, _: &Context) -> Outcome<Run> {
     })
 }
 
-fn swish(node: &Node, _: &Context) -> Outcome<Run> {
-    let alpha = expect_node!(node, Swish).config.alpha;
+fn swish(site: &Site) -> Outcome<Run> {
+    let alpha = site.float("alpha", 1.0)?;
     pointwise(move |x| sigmoid_unit(x, alpha))
 }
 
-fn gelu(node: &Node, _: &Context) -> Outcome<Run> {
-    match expect_node!(node, Gelu).config.approximate {
-        GeluApproximate::Exact => pointwise(gelu_exact),
-        GeluApproximate::Tanh => pointwise(gelu_tanh),
+fn gelu(site: &Site) -> Outcome<Run> {
+    match site.text("approximate", "none")?.as_str() {
+        "none" => pointwise(gelu_exact),
+        "tanh" => pointwise(gelu_tanh),
+        other => Err(format!("its approximation {other:?} is not known")),
     }
 }
 
-fn clip(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = expect_node!(node, Clip).config.clone();
+/// The bounds were attributes before opset 11.
+fn clip(site: &Site) -> Outcome<Run> {
+    let attributes = match site.opset() {
+        ..11 => (site.node.attributes.float("min")?, site.node.attributes.float("max")?),
+        _ => (None, None),
+    };
     one(move |inputs| {
         let x = inputs.value(0)?;
-        let (min, max) = (bound(&config.min, inputs)?, bound(&config.max, inputs)?);
+        let min = attributes.0.map_or_else(|| bound(inputs, 1), |min| Ok(Some(min)))?;
+        let max = attributes.1.map_or_else(|| bound(inputs, 2), |max| Ok(Some(max)))?;
         if x.kind() == Kind::Int {
             let low = min.map_or(i64::MIN, |min| min as i64);
             let high = max.map_or(i64::MAX, |max| max as i64);
@@ -190,37 +206,31 @@ fn clip(node: &Node, _: &Context) -> Outcome<Run> {
     })
 }
 
-fn bound(bound: &Option<ClipInput>, inputs: &Inputs) -> Outcome<Option<f64>> {
-    match bound {
-        None => Ok(None),
-        Some(ClipInput::Static(value)) => Ok(Some(*value)),
-        Some(ClipInput::Runtime(reference)) => {
-            let floats = inputs.value(reference.input_index)?.into_float().floats()?;
-            Ok(floats.first().map(|&value| f64::from(value)))
-        }
+/// The bound that input `index` is, where it is given.
+fn bound(inputs: &Inputs, index: usize) -> Outcome<Option<f64>> {
+    let Some(bound) = inputs.optional(index) else {
+        return Ok(None);
+    };
+    match bound.into_float().floats()?[..] {
+        [value] => Ok(Some(f64::from(value))),
+        ref values => Err(format!("its bound has {} values, but it takes one", values.len())),
     }
 }
 
-fn softmax(node: &Node, context: &Context) -> Outcome<Run> {
-    along_axis(expect_node!(node, Softmax).config.axis, context, Dispatch::softmax)
-}
-
-fn log_softmax(node: &Node, context: &Context) -> Outcome<Run> {
-    along_axis(expect_node!(node, LogSoftmax).config.axis, context, Dispatch::log_softmax)
-}
-
 /// Before opset 13 the axes from `axis` on counted as one.
-fn along_axis(axis: usize, context: &Context, softmax: fn(T, usize) -> T) -> Outcome<Run> {
-    let flattens = context.opset < 13;
+fn along_axis(site: &Site, function: fn(T, usize) -> T) -> Outcome<Run> {
+    let flattens = site.opset() < 13;
+    let along = site.int("axis", if flattens { 1 } else { -1 })?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
+        let axis = super::axis(along, dims.len())?;
         if !flattens || axis + 1 == dims.len() {
-            return Value::new(softmax(x.float()?, axis)).reshape(&dims);
+            return Value::new(function(x.float()?, axis)).reshape(&dims);
         }
         let rows = dims[..axis].iter().product();
         let columns = dims[axis..].iter().product();
         let flat = x.reshape(&[rows, columns])?;
-        Value::new(softmax(flat.float()?, 1)).reshape(&dims)
+        Value::new(function(flat.float()?, 1)).reshape(&dims)
     })
 }

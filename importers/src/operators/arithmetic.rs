@@ -2,42 +2,121 @@
 
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
-use onnx_ir::{Argument, Node};
 
-use super::{Context, Inputs, Operator, Run, expect_node, one, pointwise};
+use super::{ANY, Affine, Inputs, Operator, Role, Run, Site, one, pointwise};
 use crate::value::{Binary, Kind, Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Add", compile: |_, _| of_two(Dispatch::float_add, Dispatch::int_add) },
-    Operator { name: "Sub", compile: |_, _| of_two(Dispatch::float_sub, Dispatch::int_sub) },
-    Operator { name: "Mul", compile: |_, _| of_two(Dispatch::float_mul, Dispatch::int_mul) },
-    Operator { name: "Div", compile: |_, _| one(div) },
-    Operator { name: "Mod", compile: modulo },
-    Operator { name: "Pow", compile: pow },
-    Operator { name: "Neg", compile: |_, _| one(neg) },
-    Operator { name: "Abs", compile: |_, _| one(abs) },
-    Operator { name: "Sqrt", compile: |_, _| pointwise(Dispatch::float_sqrt) },
-    Operator { name: "Exp", compile: |_, _| pointwise(Dispatch::float_exp) },
-    Operator { name: "Log", compile: |_, _| pointwise(Dispatch::float_log) },
-    Operator { name: "Reciprocal", compile: |_, _| pointwise(Dispatch::float_recip) },
-    Operator { name: "Floor", compile: |_, _| pointwise(Dispatch::float_floor) },
-    Operator { name: "Ceil", compile: |_, _| pointwise(Dispatch::float_ceil) },
-    Operator { name: "Round", compile: |_, _| pointwise(Dispatch::float_round) },
-    Operator { name: "Sign", compile: |_, _| pointwise(Dispatch::float_sign) },
-    Operator { name: "Sin", compile: |_, _| pointwise(Dispatch::float_sin) },
-    Operator { name: "Cos", compile: |_, _| pointwise(Dispatch::float_cos) },
-    Operator { name: "Tan", compile: |_, _| pointwise(Dispatch::float_tan) },
-    Operator { name: "Atan", compile: |_, _| pointwise(Dispatch::float_atan) },
-    Operator { name: "Sinh", compile: |_, _| pointwise(Dispatch::float_sinh) },
-    Operator { name: "Cosh", compile: |_, _| pointwise(Dispatch::float_cosh) },
-    Operator { name: "Max", compile: |_, _| of_many(max) },
-    Operator { name: "Min", compile: |_, _| of_many(min) },
-    Operator { name: "Sum", compile: |_, _| of_many(add) },
-    Operator { name: "Mean", compile: |_, _| one(mean) },
+    Operator::new("Add", 1, (2, 2), |site| of_two(site, Dispatch::float_add, Dispatch::int_add))
+        .affine(sum_affine),
+    Operator::new("Sub", 1, (2, 2), |site| of_two(site, Dispatch::float_sub, Dispatch::int_sub))
+        .role(Role::Difference)
+        .affine(difference_affine),
+    Operator::new("Mul", 1, (2, 2), |site| of_two(site, Dispatch::float_mul, Dispatch::int_mul))
+        .role(Role::Product)
+        .affine(product_affine),
+    Operator::new("Div", 1, (2, 2), div).role(Role::Quotient).affine(quotient_affine),
+    Operator::new("Mod", 10, (2, 2), modulo),
+    Operator::new("Pow", 1, (2, 2), pow).settings(&[1]),
+    Operator::new("Neg", 1, (1, 1), |_| one(neg)),
+    Operator::new("Abs", 1, (1, 1), |_| one(abs)),
+    Operator::new("Sqrt", 1, (1, 1), |_| pointwise(Dispatch::float_sqrt)),
+    Operator::new("Exp", 1, (1, 1), |_| pointwise(Dispatch::float_exp)).role(Role::Exponential),
+    Operator::new("Log", 1, (1, 1), |_| pointwise(Dispatch::float_log)).role(Role::Logarithm),
+    Operator::new("Reciprocal", 1, (1, 1), |_| pointwise(Dispatch::float_recip)),
+    Operator::new("Floor", 1, (1, 1), |_| pointwise(Dispatch::float_floor)),
+    Operator::new("Ceil", 1, (1, 1), |_| pointwise(Dispatch::float_ceil)),
+    Operator::new("Round", 11, (1, 1), |_| pointwise(Dispatch::float_round)),
+    Operator::new("Sign", 9, (1, 1), |_| pointwise(Dispatch::float_sign)),
+    Operator::new("Sin", 7, (1, 1), |_| pointwise(Dispatch::float_sin)),
+    Operator::new("Cos", 7, (1, 1), |_| pointwise(Dispatch::float_cos)),
+    Operator::new("Tan", 7, (1, 1), |_| pointwise(Dispatch::float_tan)),
+    Operator::new("Atan", 7, (1, 1), |_| pointwise(Dispatch::float_atan)),
+    Operator::new("Sinh", 9, (1, 1), |_| pointwise(Dispatch::float_sinh)),
+    Operator::new("Cosh", 9, (1, 1), |_| pointwise(Dispatch::float_cosh)),
+    Operator::new("Asin", 7, (1, 1), |_| pointwise(Dispatch::float_asin)),
+    Operator::new("Acos", 7, (1, 1), |_| pointwise(Dispatch::float_acos)),
+    Operator::new("Asinh", 9, (1, 1), |_| pointwise(Dispatch::float_asinh)),
+    Operator::new("Acosh", 9, (1, 1), |_| pointwise(Dispatch::float_acosh)),
+    Operator::new("Atanh", 9, (1, 1), |_| pointwise(Dispatch::float_atanh)),
+    Operator::new("Max", 1, (1, ANY), |_| of_many(max)),
+    Operator::new("Min", 1, (1, ANY), |_| of_many(min)),
+    Operator::new("Sum", 1, (1, ANY), |_| of_many(add)),
+    Operator::new("Mean", 1, (1, ANY), |_| one(mean)),
 ];
 
-fn of_two(float: Binary, int: Binary) -> Outcome<Run> {
-    one(move |inputs| binary(&inputs.value(0)?, &inputs.value(1)?, float, Some(int)))
+fn of_two(site: &Site, float: Binary, int: Binary) -> Outcome<Run> {
+    let second = second(site)?;
+    one(move |inputs| binary(&inputs.value(0)?, &second(inputs)?, float, Some(int)))
+}
+
+/// Reads the second input of an operator that broadcasts. Before opset 7 it did so only where it
+/// was told to, beginning at an axis of the first input.
+pub fn second(site: &Site) -> Outcome<impl Fn(&Inputs) -> Outcome<Value> + Send + Sync + use<>> {
+    let from = match site.opset() {
+        ..7 if site.flag("broadcast", false)? => site.node.attributes.int("axis")?,
+        ..7 => {
+            site.ignore(&["axis"]);
+            None
+        }
+        _ => None,
+    };
+    Ok(move |inputs: &Inputs| {
+        let b = inputs.value(1)?;
+        let Some(from) = from else { return Ok(b) };
+        let rank = inputs.value(0)?.rank();
+        let (own, from) = (b.dims(), super::axis(from, rank)?);
+        let trailing = rank.checked_sub(from + own.len());
+        let trailing =
+            trailing.ok_or_else(|| format!("{own:?} does not fit behind axis {from}"))?;
+        b.reshape(&[own, vec![1; trailing]].concat())
+    })
+}
+
+/// The constants of a node of two inputs, per channel of the input `data`.
+fn per_channel(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Vec<f64>> {
+    if site.opset() < 7 {
+        return None;
+    }
+    let constant = site.constant(1 - data)?;
+    let (dims, values) = (constant.dims(), constant.floats().ok()?);
+    // The axis of the channels, counted from the end as broadcasting does.
+    let own = dims.len().checked_sub(rank - 1);
+    let fits = dims.len() <= rank
+        && dims
+            .iter()
+            .enumerate()
+            .all(|(axis, &size)| size == 1 || (Some(axis) == own && size == channels));
+    let value = |c: usize| f64::from(values[if values.len() == 1 { 0 } else { c }]);
+    (fits && !values.is_empty()).then(|| (0..channels).map(value).collect())
+}
+
+fn sum_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
+    let shift = per_channel(site, data, rank, channels)?;
+    Some(Affine { scale: vec![1.0; channels], shift })
+}
+
+fn difference_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
+    let constant = per_channel(site, data, rank, channels)?;
+    Some(match data {
+        0 => Affine {
+            scale: vec![1.0; channels],
+            shift: constant.into_iter().map(|value| -value).collect(),
+        },
+        _ => Affine { scale: vec![-1.0; channels], shift: constant },
+    })
+}
+
+fn product_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
+    let scale = per_channel(site, data, rank, channels)?;
+    Some(Affine { scale, shift: vec![0.0; channels] })
+}
+
+fn quotient_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
+    let divisors = per_channel(site, data, rank, channels)?;
+    let scale: Vec<f64> = divisors.into_iter().map(|value| 1.0 / value).collect();
+    let finite = data == 0 && scale.iter().all(|value| value.is_finite());
+    finite.then(|| Affine { scale, shift: vec![0.0; channels] })
 }
 
 fn of_many(combine: fn(&Value, &Value) -> Outcome<Value>) -> Outcome<Run> {
@@ -82,24 +161,40 @@ fn mean(inputs: &Inputs) -> Outcome<Value> {
 }
 
 /// Integers divide towards zero; a zero divisor is an error.
-fn div(inputs: &Inputs) -> Outcome<Value> {
-    let (a, b) = (inputs.value(0)?, inputs.value(1)?);
-    if b.kind() == Kind::Int && b.ints()?.contains(&0) {
-        return Err("it divides an integer by zero".into());
-    }
-    binary(&a, &b, Dispatch::float_div, Some(Dispatch::int_div))
+fn div(site: &Site) -> Outcome<Run> {
+    let second = second(site)?;
+    one(move |inputs| {
+        let b = divisor(second(inputs)?)?;
+        binary(&inputs.value(0)?, &b, Dispatch::float_div, Some(Dispatch::int_div))
+    })
 }
 
-fn modulo(node: &Node, _: &Context) -> Outcome<Run> {
-    if expect_node!(node, Mod).config.fmod {
-        return Err("fmod=1 is not supported".into());
+fn divisor(value: Value) -> Outcome<Value> {
+    if value.kind() == Kind::Int && value.ints()?.contains(&0) {
+        return Err("it divides an integer by zero".into());
     }
-    one(|inputs| {
-        let (a, b) = (inputs.value(0)?, inputs.value(1)?);
-        if b.kind() == Kind::Int && b.ints()?.contains(&0) {
-            return Err("it divides an integer by zero".into());
+    Ok(value)
+}
+
+/// The remainder has the sign of the divisor, and with `fmod` that of the dividend.
+fn modulo(site: &Site) -> Outcome<Run> {
+    let truncates = site.flag("fmod", false)?;
+    one(move |inputs| {
+        let (a, b) = (inputs.value(0)?, divisor(inputs.value(1)?)?);
+        if !truncates {
+            return binary(&a, &b, Dispatch::float_remainder, Some(Dispatch::int_remainder));
         }
-        binary(&a, &b, Dispatch::float_remainder, Some(Dispatch::int_remainder))
+        // a - b trunc(a / b): integers divide towards zero.
+        let quotient = binary(&a, &b, Dispatch::float_div, Some(Dispatch::int_div))?;
+        let whole = match quotient.kind() {
+            Kind::Float => {
+                let dims = quotient.dims();
+                Value::new(Dispatch::float_trunc(quotient.float()?)).reshape(&dims)?
+            }
+            _ => quotient,
+        };
+        let part = binary(&whole, &b, Dispatch::float_mul, Some(Dispatch::int_mul))?;
+        binary(&a, &part, Dispatch::float_sub, Some(Dispatch::int_sub))
     })
 }
 
@@ -122,22 +217,41 @@ fn abs(inputs: &Inputs) -> Outcome<Value> {
 }
 
 /// A constant scalar exponent is by far the usual case.
-fn pow(node: &Node, _: &Context) -> Outcome<Run> {
-    match expect_node!(node, Pow).inputs.get(1).and_then(constant_scalar) {
+fn pow(site: &Site) -> Outcome<Run> {
+    let second = second(site)?;
+    match site.number(1) {
         Some(exponent) => one(move |inputs| {
             let x = inputs.value(0)?;
-            let tensor = power(x.clone().into_float().float()?, exponent);
-            let power = Value::new(tensor).reshape(&x.dims())?;
-            match x.kind() {
-                Kind::Int => power.into_int(),
-                _ => Ok(power),
+            if x.kind() == Kind::Int {
+                return integer_power(&x, &second(inputs)?);
             }
+            // The exponent's shape may add axes.
+            let dims = crate::value::broadcast(&x.dims(), &inputs.value(1)?.dims())?;
+            Value::new(power(x.float()?, exponent)).reshape(&dims)
         }),
-        None => one(|inputs| {
-            let exponent = inputs.value(1)?.into_float();
-            binary(&inputs.value(0)?, &exponent, Dispatch::float_powf, None)
+        None => one(move |inputs| {
+            let (x, exponent) = (inputs.value(0)?, second(inputs)?);
+            if x.kind() == Kind::Int {
+                return integer_power(&x, &exponent);
+            }
+            binary(&x, &exponent.into_float(), Dispatch::float_powf, None)
         }),
     }
+}
+
+/// An integer to a power is an integer.
+fn integer_power(x: &Value, exponent: &Value) -> Outcome<Value> {
+    let dims = crate::value::broadcast(&x.dims(), &exponent.dims())?;
+    let bases = x.clone().expand(&dims)?.ints()?;
+    let exponents = exponent.clone().into_float().expand(&dims)?.floats()?;
+    let powers = bases.iter().zip(exponents).map(|(&base, exponent)| {
+        match (exponent.fract() == 0.0 && exponent >= 0.0, exponent as u32) {
+            (true, exponent) => base.checked_pow(exponent),
+            _ => Some((base as f64).powf(f64::from(exponent)) as i64),
+        }
+    });
+    let powers: Option<Vec<i64>> = powers.collect();
+    Value::from_ints(powers.ok_or("a power of integers is too large")?).reshape(&dims)
 }
 
 /// Small powers by multiplication and roots by their own operation: exact at zero and below.
@@ -154,14 +268,5 @@ fn power(x: DispatchTensor, exponent: f64) -> DispatchTensor {
         Dispatch::float_recip(x)
     } else {
         Dispatch::float_powf_scalar(x, Scalar::Float(exponent))
-    }
-}
-
-/// The one number of a constant argument.
-fn constant_scalar(argument: &Argument) -> Option<f64> {
-    let values = argument.value()?.convert::<f64>().try_into_vec::<f64>().ok()?;
-    match values[..] {
-        [value] => Some(value),
-        _ => None,
     }
 }

@@ -1,143 +1,118 @@
 //! Convolutions, with explicit and automatic padding, and their transposes.
 
-use burn::backend::ops::ModuleOps;
+use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use onnx_ir::Node;
-use onnx_ir::padding::{AutoPad, PaddingConfig1d, PaddingConfig2d, PaddingConfig3d};
 
-use super::{Context, Operator, Run, one};
-use crate::value::{Outcome, Value};
+use super::window::{Frame, Window};
+use super::{Operator, Role, Run, Site, one};
+use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Conv", compile: conv },
-    Operator { name: "ConvTranspose", compile: conv_transpose },
+    Operator::new("Conv", 1, (2, 3), conv).role(Role::Convolution).multiplies(),
+    Operator::new("ConvTranspose", 1, (2, 3), conv_transpose).multiplies(),
 ];
 
-/// The attributes of a convolution over `N` axes.
-struct Attributes<const N: usize> {
-    kernel: [usize; N],
-    stride: [usize; N],
-    dilation: [usize; N],
-    groups: usize,
-    padding: [(usize, usize); N],
-    auto_pad: AutoPad,
+fn conv(site: &Site) -> Outcome<Run> {
+    let frame = Frame::new(site)?;
+    let groups = super::size(site.int("group", 1)?)?;
+    one(move |inputs| {
+        let (x, weight) = (inputs.value(0)?, inputs.value(1)?);
+        let bias = inputs.optional_float(2)?;
+        let (dims, weights) = (x.dims(), weight.dims());
+        if dims.len() != weights.len() || dims.len() < 3 {
+            return Err(format!("its kernel {weights:?} does not fit an input of {dims:?}"));
+        }
+        if dims[1] != weights[1] * groups {
+            return Err(format!(
+                "its kernel {weights:?} in {groups} groups does not fit {} channels",
+                dims[1]
+            ));
+        }
+        let window = frame.window(&dims[2..], Some(&weights[2..]))?;
+        match dims.len() - 2 {
+            1 => apply(&x, weight, bias, &window, groups, Dispatch::conv1d),
+            2 => apply(&x, weight, bias, &window, groups, Dispatch::conv2d),
+            3 => apply(&x, weight, bias, &window, groups, Dispatch::conv3d),
+            axes => Err(format!("convolutions over {axes} axes are not supported")),
+        }
+    })
 }
 
 type Apply<const N: usize> =
     fn(DispatchTensor, DispatchTensor, Option<DispatchTensor>, ConvOptions<N>) -> DispatchTensor;
 
-fn conv(node: &Node, _: &Context) -> Outcome<Run> {
-    match node {
-        Node::Conv1d(node) => {
-            let config = &node.config;
-            let attributes = Attributes {
-                kernel: [config.kernel_size],
-                stride: [config.stride],
-                dilation: [config.dilation],
-                groups: config.groups,
-                padding: padding_1d(&config.padding),
-                auto_pad: config.auto_pad.clone(),
-            };
-            run(attributes, Dispatch::conv1d)
-        }
-        Node::Conv2d(node) => {
-            let config = &node.config;
-            let attributes = Attributes {
-                kernel: config.kernel_size,
-                stride: config.stride,
-                dilation: config.dilation,
-                groups: config.groups,
-                padding: padding_2d(&config.padding),
-                auto_pad: config.auto_pad.clone(),
-            };
-            run(attributes, Dispatch::conv2d)
-        }
-        Node::Conv3d(node) => {
-            let config = &node.config;
-            let attributes = Attributes {
-                kernel: config.kernel_size,
-                stride: config.stride,
-                dilation: config.dilation,
-                groups: config.groups,
-                padding: padding_3d(&config.padding),
-                auto_pad: config.auto_pad.clone(),
-            };
-            run(attributes, Dispatch::conv3d)
-        }
-        other => Err(format!("the parser made it a {}", other.node_type())),
-    }
+fn apply<const N: usize>(
+    x: &Value,
+    weight: Value,
+    bias: Option<DispatchTensor>,
+    window: &Window,
+    groups: usize,
+    apply: Apply<N>,
+) -> Outcome<Value> {
+    let (x, padding) = window.cut(x)?;
+    let options = ConvOptions::new_with_padding(
+        fixed(&window.strides)?,
+        fixed(&padding)?,
+        fixed(&window.dilations)?,
+        groups,
+    );
+    Ok(Value::new(apply(x.float()?, weight.float()?, bias, options)))
 }
 
-fn run<const N: usize>(attributes: Attributes<N>, apply: Apply<N>) -> Outcome<Run> {
+fn fixed<T: Copy, const N: usize>(values: &[T]) -> Outcome<[T; N]> {
+    values.try_into().map_err(|_| format!("{} values do not fit {N} axes", values.len()))
+}
+
+/// The whole transposed convolution without padding, of which the padding cuts the edges.
+fn conv_transpose(site: &Site) -> Outcome<Run> {
+    let frame = Frame::new(site)?;
+    let groups = super::size(site.int("group", 1)?)?;
+    let grown = site.ints("output_padding")?;
+    let shape = site.ints("output_shape")?;
     one(move |inputs| {
-        let (x, weight) = (inputs.value(0)?, inputs.float(1)?);
-        let bias = inputs.optional_float(2)?;
-        let dims = x.dims();
-        if dims.len() != N + 2 {
-            return Err(format!("it takes an input of {} axes, not {dims:?}", N + 2));
+        let (x, weight) = (inputs.value(0)?, inputs.value(1)?);
+        let (dims, weights) = (x.dims(), weight.dims());
+        if dims.len() != weights.len() || dims.len() < 3 || dims[1] != weights[0] {
+            return Err(format!("its kernel {weights:?} does not fit an input of {dims:?}"));
         }
-        let span = |i: usize| attributes.dilation[i] * (attributes.kernel[i] - 1) + 1;
-        let mut padding = attributes.padding;
-        for (i, pads) in padding.iter_mut().enumerate() {
-            let automatic = same(&attributes.auto_pad, dims[i + 2], span(i), attributes.stride[i]);
-            *pads = automatic.unwrap_or(*pads);
-            if dims[i + 2] + pads.0 + pads.1 < span(i) {
-                return Err(format!("its kernel does not fit an input of {dims:?}"));
+        let axes = dims.len() - 2;
+        let window = frame.transposed(&weights[2..])?;
+        let grown = match &grown {
+            Some(grown) if grown.len() == axes => {
+                grown.iter().map(|&size| super::size(size)).collect::<Outcome<Vec<_>>>()?
             }
+            None => vec![0; axes],
+            Some(grown) => return Err(format!("{grown:?} does not grow {axes} axes")),
+        };
+        let whole = match axes {
+            1 => whole(&x, &weight, &window, groups, Dispatch::conv_transpose1d),
+            2 => whole(&x, &weight, &window, groups, Dispatch::conv_transpose2d),
+            3 => whole(&x, &weight, &window, groups, Dispatch::conv_transpose3d),
+            axes => Err(format!("convolutions over {axes} axes are not supported")),
+        }?;
+        // Padding cuts, and output padding grows by what has no input, the bias alone.
+        let mut pads = Vec::with_capacity(axes);
+        for axis in 0..axes {
+            let full = whole.dims()[axis + 2] as i64 + grown[axis] as i64;
+            let wanted = match &shape {
+                Some(shape) if shape.len() >= axes => Some(shape[shape.len() - axes + axis]),
+                Some(shape) => return Err(format!("{shape:?} does not name {axes} sizes")),
+                None => frame.same_output(dims[axis + 2], window.strides[axis]),
+            };
+            let (begin, end) = match wanted {
+                Some(wanted) => frame.split(full - wanted),
+                None => window.pads[axis],
+            };
+            pads.push((-begin, grown[axis] as i64 - end));
         }
-        let options = ConvOptions::new_with_padding(
-            attributes.stride,
-            padding,
-            attributes.dilation,
-            attributes.groups,
-        );
-        Ok(Value::new(apply(x.float()?, weight, bias, options)))
+        let cut = super::window::resized(&whole, &pads, 0.0)?;
+        let Some(bias) = inputs.optional_float(2)? else {
+            return Ok(cut);
+        };
+        let channels = [vec![cut.dims()[1]], vec![1; axes]].concat();
+        binary(&cut, &Value::new(bias).reshape(&channels)?, Dispatch::float_add, None)
     })
-}
-
-/// The padding `(begin, end)` that automatic padding means for an axis; `None` where the explicit
-/// padding holds. `span` is the extent of the dilated kernel.
-pub fn same(auto: &AutoPad, size: usize, span: usize, stride: usize) -> Option<(usize, usize)> {
-    let outputs = size.div_ceil(stride);
-    let total = ((outputs.max(1) - 1) * stride + span).saturating_sub(size);
-    match auto {
-        AutoPad::NotSet => None,
-        AutoPad::Valid => Some((0, 0)),
-        AutoPad::SameUpper => Some((total / 2, total - total / 2)),
-        AutoPad::SameLower => Some((total - total / 2, total / 2)),
-    }
-}
-
-fn conv_transpose(node: &Node, _: &Context) -> Outcome<Run> {
-    let unset = |auto: &AutoPad, shape: bool| match (auto, shape) {
-        (AutoPad::NotSet, false) => Ok(()),
-        _ => {
-            Err("auto_pad and output_shape are not supported; export with explicit pads".to_owned())
-        }
-    };
-    match node {
-        Node::ConvTranspose1d(node) => {
-            let c = &node.config;
-            unset(&c.auto_pad, c.output_shape.is_some())?;
-            let options = ConvTransposeOptions::new(
-                [c.stride],
-                [c.padding],
-                [c.padding_out],
-                [c.dilation],
-                c.groups,
-            );
-            run_transposed(options, Dispatch::conv_transpose1d)
-        }
-        Node::ConvTranspose2d(node) => {
-            let c = &node.config;
-            unset(&c.auto_pad, c.output_shape.is_some())?;
-            let options =
-                ConvTransposeOptions::new(c.stride, c.padding, c.padding_out, c.dilation, c.groups);
-            run_transposed(options, Dispatch::conv_transpose2d)
-        }
-        other => Err(format!("{} is not supported", other.node_type())),
-    }
 }
 
 type ApplyTransposed<const N: usize> = fn(
@@ -147,65 +122,19 @@ type ApplyTransposed<const N: usize> = fn(
     ConvTransposeOptions<N>,
 ) -> DispatchTensor;
 
-fn run_transposed<const N: usize>(
-    options: ConvTransposeOptions<N>,
+fn whole<const N: usize>(
+    x: &Value,
+    weight: &Value,
+    window: &Window,
+    groups: usize,
     apply: ApplyTransposed<N>,
-) -> Outcome<Run> {
-    one(move |inputs| {
-        let bias = inputs.optional_float(2)?;
-        Ok(Value::new(apply(inputs.float(0)?, inputs.float(1)?, bias, options.clone())))
-    })
-}
-
-/// Explicit padding as `(begin, end)` per axis.
-pub fn padding_1d(padding: &PaddingConfig1d) -> [(usize, usize); 1] {
-    match *padding {
-        PaddingConfig1d::Valid => [(0, 0)],
-        PaddingConfig1d::Explicit(left, right) => [(left, right)],
-    }
-}
-
-/// Explicit padding as `(begin, end)` per axis.
-pub fn padding_2d(padding: &PaddingConfig2d) -> [(usize, usize); 2] {
-    match *padding {
-        PaddingConfig2d::Valid => [(0, 0); 2],
-        PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
-    }
-}
-
-fn padding_3d(padding: &PaddingConfig3d) -> [(usize, usize); 3] {
-    match *padding {
-        PaddingConfig3d::Valid => [(0, 0); 3],
-        PaddingConfig3d::Explicit(front, top, left, back, bottom, right) => {
-            [(front, back), (top, bottom), (left, right)]
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn same_padding_follows_the_specification() {
-        struct Case {
-            auto: AutoPad,
-            size: usize,
-            span: usize,
-            stride: usize,
-            expected: Option<(usize, usize)>,
-        }
-        let cases = [
-            (AutoPad::NotSet, 7, 3, 2, None),
-            (AutoPad::Valid, 7, 3, 2, Some((0, 0))),
-            (AutoPad::SameUpper, 7, 3, 2, Some((1, 1))),
-            (AutoPad::SameUpper, 6, 3, 2, Some((0, 1))),
-            (AutoPad::SameLower, 6, 3, 2, Some((1, 0))),
-            (AutoPad::SameUpper, 5, 1, 2, Some((0, 0))),
-        ];
-        for (auto, size, span, stride, expected) in cases {
-            let case = Case { auto, size, span, stride, expected };
-            assert_eq!(same(&case.auto, case.size, case.span, case.stride), case.expected);
-        }
-    }
+) -> Outcome<Value> {
+    let options = ConvTransposeOptions::new(
+        fixed(&window.strides)?,
+        [0; N],
+        [0; N],
+        fixed(&window.dilations)?,
+        groups,
+    );
+    Ok(Value::new(apply(x.float()?, weight.float()?, None, options)))
 }

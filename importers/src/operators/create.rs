@@ -1,26 +1,36 @@
 //! Values made from shapes and constants.
 
-use onnx_ir::Node;
-use onnx_ir::constant_of_shape::ConstantOfShapeShape;
-
-use super::{Context, Inputs, Operator, Run, Setting, expect_node, one, size};
+use super::{Inputs, Operator, Role, Run, Site, one, size};
 use crate::value::{Kind, Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Shape", compile: shape },
-    Operator { name: "Size", compile: |_, _| one(count) },
-    Operator { name: "Constant", compile: |_, _| one(|inputs| inputs.value(0)) },
-    Operator { name: "ConstantOfShape", compile: constant_of_shape },
-    Operator { name: "Range", compile: |_, _| one(range) },
-    Operator { name: "Trilu", compile: trilu },
+    Operator::new("Shape", 1, (1, 1), shape).role(Role::OfShape),
+    Operator::new("Size", 1, (1, 1), |_| one(count)).role(Role::OfShape),
+    Operator::new("Constant", 1, (0, 0), constant).role(Role::Constant),
+    Operator::new("If", 1, (1, 1), |_| Err("its condition depends on the input".into()))
+        .role(Role::If)
+        .outputs(super::ANY),
+    Operator::new("ConstantOfShape", 9, (1, 1), constant_of_shape).settings(&[0]),
+    Operator::new("Range", 11, (3, 3), |_| one(range)).settings(&[0, 1, 2]),
+    Operator::new("EyeLike", 9, (1, 1), eye_like).role(Role::OfShape),
+    Operator::new("OneHot", 9, (3, 3), one_hot).settings(&[0, 1, 2]),
+    Operator::new("Trilu", 14, (1, 2), trilu).settings(&[1]),
 ];
 
-fn shape(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = expect_node!(node, Shape).config.clone();
+fn shape(site: &Site) -> Outcome<Run> {
+    let (start, end) = match site.opset() {
+        ..15 => (0, i64::MAX),
+        _ => (site.int("start", 0)?, site.int("end", i64::MAX)?),
+    };
     one(move |inputs| {
         let dims = inputs.value(0)?.dims();
-        let end = config.end.min(dims.len());
-        let dims = &dims[config.start.min(end)..end];
+        let rank = dims.len() as i64;
+        let bound = |value: i64| {
+            let counted = if value < 0 { value + rank } else { value };
+            counted.clamp(0, rank) as usize
+        };
+        let (start, end) = (bound(start), bound(end));
+        let dims = &dims[start.min(end)..end];
         Ok(Value::from_ints(dims.iter().map(|&size| size as i64).collect()))
     })
 }
@@ -30,19 +40,86 @@ fn count(inputs: &Inputs) -> Outcome<Value> {
     Value::from_ints(vec![count as i64]).reshape(&[])
 }
 
-fn constant_of_shape(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, ConstantOfShape).config;
-    let shape = match &config.shape {
-        ConstantOfShapeShape::Static(shape) => Setting::Known(shape.clone()),
-        ConstantOfShapeShape::Runtime(reference) => Setting::input(reference),
+fn constant(site: &Site) -> Outcome<Run> {
+    let attributes = &site.node.attributes;
+    let scalar = |value: Value| value.reshape(&[]);
+    let value = if let Some(tensor) = attributes.tensor("value")? {
+        Value::from_stored(&tensor)?
+    } else if let Some(value) = attributes.int("value_int")? {
+        scalar(Value::from_ints(vec![value]))?
+    } else if let Some(value) = attributes.float("value_float")? {
+        scalar(Value::from_floats(vec![value as f32]))?
+    } else if let Some(values) = attributes.ints("value_ints")? {
+        Value::from_ints(values)
+    } else if let Some(values) = attributes.floats("value_floats")? {
+        Value::from_floats(values)
+    } else {
+        return Err("its value is not a tensor of numbers".into());
     };
-    let fill = match &config.value {
-        Some(value) => Value::from_data(value.clone())?.reshape(&[])?,
+    one(move |_| Ok(value.clone()))
+}
+
+fn constant_of_shape(site: &Site) -> Outcome<Run> {
+    let fill = match site.tensor("value")? {
+        Some(value) => Value::from_stored(&value)?.reshape(&[])?,
         None => Value::from_floats(vec![0.0]).reshape(&[])?,
     };
     one(move |inputs| {
-        let dims: Vec<usize> = shape.read(inputs)?.into_iter().map(size).collect::<Outcome<_>>()?;
+        let dims: Vec<usize> = inputs.ints(0)?.into_iter().map(size).collect::<Outcome<_>>()?;
         fill.clone().expand(&dims)
+    })
+}
+
+/// The value of the elements' type that is `value`.
+fn of_type(element: i64, values: Vec<f32>) -> Outcome<Value> {
+    Value::from_floats(values).cast(crate::file::Element(element as i32))
+}
+
+fn eye_like(site: &Site) -> Outcome<Run> {
+    let (k, element) = (site.int("k", 0)?, site.node.attributes.int("dtype")?);
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let [rows, columns] = x.dims()[..] else {
+            return Err(format!("it takes a matrix, not {:?}", x.dims()));
+        };
+        let ones = (0..rows as i64).flat_map(|row| {
+            (0..columns as i64).map(move |column| if column - row == k { 1.0 } else { 0.0 })
+        });
+        let eye = match element {
+            Some(element) => of_type(element, ones.collect())?,
+            None => Value::from_floats(ones.collect()).like(x.kind())?,
+        };
+        eye.reshape(&[rows, columns])
+    })
+}
+
+/// The second of two values where the index along a new axis is that of the input, else the first.
+fn one_hot(site: &Site) -> Outcome<Run> {
+    let along = site.int("axis", -1)?;
+    one(move |inputs| {
+        let indices = inputs.value(0)?;
+        let dims = indices.dims();
+        let depth = match inputs.value(1)?.into_int()?.ints()?[..] {
+            [depth] if depth > 0 => depth,
+            _ => return Err("its depth must be one positive number".into()),
+        };
+        let values = inputs.value(2)?;
+        if values.dims() != [2] {
+            return Err(format!("it takes two values, not {:?}", values.dims()));
+        }
+        let axis = super::axis(along, dims.len() + 1)?;
+        let (outer, inner): (usize, usize) =
+            (dims[..axis].iter().product(), dims[axis..].iter().product());
+        let indices = indices.into_int()?.ints()?;
+        let mut hot = vec![0i64; outer * depth as usize * inner];
+        for (at, &index) in indices.iter().enumerate() {
+            let counted = if index < 0 { index + depth } else { index };
+            if (0..depth).contains(&counted) {
+                hot[(at / inner * depth as usize + counted as usize) * inner + at % inner] = 1;
+            }
+        }
+        let out = [&dims[..axis], &[depth as usize], &dims[axis..]].concat();
+        values.select(0, hot)?.reshape(&out)
     })
 }
 
@@ -68,21 +145,19 @@ fn range(inputs: &Inputs) -> Outcome<Value> {
 }
 
 /// Keeps a triangle of the last two axes and zeroes the rest.
-fn trilu(node: &Node, _: &Context) -> Outcome<Run> {
-    use onnx_ir::trilu::TriluDiagonal;
-    let config = &expect_node!(node, Trilu).config;
-    let upper = config.upper;
-    let diagonal = match &config.diagonal {
-        TriluDiagonal::Static(k) => Setting::Known(vec![*k]),
-        TriluDiagonal::Runtime(reference) => Setting::input(reference),
-    };
+fn trilu(site: &Site) -> Outcome<Run> {
+    let upper = site.flag("upper", true)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
         let [.., rows, columns] = dims[..] else {
             return Err(format!("it does not take an input of {dims:?}"));
         };
-        let k = diagonal.read(inputs)?[0];
+        let k = match inputs.optional(1).map(|k| k.ints()).transpose()?.as_deref() {
+            None => 0,
+            Some(&[k]) => k,
+            Some(_) => return Err("its k must be one number".into()),
+        };
         let kept = (0..rows as i64).flat_map(|row| {
             (0..columns as i64).map(move |column| {
                 let inside = if upper { column - row >= k } else { column - row <= k };

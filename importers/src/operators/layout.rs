@@ -4,82 +4,89 @@ use burn::backend::Dispatch;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::tensor::Slice;
 use burn::tensor::ops::PadMode as Mode;
-use onnx_ir::depth_to_space::DepthToSpaceMode;
-use onnx_ir::expand::ExpandConfig;
-use onnx_ir::pad::{AxesInput, ConstantValueInput, PadInput, PadMode};
-use onnx_ir::reshape::ReshapeInput;
-use onnx_ir::squeeze::SqueezeInput;
-use onnx_ir::tile::TileInput;
-use onnx_ir::unsqueeze::UnsqueezeConfig;
-use onnx_ir::{DType, Node};
 
-use super::{Context, Inputs, Operator, Run, Setting, axis, expect_node, one, size};
+use super::{ANY, Operator, Role, Run, Site, axis, one, size};
+use crate::file::Element;
 use crate::value::{Kind, Outcome, Value, broadcast};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Identity", compile: |_, _| one(|inputs| inputs.value(0)) },
-    Operator { name: "Dropout", compile: dropout },
-    Operator { name: "Cast", compile: cast },
-    Operator { name: "CastLike", compile: |_, _| one(cast_like) },
-    Operator { name: "Reshape", compile: reshape },
-    Operator { name: "Flatten", compile: flatten },
-    Operator { name: "Squeeze", compile: squeeze },
-    Operator { name: "Unsqueeze", compile: unsqueeze },
-    Operator { name: "Transpose", compile: transpose },
-    Operator { name: "Expand", compile: expand },
-    Operator { name: "Tile", compile: tile },
-    Operator { name: "Concat", compile: concat },
-    Operator { name: "Pad", compile: pad },
-    Operator { name: "DepthToSpace", compile: depth_to_space },
-    Operator { name: "SpaceToDepth", compile: space_to_depth },
+    Operator::new("Identity", 1, (1, 1), |_| one(|inputs| inputs.value(0))).role(Role::Identity),
+    Operator::new("Dropout", 1, (1, 3), dropout).role(Role::Moves).settings(&[1, 2]),
+    Operator::new("Cast", 1, (1, 1), cast).role(Role::Moves),
+    Operator::new("CastLike", 15, (2, 2), cast_like),
+    Operator::new("Reshape", 1, (1, 2), reshape).role(Role::Moves).settings(&[1]),
+    Operator::new("Flatten", 1, (1, 1), flatten).role(Role::Moves),
+    Operator::new("Squeeze", 1, (1, 2), squeeze).role(Role::Moves).settings(&[1]),
+    Operator::new("Unsqueeze", 1, (1, 2), unsqueeze).role(Role::Moves).settings(&[1]),
+    Operator::new("Transpose", 1, (1, 1), transpose).role(Role::Moves),
+    Operator::new("Expand", 8, (2, 2), expand).settings(&[1]),
+    Operator::new("Tile", 1, (2, 3), tile).settings(&[1, 2]),
+    Operator::new("Concat", 1, (1, ANY), concat),
+    Operator::new("Pad", 1, (1, 4), pad).settings(&[1, 2, 3]),
+    Operator::new("DepthToSpace", 1, (1, 1), depth_to_space),
+    Operator::new("SpaceToDepth", 1, (1, 1), space_to_depth),
 ];
 
 /// Dropout does nothing in inference; in training mode it is refused. Its second output, the mask,
-/// is not produced.
-fn dropout(node: &Node, _: &Context) -> Outcome<Run> {
-    let node = expect_node!(node, Dropout);
-    let training = node.inputs.get(2).and_then(|argument| argument.value());
-    if training.is_some_and(|value| value.bytes().iter().any(|&byte| byte != 0)) {
+/// is not made.
+fn dropout(site: &Site) -> Outcome<Run> {
+    site.ignore(&["ratio", "seed"]);
+    let training = match site.opset() {
+        ..7 => !site.flag("is_test", false)?,
+        7..12 => false,
+        _ if !site.has(2) => false,
+        _ => match site.constant(2) {
+            Some(training) => training.into_int()?.ints()?.iter().any(|&value| value != 0),
+            None => return Err("its training_mode depends on the input".into()),
+        },
+    };
+    if training {
         return Err("training_mode is on; export the model for inference (model.eval())".into());
     }
     one(|inputs| inputs.value(0))
 }
 
-fn cast(node: &Node, _: &Context) -> Outcome<Run> {
-    let to = expect_node!(node, Cast).config.to;
-    one(move |inputs| {
-        let x = inputs.value(0)?;
-        match to {
-            DType::Bool(_) => Ok(x.into_bool()),
-            to if to.is_float() => Ok(x.into_float()),
-            _ => x.into_int(),
-        }
-    })
-}
-
-fn cast_like(inputs: &Inputs) -> Outcome<Value> {
-    let x = inputs.value(0)?;
-    match inputs.value(1)?.kind() {
-        Kind::Float => Ok(x.into_float()),
-        Kind::Int => x.into_int(),
-        Kind::Bool => Ok(x.into_bool()),
+fn cast(site: &Site) -> Outcome<Run> {
+    if site.opset() >= 19 {
+        // Of float8 alone.
+        site.ignore(&["saturate", "round_mode"]);
     }
+    let to = match site.opset() {
+        ..6 => {
+            let name = site.text("to", "")?.to_lowercase();
+            (1..17).find(|&number| Element(number).name() == name)
+        }
+        _ => site.node.attributes.int("to")?.and_then(|number| i32::try_from(number).ok()),
+    };
+    let to = Element(to.ok_or("it does not say what it casts to")?);
+    if !to.is_float() && to.integer().is_none() && to != Element::BOOL {
+        return Err(format!("casting to {} is not supported", to.name()));
+    }
+    one(move |inputs| inputs.value(0)?.cast(to))
 }
 
-/// 0 keeps an axis and -1 takes up what is left.
-fn reshape(node: &Node, _: &Context) -> Outcome<Run> {
-    let shape = match &expect_node!(node, Reshape).config.shape {
-        ReshapeInput::Static(shape) => Setting::Known(shape.clone()),
-        ReshapeInput::Runtime(reference) => Setting::input(reference),
-    };
+fn cast_like(site: &Site) -> Outcome<Run> {
+    site.ignore(&["saturate", "round_mode"]);
+    one(|inputs| inputs.value(0)?.like(inputs.value(1)?.kind()))
+}
+
+/// 0 keeps an axis, unless zeros are allowed, and -1 takes up what is left.
+fn reshape(site: &Site) -> Outcome<Run> {
+    let shape = site.integers("shape", 5, 1)?.ok_or("it has no shape")?;
+    let zeros = site.opset() >= 14 && site.flag("allowzero", false)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let (dims, shape) = (x.dims(), shape.read(inputs)?);
+        if shape.iter().filter(|&&wanted| wanted == -1).count() > 1 {
+            return Err(format!("{shape:?} leaves several axes open"));
+        }
         let count: usize = dims.iter().product();
         let mut sizes = Vec::with_capacity(shape.len());
         for (i, &wanted) in shape.iter().enumerate() {
             sizes.push(match wanted {
-                0 => *dims.get(i).ok_or_else(|| format!("{shape:?} keeps axis {i} of {dims:?}"))?,
+                0 if !zeros => {
+                    *dims.get(i).ok_or_else(|| format!("{shape:?} keeps axis {i} of {dims:?}"))?
+                }
                 -1 => 1,
                 wanted => size(wanted)?,
             });
@@ -95,21 +102,18 @@ fn reshape(node: &Node, _: &Context) -> Outcome<Run> {
     })
 }
 
-fn flatten(node: &Node, _: &Context) -> Outcome<Run> {
-    let first = expect_node!(node, Flatten).config.axis;
+fn flatten(site: &Site) -> Outcome<Run> {
+    let first = site.int("axis", 1)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
-        let first = first.min(dims.len());
+        let first = if first == dims.len() as i64 { dims.len() } else { axis(first, dims.len())? };
         x.reshape(&[dims[..first].iter().product(), dims[first..].iter().product()])
     })
 }
 
-fn squeeze(node: &Node, _: &Context) -> Outcome<Run> {
-    let axes = expect_node!(node, Squeeze).config.axes.as_ref().map(|axes| match axes {
-        SqueezeInput::Static(axes) => Setting::Known(axes.clone()),
-        SqueezeInput::Runtime(reference) => Setting::input(reference),
-    });
+fn squeeze(site: &Site) -> Outcome<Run> {
+    let axes = site.integers("axes", 13, 1)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
@@ -120,139 +124,203 @@ fn squeeze(node: &Node, _: &Context) -> Outcome<Run> {
                 axes.iter().map(|&a| axis(a, dims.len())).collect::<Outcome<_>>()?
             }
         };
+        if let Some(&wrong) = removed.iter().find(|&&a| dims[a] != 1) {
+            return Err(format!("axis {wrong} of {dims:?} is not of size 1"));
+        }
         let kept = (0..dims.len()).filter(|a| !removed.contains(a)).map(|a| dims[a]);
         x.reshape(&kept.collect::<Vec<_>>())
     })
 }
 
-fn unsqueeze(node: &Node, _: &Context) -> Outcome<Run> {
-    let axes = match &expect_node!(node, Unsqueeze).config {
-        UnsqueezeConfig::Static(axes) => Setting::Known(axes.clone()),
-        UnsqueezeConfig::Runtime(reference) => Setting::input(reference),
-    };
+fn unsqueeze(site: &Site) -> Outcome<Run> {
+    let axes = site.integers("axes", 13, 1)?.ok_or("it has no axes")?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let axes = axes.read(inputs)?;
         let rank = x.rank() + axes.len();
         let added: Vec<usize> = axes.iter().map(|&a| axis(a, rank)).collect::<Outcome<_>>()?;
         let mut own = x.dims().into_iter();
+        if (1..added.len()).any(|i| added[..i].contains(&added[i])) {
+            return Err(format!("its axes {axes:?} are not distinct"));
+        }
         let dims = (0..rank).map(|a| if added.contains(&a) { Some(1) } else { own.next() });
         let dims: Option<Vec<usize>> = dims.collect();
         x.reshape(&dims.ok_or_else(|| format!("its axes {axes:?} are not distinct"))?)
     })
 }
 
-fn transpose(node: &Node, _: &Context) -> Outcome<Run> {
-    let order = expect_node!(node, Transpose).config.perm.clone();
+/// Without an order the axes are reversed.
+fn transpose(site: &Site) -> Outcome<Run> {
+    let order = site.ints("perm")?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let rank = x.rank();
-        let axes: Vec<usize> = order.iter().map(|&a| axis(a, rank)).collect::<Outcome<_>>()?;
+        let axes: Vec<usize> = match &order {
+            None => (0..rank).rev().collect(),
+            Some(order) => order.iter().map(|&a| axis(a, rank)).collect::<Outcome<_>>()?,
+        };
         x.permute(&axes)
     })
 }
 
-fn expand(node: &Node, _: &Context) -> Outcome<Run> {
-    let shape = match &expect_node!(node, Expand).config {
-        ExpandConfig::Static(shape) => Setting::Known(shape.clone()),
-        ExpandConfig::Runtime(reference) => Setting::input(reference),
-    };
+fn expand(_: &Site) -> Outcome<Run> {
     one(move |inputs| {
         let x = inputs.value(0)?;
-        let wanted = shape.read(inputs)?.into_iter().map(size).collect::<Outcome<Vec<_>>>()?;
+        let wanted = inputs.ints(1)?.into_iter().map(size).collect::<Outcome<Vec<_>>>()?;
         let dims = broadcast(&x.dims(), &wanted)?;
         x.expand(&dims)
     })
 }
 
-fn tile(node: &Node, _: &Context) -> Outcome<Run> {
-    let repeats = match &expect_node!(node, Tile).config.repeats {
-        TileInput::Static(repeats) => Setting::Known(repeats.iter().map(|&r| r as i64).collect()),
-        TileInput::Runtime(reference) => Setting::input(reference),
-    };
+/// Before opset 6 one axis was repeated.
+fn tile(site: &Site) -> Outcome<Run> {
+    let one_axis = site.opset() < 6;
+    if one_axis != site.has(2) {
+        return Err("its inputs are not those of its opset".into());
+    }
     one(move |inputs| {
         let mut x = inputs.value(0)?;
-        for (axis, times) in repeats.read(inputs)?.into_iter().enumerate() {
-            x = Value::concat(&vec![x; size(times)?], axis)?;
+        let mut repeats = inputs.value(1)?.into_int()?.ints()?;
+        if one_axis {
+            let along = inputs.value(2)?.into_int()?.ints()?;
+            let (&[times], &[along]) = (&repeats[..], &along[..]) else {
+                return Err("it takes one count and one axis".into());
+            };
+            repeats = vec![1; x.rank()];
+            repeats[axis(along, x.rank())?] = times;
+        }
+        if repeats.len() != x.rank() {
+            return Err(format!("{repeats:?} does not repeat the axes of {:?}", x.dims()));
+        }
+        for (axis, times) in repeats.into_iter().enumerate() {
+            let mut slices = vec![Slice::from(..); x.rank()];
+            x = match size(times)? {
+                0 => {
+                    slices[axis] = Slice::from(0..0);
+                    x.slice(&slices)
+                }
+                1 => x,
+                times => Value::concat(&vec![x; times], axis)?,
+            };
         }
         Ok(x)
     })
 }
 
-fn concat(node: &Node, _: &Context) -> Outcome<Run> {
-    let axis = expect_node!(node, Concat).config.axis;
-    one(move |inputs| Value::concat(&inputs.all(), axis))
-}
-
-/// Padding per axis; negative padding cuts, where the parser lets it through.
-fn pad(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = expect_node!(node, Pad).config.clone();
+fn concat(site: &Site) -> Outcome<Run> {
+    let along = match site.opset() {
+        ..4 => site.int("axis", 1)?,
+        _ => site.node.attributes.int("axis")?.ok_or("it has no axis")?,
+    };
     one(move |inputs| {
-        let x = inputs.value(0)?;
-        let dims = x.dims();
-        let pads = pads(&config.pads, inputs, dims.len())?;
-        let cut: Vec<Slice> = pads
-            .iter()
-            .zip(&dims)
-            .map(|(&(begin, end), &size)| {
-                let (from, to) = ((-begin).max(0), size as i64 - (-end).max(0));
-                Slice::from(from.max(0) as usize..to.max(0) as usize)
-            })
-            .collect();
-        let grown: Vec<(usize, usize)> =
-            pads.iter().map(|&(begin, end)| (begin.max(0) as usize, end.max(0) as usize)).collect();
-        let x = if pads.iter().any(|&(a, b)| a < 0 || b < 0) { x.slice(&cut) } else { x };
-        let constant = match &config.constant_value {
-            ConstantValueInput::Static(value) => *value,
-            ConstantValueInput::Runtime(reference) => {
-                inputs.value(reference.input_index)?.into_float().floats()?[0]
-            }
-        };
-        let mode = match config.mode {
-            PadMode::Constant => Mode::Constant(constant),
-            PadMode::Reflect => Mode::Reflect,
-            PadMode::Edge => Mode::Edge,
-        };
-        match x.kind() {
-            Kind::Float => Ok(Value::new(Dispatch::float_pad(x.tensor(), &grown, mode))),
-            Kind::Int => Ok(Value::new(Dispatch::int_pad(x.tensor(), &grown, mode))),
-            Kind::Bool => Err("it does not pad booleans".into()),
-        }
+        let values = inputs.all();
+        let rank = values.first().map_or(0, Value::rank);
+        Value::concat(&values, axis(along, rank)?)
     })
 }
 
-/// `(begin, end)` for each of `rank` axes.
-fn pads(pads: &PadInput, inputs: &Inputs, rank: usize) -> Outcome<Vec<(i64, i64)>> {
-    match pads {
-        PadInput::Static(pads) => {
-            Ok(pads.iter().map(|&(begin, end)| (begin as i64, end as i64)).collect())
+/// Padding per axis; negative padding cuts. Pads and value were attributes before opset 11.
+fn pad(site: &Site) -> Outcome<Run> {
+    let attribute = if site.opset() < 2 { "paddings" } else { "pads" };
+    let pads = site.integers(attribute, 11, 1)?.ok_or("it has no pads")?;
+    let fill = if site.opset() < 11 { site.float("value", 0.0)? } else { 0.0 };
+    let mode = site.text("mode", "constant")?;
+    if !["constant", "reflect", "edge", "wrap"].contains(&mode.as_str()) {
+        return Err(format!("its mode {mode:?} is not known"));
+    }
+    one(move |inputs| {
+        let mut x = inputs.value(0)?;
+        let axes = inputs.optional(3).map(|axes| axes.ints()).transpose()?;
+        let pads = per_axis(&pads.read(inputs)?, axes, x.rank())?;
+        let fill = match inputs.optional(2) {
+            Some(fill) => match fill.into_float().floats()?[..] {
+                [fill] => f64::from(fill),
+                _ => return Err("its value must be one number".into()),
+            },
+            None => fill,
+        };
+        for (axis, &(begin, end)) in pads.iter().enumerate() {
+            x = cut(x, axis, (-begin).max(0), (-end).max(0))?;
         }
-        PadInput::Runtime { input, axes } => {
-            let values = inputs.ints(input.input_index)?;
-            let axes: Vec<usize> = match axes {
-                None => (0..rank).collect(),
-                Some(AxesInput::Static(axes)) => axes.clone(),
-                Some(AxesInput::Runtime(reference)) => inputs
-                    .ints(reference.input_index)?
-                    .into_iter()
-                    .map(|a| axis(a, rank))
-                    .collect::<Outcome<_>>()?,
-            };
-            if values.len() != 2 * axes.len() {
-                return Err(format!("{values:?} does not pad {} axes", axes.len()));
-            }
-            let mut all = vec![(0, 0); rank];
-            for (i, &axis) in axes.iter().enumerate() {
-                all[axis] = (values[i], values[i + axes.len()]);
-            }
-            Ok(all)
+        let grown: Vec<(usize, usize)> =
+            pads.iter().map(|&(begin, end)| (begin.max(0) as usize, end.max(0) as usize)).collect();
+        if mode == "constant" {
+            return padded(x, &grown, fill as f32);
         }
+        for (axis, &pads) in grown.iter().enumerate() {
+            x = extended(x, axis, pads, &mode)?;
+        }
+        Ok(x)
+    })
+}
+
+fn cut(x: Value, axis: usize, begin: i64, end: i64) -> Outcome<Value> {
+    let dims = x.dims();
+    let to = dims[axis] as i64 - end;
+    if begin > to {
+        return Err(format!("its padding cuts more than there is along axis {axis} of {dims:?}"));
+    }
+    if begin == 0 && end == 0 {
+        return Ok(x);
+    }
+    let mut slices = vec![Slice::from(..); dims.len()];
+    slices[axis] = Slice::from(begin as usize..to as usize);
+    Ok(x.slice(&slices))
+}
+
+fn padded(x: Value, pads: &[(usize, usize)], fill: f32) -> Outcome<Value> {
+    if pads.iter().all(|&pads| pads == (0, 0)) {
+        return Ok(x);
+    }
+    match x.kind() {
+        Kind::Float => Ok(Value::new(Dispatch::float_pad(x.tensor(), pads, Mode::Constant(fill)))),
+        Kind::Int => Ok(Value::new(Dispatch::int_pad(x.tensor(), pads, Mode::Constant(fill)))),
+        Kind::Bool => padded(x.into_int()?, pads, fill).map(Value::into_bool),
     }
 }
 
-fn depth_to_space(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, DepthToSpace).config;
-    let (b, columns_first) = (config.block_size, matches!(config.mode, DepthToSpaceMode::Crd));
+/// Extends an axis by its own elements: mirrored, repeated or begun again.
+fn extended(x: Value, axis: usize, (begin, end): (usize, usize), mode: &str) -> Outcome<Value> {
+    let own = x.dims()[axis] as i64;
+    if begin == 0 && end == 0 {
+        return Ok(x);
+    }
+    if own == 0 {
+        return Err(format!("it has no elements to pad axis {axis} with"));
+    }
+    let place = |at: i64| match mode {
+        "edge" => at.clamp(0, own - 1),
+        "wrap" => at.rem_euclid(own),
+        _ if own == 1 => 0,
+        _ => {
+            let period = 2 * (own - 1);
+            let folded = at.rem_euclid(period);
+            folded.min(period - folded)
+        }
+    };
+    x.select(axis, (-(begin as i64)..own + end as i64).map(place).collect())
+}
+
+/// `(begin, end)` for each of `rank` axes.
+fn per_axis(pads: &[i64], axes: Option<Vec<i64>>, rank: usize) -> Outcome<Vec<(i64, i64)>> {
+    let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
+    if pads.len() != 2 * axes.len() {
+        return Err(format!("{pads:?} does not pad {} axes", axes.len()));
+    }
+    let mut all = vec![(0, 0); rank];
+    for (i, &along) in axes.iter().enumerate() {
+        all[axis(along, rank)?] = (pads[i], pads[i + axes.len()]);
+    }
+    Ok(all)
+}
+
+fn depth_to_space(site: &Site) -> Outcome<Run> {
+    let b = block(site)?;
+    let columns_first = match site.text("mode", "DCR")?.as_str() {
+        "DCR" => false,
+        "CRD" => true,
+        other => return Err(format!("its mode {other:?} is not known")),
+    };
     one(move |inputs| {
         let x = inputs.value(0)?;
         let [n, c, h, w] = four(&x)?;
@@ -266,8 +334,15 @@ fn depth_to_space(node: &Node, _: &Context) -> Outcome<Run> {
     })
 }
 
-fn space_to_depth(node: &Node, _: &Context) -> Outcome<Run> {
-    let b = expect_node!(node, SpaceToDepth).config.block_size;
+fn block(site: &Site) -> Outcome<usize> {
+    match size(site.int("blocksize", 0)?)? {
+        0 => Err("its blocksize must be positive".into()),
+        block => Ok(block),
+    }
+}
+
+fn space_to_depth(site: &Site) -> Outcome<Run> {
+    let b = block(site)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let [n, c, h, w] = four(&x)?;

@@ -2,49 +2,53 @@
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
-use onnx_ir::Node;
 
-use super::{Context, Operator, Run, one};
+use super::{Operator, Run, Site, one};
 use crate::value::{Outcome, Value, binary, broadcast, together};
 
-pub const OPERATORS: &[Operator] =
-    &[Operator { name: "Gemm", compile: gemm }, Operator { name: "MatMul", compile: matmul }];
+pub const OPERATORS: &[Operator] = &[
+    Operator::new("Gemm", 1, (2, 3), gemm).multiplies(),
+    Operator::new("MatMul", 1, (2, 2), |_| {
+        one(|inputs| product(&inputs.value(0)?, &inputs.value(1)?))
+    })
+    .multiplies(),
+];
 
-/// `alpha A' B' + beta C`; a Linear node, which the parser makes of simple products, is one of
-/// inputs of any rank.
-fn gemm(node: &Node, _: &Context) -> Outcome<Run> {
-    match node {
-        Node::Linear(node) => {
-            let transposed = node.config.transpose_weight;
-            one(move |inputs| {
-                let weight = turned(inputs.value(1)?, transposed)?;
-                plus(product(&inputs.value(0)?, &weight)?, inputs.optional(2))
-            })
-        }
-        Node::Gemm(node) => {
-            let config = node.config.clone();
-            one(move |inputs| {
-                let a = turned(inputs.value(0)?, config.trans_a != 0)?;
-                let b = turned(inputs.value(1)?, config.trans_b != 0)?;
-                let sum = scaled(product(&a, &b)?, config.alpha)?;
-                let bias = inputs.optional(2).map(|c| scaled(c, config.beta)).transpose()?;
-                plus(sum, bias)
-            })
-        }
-        other => Err(format!("the parser made it a {}", other.node_type())),
+/// `alpha A' B' + beta C`.
+fn gemm(site: &Site) -> Outcome<Run> {
+    let (alpha, beta) = (site.float("alpha", 1.0)?, site.float("beta", 1.0)?);
+    let (turns_a, turns_b) = (site.flag("transA", false)?, site.flag("transB", false)?);
+    if site.opset() < 7 {
+        // C broadcasts as it does later; before, it had to be said.
+        site.ignore(&["broadcast"]);
     }
+    one(move |inputs| {
+        let a = turned(inputs.value(0)?, turns_a)?;
+        let b = turned(inputs.value(1)?, turns_b)?;
+        if a.rank() != 2 || b.rank() != 2 {
+            return Err(format!("it takes two matrices, not {:?} and {:?}", a.dims(), b.dims()));
+        }
+        let sum = scaled(product(&a, &b)?, alpha)?;
+        let dims = sum.dims();
+        let bias = inputs.optional(2).map(|c| scaled(c, beta)).transpose()?;
+        let sum = plus(sum, bias)?;
+        if sum.dims() != dims {
+            return Err(format!("its C does not broadcast to {dims:?}"));
+        }
+        Ok(sum)
+    })
 }
 
 fn turned(matrix: Value, transposed: bool) -> Outcome<Value> {
     if transposed { matrix.permute(&[1, 0]) } else { Ok(matrix) }
 }
 
-fn scaled(value: Value, factor: f32) -> Outcome<Value> {
+fn scaled(value: Value, factor: f64) -> Outcome<Value> {
     if factor == 1.0 {
         return Ok(value);
     }
     let dims = value.dims();
-    let factor = Scalar::Float(f64::from(factor));
+    let factor = Scalar::Float(factor);
     Value::new(Dispatch::float_mul_scalar(value.float()?, factor)).reshape(&dims)
 }
 
@@ -55,17 +59,9 @@ fn plus(value: Value, bias: Option<Value>) -> Outcome<Value> {
     }
 }
 
-/// A product with a constant matrix comes as a Linear node, with the bias of the Add behind it.
-fn matmul(node: &Node, context: &Context) -> Outcome<Run> {
-    match node {
-        Node::Linear(_) => gemm(node, context),
-        _ => one(|inputs| product(&inputs.value(0)?, &inputs.value(1)?)),
-    }
-}
-
 /// The product of the last two axes, the others broadcast; vectors count as matrices of one row on
 /// the left and of one column on the right.
-fn product(a: &Value, b: &Value) -> Outcome<Value> {
+pub fn product(a: &Value, b: &Value) -> Outcome<Value> {
     let (left, right) = (a.dims(), b.dims());
     if left.is_empty() || right.is_empty() {
         return Err("it does not take scalars".into());

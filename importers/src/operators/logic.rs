@@ -4,39 +4,44 @@ use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::BoolDType;
 
-use super::{Operator, Run, one};
+use super::arithmetic::second;
+use super::{Operator, Run, Site, one};
 use crate::value::{Binary, Kind, Outcome, Value, aligned};
 
 /// A comparison of two tensors.
 pub type Comparison = fn(DispatchTensor, DispatchTensor, BoolDType) -> DispatchTensor;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Equal", compile: |_, _| equal() },
-    Operator {
-        name: "Greater",
-        compile: |_, _| comparison(Dispatch::float_greater, Dispatch::int_greater),
-    },
-    Operator {
-        name: "GreaterOrEqual",
-        compile: |_, _| comparison(Dispatch::float_greater_equal, Dispatch::int_greater_equal),
-    },
-    Operator {
-        name: "Less",
-        compile: |_, _| comparison(Dispatch::float_lower, Dispatch::int_lower),
-    },
-    Operator {
-        name: "LessOrEqual",
-        compile: |_, _| comparison(Dispatch::float_lower_equal, Dispatch::int_lower_equal),
-    },
-    Operator { name: "And", compile: |_, _| boolean(Dispatch::bool_and) },
-    Operator { name: "Or", compile: |_, _| boolean(Dispatch::bool_or) },
-    Operator { name: "Xor", compile: |_, _| boolean(Dispatch::bool_xor) },
-    Operator { name: "Not", compile: |_, _| not() },
-    Operator { name: "Where", compile: |_, _| choice() },
+    Operator::new("Equal", 1, (2, 2), equal),
+    Operator::new("Greater", 1, (2, 2), |site| {
+        comparison(site, Dispatch::float_greater, Dispatch::int_greater)
+    }),
+    Operator::new("GreaterOrEqual", 12, (2, 2), |site| {
+        comparison(site, Dispatch::float_greater_equal, Dispatch::int_greater_equal)
+    }),
+    Operator::new("Less", 1, (2, 2), |site| {
+        comparison(site, Dispatch::float_lower, Dispatch::int_lower)
+    }),
+    Operator::new("LessOrEqual", 12, (2, 2), |site| {
+        comparison(site, Dispatch::float_lower_equal, Dispatch::int_lower_equal)
+    }),
+    Operator::new("And", 1, (2, 2), |site| boolean(site, Dispatch::bool_and)),
+    Operator::new("Or", 1, (2, 2), |site| boolean(site, Dispatch::bool_or)),
+    Operator::new("Xor", 1, (2, 2), |site| boolean(site, Dispatch::bool_xor)),
+    Operator::new("Not", 1, (1, 1), |_| not()),
+    Operator::new("IsNaN", 9, (1, 1), |_| {
+        one(|inputs| {
+            let x = inputs.value(0)?;
+            Value::new(Dispatch::float_is_nan(x.float()?, x.bool_dtype())).reshape(&x.dims())
+        })
+    }),
+    Operator::new("IsInf", 10, (1, 1), is_infinite),
+    Operator::new("Where", 9, (3, 3), |_| choice()),
 ];
 
-fn comparison(float: Comparison, int: Comparison) -> Outcome<Run> {
-    one(move |inputs| compare(&inputs.value(0)?, &inputs.value(1)?, float, int))
+fn comparison(site: &Site, float: Comparison, int: Comparison) -> Outcome<Run> {
+    let second = second(site)?;
+    one(move |inputs| compare(&inputs.value(0)?, &second(inputs)?, float, int))
 }
 
 /// Where `a` compares with `b`.
@@ -51,9 +56,10 @@ pub fn compare(a: &Value, b: &Value, float: Comparison, int: Comparison) -> Outc
     Value::new(tensor).reshape(&dims)
 }
 
-fn equal() -> Outcome<Run> {
-    one(|inputs| {
-        let (a, b) = (inputs.value(0)?, inputs.value(1)?);
+fn equal(site: &Site) -> Outcome<Run> {
+    let second = second(site)?;
+    one(move |inputs| {
+        let (a, b) = (inputs.value(0)?, second(inputs)?);
         if a.kind() != Kind::Bool {
             return compare(&a, &b, Dispatch::float_equal, Dispatch::int_equal);
         }
@@ -62,9 +68,10 @@ fn equal() -> Outcome<Run> {
     })
 }
 
-fn boolean(operation: Binary) -> Outcome<Run> {
+fn boolean(site: &Site, operation: Binary) -> Outcome<Run> {
+    let second = second(site)?;
     one(move |inputs| {
-        let (a, b, dims) = same_shape(&inputs.value(0)?, &inputs.value(1)?)?;
+        let (a, b, dims) = same_shape(&inputs.value(0)?, &second(inputs)?)?;
         match a.kind() {
             Kind::Bool => Value::new(operation(a.tensor(), b.tensor())).reshape(&dims),
             kind => Err(format!("it takes booleans, not {kind:?}")),
@@ -76,6 +83,22 @@ fn not() -> Outcome<Run> {
     one(|inputs| {
         let x = inputs.value(0)?.into_bool();
         Value::new(Dispatch::bool_not(x.tensor())).reshape(&x.dims())
+    })
+}
+
+/// Whether an element is infinite, with the signs that are asked for.
+fn is_infinite(site: &Site) -> Outcome<Run> {
+    use burn::backend::Scalar;
+    let (below, above) = (site.flag("detect_negative", true)?, site.flag("detect_positive", true)?);
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let dtype = x.bool_dtype();
+        let is = |wanted: bool, value: f64| {
+            let value = if wanted { value } else { f64::NAN };
+            Ok::<_, String>(Dispatch::float_equal_elem(x.float()?, Scalar::Float(value), dtype))
+        };
+        let either = Dispatch::bool_or(is(below, f64::NEG_INFINITY)?, is(above, f64::INFINITY)?);
+        Value::new(either).reshape(&x.dims())
     })
 }
 

@@ -1,10 +1,12 @@
 //! The ONNX operators, a file per family. Each operator is listed once, in the table of its
-//! family: its ONNX name and the function that turns a node of it into something that runs.
+//! family: a row says all that the rest of the importer asks of it.
 
 mod activation;
 mod arithmetic;
 mod convolution;
 mod create;
+mod einsum;
+mod fused;
 mod layout;
 mod linear;
 mod logic;
@@ -13,43 +15,211 @@ mod pooling;
 mod reduction;
 mod resize;
 mod selection;
+mod site;
+mod window;
 
-pub(crate) use normalization::folded as fold_batch_norm;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
-use burn::backend::DispatchTensor;
-use onnx_ir::{Node, RuntimeInputRef};
-
+use crate::graph::{Graph, Node};
 use crate::value::{Outcome, Value};
+
+pub use site::Site;
 
 /// A node ready to run: from its inputs to its outputs.
 pub type Run = Box<dyn Fn(&Inputs) -> Outcome<Vec<Value>> + Send + Sync>;
+
+/// The newest opset of ONNX's own operators whose changes are known here.
+const NEWEST_OPSET: i64 = 26;
+
+/// The domain of ONNX Runtime's operators.
+const MICROSOFT: &str = "com.microsoft";
 
 /// An operator that can be imported.
 pub struct Operator {
     /// Its name in ONNX.
     pub name: &'static str,
+    /// Its domain; empty for ONNX's own.
+    pub domain: &'static str,
+    /// The oldest opset whose meaning of it is known.
+    pub since: i64,
+    /// The fewest and the most inputs.
+    pub inputs: (usize, usize),
+    /// How many of its outputs are made.
+    pub outputs: usize,
+    /// What it does that passes look for.
+    pub role: Role,
+    /// Inputs that set how it works: they stay on the host, and are no parameters.
+    pub settings: &'static [usize],
+    /// Inputs that are statistics of the training data, and no parameters.
+    pub statistics: &'static [usize],
+    /// Whether its parameters of several axes are matrices or kernels, whatever their sizes.
+    pub multiplies: bool,
+    /// The scale and shift of channels that it is, where it is one.
+    pub affine: Option<AffineOf>,
     /// Reads a node's attributes; an error names what cannot be honoured.
-    pub compile: fn(&Node, &Context) -> Outcome<Run>,
+    compile: fn(&Site) -> Outcome<Run>,
 }
 
-/// What a node's meaning depends on besides itself.
-pub struct Context {
-    /// The opset of the default domain.
-    pub opset: i64,
+/// What an operator does that passes look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Other,
+    /// Gives its input as it is.
+    Identity,
+    /// Leaves every value as it is and changes at most its place.
+    Moves,
+    /// Reads the shape alone.
+    OfShape,
+    /// Holds a value.
+    Constant,
+    /// Chooses one of its graphs.
+    If,
+    Convolution,
+    Product,
+    Quotient,
+    Difference,
+    Exponential,
+    Logarithm,
+    /// The sum over axes.
+    Sum,
+    /// The largest over axes.
+    Largest,
+    Sigmoid,
+    /// A softmax or its logarithm.
+    Softmax,
 }
 
-/// The operator called `name`, if it is supported.
-pub fn operator(name: &str) -> Option<&'static Operator> {
-    families().into_iter().flatten().find(|operator| operator.name == name)
+/// `scale x + shift` with a number per channel.
+pub struct Affine {
+    pub scale: Vec<f64>,
+    pub shift: Vec<f64>,
+}
+
+/// The scale and shift that a node is of its input `data`, of `rank` axes and so many channels.
+pub type AffineOf = fn(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine>;
+
+/// As many as are given.
+const ANY: usize = usize::MAX;
+
+impl Operator {
+    /// An operator of ONNX's own with one output, in every opset from `since` on.
+    const fn new(
+        name: &'static str,
+        since: i64,
+        inputs: (usize, usize),
+        compile: fn(&Site) -> Outcome<Run>,
+    ) -> Self {
+        Self {
+            name,
+            domain: "",
+            since,
+            inputs,
+            outputs: 1,
+            role: Role::Other,
+            settings: &[],
+            statistics: &[],
+            multiplies: false,
+            affine: None,
+            compile,
+        }
+    }
+
+    const fn domain(mut self, domain: &'static str) -> Self {
+        self.domain = domain;
+        self
+    }
+
+    const fn outputs(mut self, outputs: usize) -> Self {
+        self.outputs = outputs;
+        self
+    }
+
+    const fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    const fn settings(mut self, inputs: &'static [usize]) -> Self {
+        self.settings = inputs;
+        self
+    }
+
+    const fn statistics(mut self, inputs: &'static [usize]) -> Self {
+        self.statistics = inputs;
+        self
+    }
+
+    const fn multiplies(mut self) -> Self {
+        self.multiplies = true;
+        self
+    }
+
+    const fn affine(mut self, affine: AffineOf) -> Self {
+        self.affine = Some(affine);
+        self
+    }
+}
+
+/// The operator called `name` in `domain`, if it is supported.
+pub fn operator(domain: &str, name: &str) -> Option<&'static Operator> {
+    let mut all = families().into_iter().flatten();
+    all.find(|operator| operator.name == name && operator.domain == domain)
+}
+
+/// The `node` of `graph`, ready to run.
+///
+/// # Errors
+///
+/// For everything in the node that is not known or cannot be honoured.
+pub fn compile(graph: &Graph, node: &Node) -> Outcome<Run> {
+    let operator = node.operator.ok_or("the operator is not supported")?;
+    if node.opset < operator.since {
+        return Err(format!(
+            "opset {} is too old, the oldest is {}; convert the model with onnx.version_converter or export it again",
+            node.opset, operator.since
+        ));
+    }
+    if operator.domain.is_empty() && node.opset > NEWEST_OPSET {
+        return Err(format!(
+            "opset {} is newer than {NEWEST_OPSET}, the newest that is known; export with an older one",
+            node.opset
+        ));
+    }
+    let (fewest, most) = operator.inputs;
+    if node.inputs.len() < fewest || node.inputs.len() > most {
+        return Err(format!("{} inputs are too few or too many", node.inputs.len()));
+    }
+    if let Some(index) = node.outputs.iter().skip(operator.outputs).position(Option::is_some) {
+        return Err(format!("its output {} is not supported", index + operator.outputs));
+    }
+    if let Some((name, _)) = node.blocks.iter().find(|_| operator.role != Role::If) {
+        return Err(format!("its graph {name} is not supported"));
+    }
+    if node.opset < 6 {
+        // A hint for saving memory.
+        node.attributes.ignore(&["consumed_inputs"]);
+    }
+    let run = (operator.compile)(&Site { graph, node })?;
+    match node.attributes.unread()[..] {
+        [] => Ok(run),
+        [ref names @ ..] => Err(format!(
+            "its attributes {} are not known in opset {}",
+            names.join(", "),
+            node.opset
+        )),
+    }
 }
 
 /// Every supported operator, by family.
-fn families() -> [&'static [Operator]; 12] {
+fn families() -> [&'static [Operator]; 14] {
     [
         activation::OPERATORS,
         arithmetic::OPERATORS,
         convolution::OPERATORS,
         create::OPERATORS,
+        einsum::OPERATORS,
+        fused::OPERATORS,
         layout::OPERATORS,
         linear::OPERATORS,
         logic::OPERATORS,
@@ -59,22 +229,6 @@ fn families() -> [&'static [Operator]; 12] {
         resize::OPERATORS,
         selection::OPERATORS,
     ]
-}
-
-/// The name in ONNX of a node's operator: the parser splits some by dimension and joins others.
-pub fn onnx_name(node: &Node) -> String {
-    if let Node::Linear(linear) = node {
-        return if linear.config.transpose_weight { "Gemm" } else { "MatMul" }.into();
-    }
-    let name = node.node_type().to_string();
-    match name.as_str() {
-        "Lrn" => "LRN".into(),
-        _ => ["1d", "2d", "3d"]
-            .iter()
-            .find_map(|suffix| name.strip_suffix(suffix))
-            .unwrap_or(&name)
-            .into(),
-    }
 }
 
 /// The inputs of a running node; optional ones may be absent.
@@ -119,39 +273,6 @@ impl Inputs {
     }
 }
 
-/// A setting that is known when the model is loaded, or read from an input when it runs.
-#[derive(Clone, Debug)]
-enum Setting<T> {
-    Known(T),
-    Input(usize),
-}
-
-impl<T> Setting<T> {
-    fn input(reference: &RuntimeInputRef) -> Self {
-        Setting::Input(reference.input_index)
-    }
-}
-
-impl Setting<Vec<i64>> {
-    fn read(&self, inputs: &Inputs) -> Outcome<Vec<i64>> {
-        match self {
-            Setting::Known(values) => Ok(values.clone()),
-            Setting::Input(index) => inputs.ints(*index),
-        }
-    }
-}
-
-/// Matches a node's variant; the table and the parser cannot disagree unless one of them changes.
-macro_rules! expect_node {
-    ($node:expr, $variant:ident) => {
-        match $node {
-            onnx_ir::Node::$variant(node) => node,
-            other => return Err(format!("the parser made it a {}", other.node_type())),
-        }
-    };
-}
-use expect_node;
-
 /// A node with one output.
 fn one(run: impl Fn(&Inputs) -> Outcome<Value> + Send + Sync + 'static) -> Outcome<Run> {
     Ok(Box::new(move |inputs| Ok(vec![run(inputs)?])))
@@ -165,6 +286,14 @@ fn pointwise(
         let x = inputs.value(0)?;
         Value::new(run(x.float()?)).reshape(&x.dims())
     })
+}
+
+/// The root of a sum of squares, whose derivative at 0 is 0, as in PyTorch's norms.
+fn safe_sqrt(x: DispatchTensor) -> DispatchTensor {
+    let dtype = Value::new(x.clone()).bool_dtype();
+    let zero = Dispatch::float_equal_elem(x.clone(), Scalar::Float(0.0), dtype);
+    let root = Dispatch::float_sqrt(Dispatch::float_mask_fill(x, zero.clone(), Scalar::Float(1.0)));
+    Dispatch::float_mask_fill(root, zero, Scalar::Float(0.0))
 }
 
 /// An axis counted from the end when negative.
@@ -187,7 +316,8 @@ mod tests {
 
     #[test]
     fn each_operator_is_listed_once() {
-        let mut names: Vec<_> = families().into_iter().flatten().map(|op| op.name).collect();
+        let mut names: Vec<_> =
+            families().into_iter().flatten().map(|op| (op.domain, op.name)).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -2,39 +2,61 @@
 
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
-use burn::tensor::{Shape, TensorData};
-use onnx_ir::Node;
-use onnx_ir::batch_norm::{BatchNormConfig, BatchNormalizationNode};
+use burn::tensor::Shape;
 
-use super::{Context, Operator, Run, axis, expect_node, one};
-use crate::value::{Outcome, Value};
+use super::{Affine, Operator, Run, Site, axis, one, safe_sqrt};
+use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "BatchNormalization", compile: batch_norm },
-    Operator { name: "InstanceNormalization", compile: instance_norm },
-    Operator { name: "GroupNormalization", compile: group_norm },
-    Operator { name: "LayerNormalization", compile: layer_norm },
-    Operator { name: "LpNormalization", compile: lp_norm },
-    Operator { name: "LRN", compile: local_response },
+    Operator::new("BatchNormalization", 1, (5, 5), batch_norm)
+        .statistics(&[3, 4])
+        .affine(batch_norm_affine),
+    Operator::new("InstanceNormalization", 1, (3, 3), instance_norm),
+    Operator::new("GroupNormalization", 18, (3, 3), group_norm),
+    Operator::new("LayerNormalization", 17, (2, 3), layer_norm),
+    Operator::new("RMSNormalization", 23, (2, 2), rms_norm),
+    Operator::new("LpNormalization", 1, (1, 1), lp_norm),
+    Operator::new("MeanVarianceNormalization", 9, (1, 1), mean_variance),
+    Operator::new("LRN", 1, (1, 1), local_response),
 ];
 
-fn epsilon(node: &BatchNormalizationNode) -> f64 {
-    match &node.config {
-        BatchNormConfig::Static(config) => config.epsilon,
-        BatchNormConfig::Runtime(config) => config.epsilon,
-    }
-}
+/// What ONNX adds to a variance where the file does not say.
+const EPSILON: f64 = 1e-5;
 
 /// `x scale + shift` per channel, `scale = gamma / sqrt(variance + epsilon)` and
-/// `shift = beta - mean scale`.
-fn batch_norm(node: &Node, _: &Context) -> Outcome<Run> {
-    let epsilon = epsilon(expect_node!(node, BatchNormalization));
-    if node.outputs().len() > 1 {
-        return Err("its training outputs are not supported".into());
+/// `shift = beta - mean scale`. In training mode mean and variance are those of the batch, which a
+/// sample must not depend on; exporters spell the standardization of weights so.
+fn batch_norm(site: &Site) -> Outcome<Run> {
+    let epsilon = site.float("epsilon", EPSILON)?;
+    site.ignore(&["momentum"]);
+    if site.opset() < 9 && site.int("spatial", 1)? == 0 {
+        return Err("spatial=0 is not supported".into());
+    }
+    let training = match site.opset() {
+        ..7 => !site.flag("is_test", false)?,
+        7..14 => false,
+        _ => site.flag("training_mode", false)?,
+    };
+    if training && site.is_of_sample(0) {
+        return Err("training_mode=1 is not supported: a sample's score would depend on the others in its batch; export the model for inference (model.eval())".into());
     }
     one(move |inputs| {
         let x = inputs.value(0)?;
+        let dims = x.dims();
+        if dims.len() < 2 {
+            return Err(format!("it does not take an input of {dims:?}"));
+        }
         let (gamma, beta) = (inputs.float(1)?, inputs.float(2)?);
+        if training {
+            let order: Vec<usize> = [1, 0].into_iter().chain(2..dims.len()).collect();
+            let turned = x.permute(&order)?;
+            let shape = turned.dims();
+            let rows =
+                turned.reshape(&[dims[1], dims.iter().product::<usize>() / dims[1].max(1)])?;
+            let normal = standardized_rows(rows.float()?, 1, epsilon);
+            let normal = Value::new(normal).reshape(&shape)?.permute(&order)?;
+            return Ok(Value::new(affine(normal.float()?, gamma, beta)));
+        }
         let (mean, variance) = (inputs.float(3)?, inputs.float(4)?);
         let deviation =
             Dispatch::float_sqrt(Dispatch::float_add_scalar(variance, Scalar::Float(epsilon)));
@@ -42,6 +64,27 @@ fn batch_norm(node: &Node, _: &Context) -> Outcome<Run> {
         let shift = Dispatch::float_sub(beta, Dispatch::float_mul(mean, scale.clone()));
         Ok(Value::new(affine(x.float()?, scale, shift)))
     })
+}
+
+/// The scale and shift of a batch normalization whose numbers are all constant.
+fn batch_norm_affine(site: &Site, data: usize, _: usize, channels: usize) -> Option<Affine> {
+    let training = site.opset() >= 14 && site.flag("training_mode", false).ok()?
+        || site.opset() < 7 && !site.flag("is_test", false).ok()?
+        || site.opset() < 9 && site.int("spatial", 1).ok()? == 0;
+    if training || data != 0 {
+        return None;
+    }
+    let epsilon = site.float("epsilon", EPSILON).ok()?;
+    let constant = |index| -> Option<Vec<f64>> {
+        let values = site.constant(index)?.floats().ok()?;
+        (values.len() == channels).then(|| values.into_iter().map(f64::from).collect())
+    };
+    let (gamma, beta) = (constant(1)?, constant(2)?);
+    let (mean, variance) = (constant(3)?, constant(4)?);
+    let scale: Vec<f64> =
+        (0..channels).map(|c| gamma[c] / (variance[c] + epsilon).sqrt()).collect();
+    let shift = (0..channels).map(|c| beta[c] - mean[c] * scale[c]).collect();
+    Some(Affine { scale, shift })
 }
 
 /// `x scale + shift` with a number per channel, the second axis.
@@ -52,41 +95,8 @@ fn affine(x: DispatchTensor, scale: DispatchTensor, shift: DispatchTensor) -> Di
     Dispatch::float_add(Dispatch::float_mul(x, spread(scale)), spread(shift))
 }
 
-/// The weight and bias of a convolution with the normalization behind it folded in; `None` where
-/// one of the numbers is not constant. Computed in double precision.
-pub fn folded(
-    weight: &TensorData,
-    bias: Option<&TensorData>,
-    node: &BatchNormalizationNode,
-) -> Option<(TensorData, TensorData)> {
-    let doubles = |data: &TensorData| data.clone().convert::<f64>().try_into_vec::<f64>().ok();
-    let constant = |i: usize| doubles(&node.inputs.get(i)?.value()?);
-    let (gamma, beta) = (constant(1)?, constant(2)?);
-    let (mean, variance) = (constant(3)?, constant(4)?);
-    let values = doubles(weight)?;
-    let channels = *weight.shape().first()?;
-    let old = match bias {
-        Some(bias) => doubles(bias)?,
-        None => vec![0.0; channels],
-    };
-    if [&gamma, &beta, &mean, &variance, &old].iter().any(|v| v.len() != channels) {
-        return None;
-    }
-    let scales: Vec<f64> =
-        (0..channels).map(|c| gamma[c] / (variance[c] + epsilon(node)).sqrt()).collect();
-    let per_channel = values.len() / channels;
-    let scaled: Vec<f32> = values
-        .chunks(per_channel)
-        .zip(&scales)
-        .flat_map(|(row, scale)| row.iter().map(move |v| (v * scale) as f32))
-        .collect();
-    let shifted: Vec<f32> =
-        (0..channels).map(|c| ((old[c] - mean[c]) * scales[c] + beta[c]) as f32).collect();
-    Some((TensorData::new(scaled, weight.shape().clone()), TensorData::new(shifted, [channels])))
-}
-
-fn instance_norm(node: &Node, _: &Context) -> Outcome<Run> {
-    let epsilon = expect_node!(node, InstanceNormalization).config.epsilon;
+fn instance_norm(site: &Site) -> Outcome<Run> {
+    let epsilon = site.float("epsilon", EPSILON)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let channels = *x.dims().get(1).ok_or("it takes an input with channels")?;
@@ -95,17 +105,20 @@ fn instance_norm(node: &Node, _: &Context) -> Outcome<Run> {
     })
 }
 
-fn group_norm(node: &Node, context: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, GroupNormalization).config;
-    let (groups, epsilon) = (config.num_groups, config.epsilon);
-    let per_group = context.opset < 21;
+fn group_norm(site: &Site) -> Outcome<Run> {
+    let groups =
+        super::size(site.node.attributes.int("num_groups")?.ok_or("it has no num_groups")?)?;
+    let epsilon = site.float("epsilon", EPSILON)?;
+    // The precision of the sums, which here is always float32.
+    site.ignore(&["stash_type"]);
+    let per_group = site.opset() < 21;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let channels = *x.dims().get(1).ok_or("it takes an input with channels")?;
         let normal = standardized(x, groups, epsilon)?;
         let spread = |v: DispatchTensor| {
             // Before opset 21 scale and bias came per group.
-            if !per_group || v.shape().num_elements() == channels {
+            if !per_group {
                 return v;
             }
             let wide = Dispatch::float_expand(
@@ -140,12 +153,9 @@ fn standardized_rows(x: DispatchTensor, axis: usize, epsilon: f64) -> DispatchTe
     Dispatch::float_div(centred, deviation)
 }
 
-fn layer_norm(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, LayerNormalization).config;
-    let (first, epsilon) = (config.axis, config.epsilon);
-    if node.outputs().len() > 1 {
-        return Err("its outputs Mean and InvStdDev are not supported".into());
-    }
+fn layer_norm(site: &Site) -> Outcome<Run> {
+    let (first, epsilon) = (site.int("axis", -1)?, site.float("epsilon", EPSILON)?);
+    site.ignore(&["stash_type"]);
     one(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
@@ -159,28 +169,74 @@ fn layer_norm(node: &Node, _: &Context) -> Outcome<Run> {
     })
 }
 
-fn lp_norm(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, LpNormalization).config;
-    let (axis, p) = (config.axis, config.p);
+/// `x / sqrt(mean of x^2 + epsilon) scale`, the mean over the axes from `axis` on.
+fn rms_norm(site: &Site) -> Outcome<Run> {
+    let (first, epsilon) = (site.int("axis", -1)?, site.float("epsilon", EPSILON)?);
+    site.ignore(&["stash_type"]);
     one(move |inputs| {
-        let x = inputs.float(0)?;
+        let x = inputs.value(0)?;
+        let dims = x.dims();
+        let first = axis(first, dims.len())?;
+        let features: usize = dims[first..].iter().product();
+        let rows = x.reshape(&[dims[..first].iter().product(), features])?.float()?;
+        let square = Dispatch::float_mul(rows.clone(), rows.clone());
+        let mean =
+            Dispatch::float_add_scalar(Dispatch::float_mean_dim(square, 1), Scalar::Float(epsilon));
+        let normal = Dispatch::float_div(rows, Dispatch::float_sqrt(mean));
+        let normal = Value::new(normal).reshape(&dims)?;
+        binary(&normal, &inputs.value(1)?, Dispatch::float_mul, None)
+    })
+}
+
+/// Zeros stay zeros.
+fn lp_norm(site: &Site) -> Outcome<Run> {
+    let (along, p) = (site.int("axis", -1)?, site.int("p", 2)?);
+    if p != 1 && p != 2 {
+        return Err(format!("p={p} is not supported"));
+    }
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let axis = axis(along, x.rank())?;
+        let own = x.float()?;
         let norm = match p {
-            1 => Dispatch::float_sum_dim(Dispatch::float_abs(x.clone()), axis),
-            _ => Dispatch::float_sqrt(Dispatch::float_sum_dim(
-                Dispatch::float_mul(x.clone(), x.clone()),
+            1 => Dispatch::float_sum_dim(Dispatch::float_abs(own.clone()), axis),
+            _ => safe_sqrt(Dispatch::float_sum_dim(
+                Dispatch::float_mul(own.clone(), own.clone()),
                 axis,
             )),
         };
-        Ok(Value::new(Dispatch::float_div(x, norm)))
+        let zero = Dispatch::float_equal_elem(norm.clone(), Scalar::Float(0.0), x.bool_dtype());
+        let norm = Dispatch::float_mask_fill(norm, zero, Scalar::Float(1.0));
+        Ok(Value::new(Dispatch::float_div(own, norm)))
+    })
+}
+
+/// `(x - mean) / (deviation + 1e-9)` over `axes`.
+fn mean_variance(site: &Site) -> Outcome<Run> {
+    let axes = site.ints("axes")?.unwrap_or_else(|| vec![0, 2, 3]);
+    if axes.contains(&0) && site.is_of_sample(0) {
+        return Err("it averages over the batch: a sample's score would depend on the others; export the model for inference".into());
+    }
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let rank = x.rank();
+        let axes: Vec<usize> = axes.iter().map(|&a| axis(a, rank)).collect::<Outcome<_>>()?;
+        let mean = |x: DispatchTensor| axes.iter().fold(x, |x, &a| Dispatch::float_mean_dim(x, a));
+        let centred = Dispatch::float_sub(x.float()?, mean(x.float()?));
+        let variance = mean(Dispatch::float_mul(centred.clone(), centred.clone()));
+        let deviation = Dispatch::float_add_scalar(safe_sqrt(variance), Scalar::Float(1e-9));
+        Ok(Value::new(Dispatch::float_div(centred, deviation)))
     })
 }
 
 /// `x / (bias + alpha / size * sum of squares over neighbouring channels)^beta`.
-fn local_response(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, Lrn).config;
-    let size = super::size(config.size)?;
-    let (alpha, beta, bias) =
-        (f64::from(config.alpha), f64::from(config.beta), f64::from(config.bias));
+fn local_response(site: &Site) -> Outcome<Run> {
+    let size = super::size(site.int("size", 0)?)?;
+    if size == 0 {
+        return Err("its size must be positive".into());
+    }
+    let (alpha, beta) = (site.float("alpha", 1e-4)?, site.float("beta", 0.75)?);
+    let bias = site.float("bias", 1.0)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();

@@ -3,224 +3,312 @@
 
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor};
-use burn::tensor::ops::PadMode;
-use onnx_ir::Node;
-use onnx_ir::padding::AutoPad;
 
-use super::convolution::{padding_1d, padding_2d, same};
-use super::{Context, Inputs, Operator, Run, expect_node, one};
-use crate::value::{Outcome, Value};
+use super::window::{Frame, Window, resized};
+use super::{Inputs, Operator, Run, Site, one};
+use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "MaxPool", compile: max_pool },
-    Operator { name: "AveragePool", compile: average_pool },
-    Operator {
-        name: "GlobalAveragePool",
-        compile: |_, _| one(|inputs| global(inputs, Dispatch::float_mean_dim)),
-    },
-    Operator {
-        name: "GlobalMaxPool",
-        compile: |_, _| one(|inputs| global(inputs, Dispatch::float_max_dim)),
-    },
+    Operator::new("MaxPool", 1, (1, 1), max_pool),
+    Operator::new("AveragePool", 1, (1, 1), average_pool),
+    Operator::new("LpPool", 2, (1, 1), lp_pool),
+    Operator::new("GlobalAveragePool", 1, (1, 1), |_| {
+        one(|inputs| global(inputs, Dispatch::float_mean_dim))
+    }),
+    Operator::new("GlobalMaxPool", 1, (1, 1), |_| {
+        one(|inputs| global(inputs, Dispatch::float_max_dim))
+    }),
+    Operator::new("GlobalLpPool", 2, (1, 1), |site| {
+        let p = site.int("p", 2)?;
+        one(move |inputs| {
+            global(inputs, move |x, axis| norm(x, p, |x| Dispatch::float_sum_dim(x, axis)))
+        })
+    }),
 ];
 
-/// The windows of a pooling operator, over two axes.
-struct Windows {
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    padding: [(usize, usize); 2],
-    dilation: [usize; 2],
+/// A pooling's window, and how many windows there are.
+struct Pool {
+    frame: Frame,
     ceil: bool,
-    auto_pad: AutoPad,
-    /// Pooling over one axis: a second axis of size 1 stands in.
-    flat: bool,
 }
 
-/// Padding per axis: what the model asks for, and what a rounded-up output needs beyond it.
-struct Padding {
-    explicit: [(usize, usize); 2],
-    beyond: [usize; 2],
+/// A window over an input of known sizes.
+struct Placed {
+    window: Window,
+    /// What a rounded-up output needs beyond the padding at the end.
+    beyond: Vec<i64>,
 }
 
-impl Padding {
-    fn is_symmetric(&self) -> bool {
-        self.beyond == [0, 0] && self.explicit.iter().all(|(begin, end)| begin == end)
-    }
-}
-
-impl Windows {
-    fn padding(&self, sizes: [usize; 2]) -> Outcome<Padding> {
-        let mut padding = Padding { explicit: self.padding, beyond: [0, 0] };
-        for (i, size) in sizes.into_iter().enumerate() {
-            let span = self.dilation[i] * (self.kernel[i] - 1) + 1;
-            let pads = same(&self.auto_pad, size, span, self.stride[i]).unwrap_or(self.padding[i]);
-            let padded = size + pads.0 + pads.1;
-            if padded < span {
-                return Err(format!("its window does not fit an input of {sizes:?}"));
-            }
-            padding.explicit[i] = pads;
-            if self.ceil {
-                let mut outputs = (padded - span).div_ceil(self.stride[i]) + 1;
-                // A window that would start in the padding at the end is dropped.
-                if (outputs - 1) * self.stride[i] >= size + pads.0 {
-                    outputs -= 1;
-                }
-                padding.beyond[i] = ((outputs - 1) * self.stride[i] + span).saturating_sub(padded);
-            }
-        }
-        Ok(padding)
+impl Pool {
+    fn new(site: &Site) -> Outcome<Self> {
+        Ok(Self { frame: Frame::new(site)?, ceil: site.flag("ceil_mode", false)? })
     }
 
-    /// The input as `[n, c, h, w]`.
-    fn image(&self, x: Value) -> Outcome<Value> {
+    fn place(&self, x: &Value) -> Outcome<Placed> {
         let dims = x.dims();
-        match (self.flat, dims.len()) {
-            (true, 3) => x.reshape(&[dims[0], dims[1], dims[2], 1]),
-            (false, 4) => Ok(x),
-            _ => Err(format!("it does not take an input of {dims:?}")),
+        if dims.len() < 3 {
+            return Err(format!("it does not take an input of {dims:?}"));
         }
-    }
-
-    /// The output without the axis that stood in.
-    fn restore(&self, tensor: DispatchTensor) -> Outcome<Value> {
-        let value = Value::new(tensor);
-        let dims = value.dims();
-        if self.flat { value.reshape(&dims[..3]) } else { Ok(value) }
-    }
-}
-
-fn max_pool(node: &Node, _: &Context) -> Outcome<Run> {
-    if node.outputs().len() > 1 {
-        return Err("its second output, the indices, is not supported".into());
-    }
-    let windows = match node {
-        Node::MaxPool1d(node) => {
-            let c = &node.config;
-            Windows {
-                kernel: [c.kernel_size, 1],
-                stride: [c.stride, 1],
-                padding: [padding_1d(&c.padding)[0], (0, 0)],
-                dilation: [c.dilation, 1],
-                ceil: c.ceil_mode,
-                auto_pad: c.auto_pad.clone(),
-                flat: true,
+        let window = self.frame.window(&dims[2..], None)?;
+        let beyond = dims[2..].iter().enumerate().map(|(axis, &size)| {
+            if !self.ceil {
+                return 0;
             }
-        }
-        other => {
-            let c = &expect_node!(other, MaxPool2d).config;
-            Windows {
-                kernel: c.kernel_size,
-                stride: c.strides,
-                padding: padding_2d(&c.padding),
-                dilation: c.dilation,
-                ceil: c.ceil_mode,
-                auto_pad: c.auto_pad.clone(),
-                flat: false,
+            let (span, stride) = (window.span(axis) as i64, window.strides[axis] as i64);
+            let (begin, end) = window.pads[axis];
+            let padded = size as i64 + begin + end;
+            let mut outputs = (padded - span + stride - 1) / stride + 1;
+            // A window that would start in the padding at the end is dropped.
+            if (outputs - 1) * stride >= size as i64 + begin {
+                outputs -= 1;
             }
-        }
-    };
-    one(move |inputs| {
-        let x = windows.image(inputs.value(0)?)?;
-        let padding = windows.padding([x.dims()[2], x.dims()[3]])?;
-        let (x, pads) = if padding.is_symmetric() {
-            (x.float()?, [padding.explicit[0].0, padding.explicit[1].0])
-        } else {
-            (pad(x.float()?, &padding, f32::NEG_INFINITY), [0, 0])
-        };
-        windows.restore(Dispatch::max_pool2d(
-            x,
-            windows.kernel,
-            windows.stride,
-            pads,
-            windows.dilation,
-            false,
-        ))
-    })
-}
-
-fn average_pool(node: &Node, _: &Context) -> Outcome<Run> {
-    let (windows, counts_padding) = match node {
-        Node::AveragePool1d(node) => {
-            let c = &node.config;
-            let windows = Windows {
-                kernel: [c.kernel_size, 1],
-                stride: [c.stride, 1],
-                padding: [padding_1d(&c.padding)[0], (0, 0)],
-                dilation: [c.dilation, 1],
-                ceil: c.ceil_mode,
-                auto_pad: c.auto_pad.clone(),
-                flat: true,
-            };
-            (windows, c.count_include_pad)
-        }
-        other => {
-            let c = &expect_node!(other, AveragePool2d).config;
-            let windows = Windows {
-                kernel: c.kernel_size,
-                stride: c.strides,
-                padding: padding_2d(&c.padding),
-                dilation: c.dilation,
-                ceil: c.ceil_mode,
-                auto_pad: c.auto_pad.clone(),
-                flat: false,
-            };
-            (windows, c.count_include_pad)
-        }
-    };
-    if windows.dilation != [1, 1] {
-        return Err("dilations other than 1 are not supported".into());
+            ((outputs - 1) * stride + span - padded).max(0)
+        });
+        let beyond = beyond.collect();
+        Ok(Placed { window, beyond })
     }
-    one(move |inputs| {
-        let x = windows.image(inputs.value(0)?)?;
-        let sizes = [x.dims()[2], x.dims()[3]];
-        let padding = windows.padding(sizes)?;
-        let pool = |x, pads, counts| {
-            Dispatch::avg_pool2d(x, windows.kernel, windows.stride, pads, counts, false)
-        };
-        if padding.is_symmetric() {
-            let pads = [padding.explicit[0].0, padding.explicit[1].0];
-            return windows.restore(pool(x.float()?, pads, counts_padding));
-        }
-        let shares = shares(&windows, &padding, sizes, counts_padding)?.to_device(&x.device())?;
-        let means = pool(pad(x.float()?, &padding, 0.0), [0, 0], true);
-        windows.restore(Dispatch::float_div(means, shares.float()?))
-    })
 }
 
-/// The share of each window, `[1, 1, h, w]`, that counts in its mean.
-fn shares(
-    windows: &Windows,
-    padding: &Padding,
-    sizes: [usize; 2],
-    counts_padding: bool,
-) -> Outcome<Value> {
-    let along = |i: usize| -> Vec<f32> {
-        let (begin, end) = padding.explicit[i];
-        let padded = begin + sizes[i] + end + padding.beyond[i];
-        let counted =
-            if counts_padding { 0..begin + sizes[i] + end } else { begin..begin + sizes[i] };
-        (0..=padded - windows.kernel[i])
-            .step_by(windows.stride[i])
+impl Placed {
+    /// The same padding at both ends of every axis, where it is so.
+    fn symmetric(&self) -> Option<Vec<usize>> {
+        let plain = self.beyond.iter().all(|&beyond| beyond == 0);
+        let even = self.window.pads.iter().all(|&(begin, end)| begin == end && begin >= 0);
+        let pads = self.window.pads.iter().map(|&(begin, _)| begin.max(0) as usize);
+        (plain && even).then(|| pads.collect())
+    }
+
+    fn padded(&self, x: &Value, fill: f32) -> Outcome<Value> {
+        let pads = self.window.pads.iter().zip(&self.beyond);
+        let pads: Vec<_> = pads.map(|(&(begin, end), &beyond)| (begin, end + beyond)).collect();
+        resized(x, &pads, fill)
+    }
+
+    /// For each output element along `axis`, how many elements of its window count.
+    fn counts(&self, axis: usize, size: usize, counts_padding: bool) -> Vec<f32> {
+        let (window, (begin, end)) = (&self.window, self.window.pads[axis]);
+        let size = size as i64;
+        let counted = match counts_padding {
+            true => -begin..size + end,
+            false => 0..size,
+        };
+        let (span, stride) = (window.span(axis) as i64, window.strides[axis]);
+        (-begin..=size + end + self.beyond[axis] - span)
+            .step_by(stride)
             .map(|start| {
-                let inside = (start..start + windows.kernel[i]).filter(|at| counted.contains(at));
-                inside.count() as f32 / windows.kernel[i] as f32
+                let places = (start..start + span).step_by(window.dilations[axis]);
+                places.filter(|at| counted.contains(at)).count() as f32
             })
             .collect()
-    };
-    let (rows, columns) = (along(0), along(1));
-    let products = rows.iter().flat_map(|row| columns.iter().map(move |column| row * column));
-    Value::from_floats(products.collect()).reshape(&[1, 1, rows.len(), columns.len()])
+    }
 }
 
-fn pad(x: DispatchTensor, padding: &Padding, value: f32) -> DispatchTensor {
-    let [(top, bottom), (left, right)] = padding.explicit;
-    let [below, beside] = padding.beyond;
-    let pads = [(0, 0), (0, 0), (top, bottom + below), (left, right + beside)];
-    Dispatch::float_pad(x, &pads, PadMode::Constant(value))
+fn max_pool(site: &Site) -> Outcome<Run> {
+    let pool = Pool::new(site)?;
+    // The order of the indices, which are not made.
+    site.ignore(&["storage_order"]);
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let placed = pool.place(&x)?;
+        let (x, pads) = match placed.symmetric() {
+            Some(pads) => (x, pads),
+            None => (placed.padded(&x, f32::NEG_INFINITY)?, vec![0; placed.beyond.len()]),
+        };
+        over_axes(
+            &x,
+            &placed.window,
+            &pads,
+            |x, kernel, stride, pads, dilation| {
+                Dispatch::max_pool2d(x, kernel, stride, pads, dilation, false)
+            },
+            true,
+        )
+    })
+}
+
+fn average_pool(site: &Site) -> Outcome<Run> {
+    let pool = Pool::new(site)?;
+    let counts_padding = site.flag("count_include_pad", false)?;
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let (placed, dims) = (pool.place(&x)?, x.dims());
+        let window = &placed.window;
+        let dilated = window.dilations.iter().any(|&dilation| dilation > 1);
+        match placed.symmetric() {
+            Some(pads) if !dilated && dims.len() <= 4 => {
+                return over_axes(
+                    &x,
+                    window,
+                    &pads,
+                    |x, kernel, stride, pads, _| {
+                        Dispatch::avg_pool2d(x, kernel, stride, pads, counts_padding, false)
+                    },
+                    false,
+                );
+            }
+            _ => {}
+        }
+        let counts: Vec<Vec<f32>> = (2..dims.len())
+            .map(|axis| placed.counts(axis - 2, dims[axis], counts_padding))
+            .collect();
+        if counts.iter().flatten().any(|&count| count == 0.0) {
+            return Err("a window of it has no elements".into());
+        }
+        let mut sums = sums(&placed.padded(&x, 0.0)?, window)?;
+        for (axis, counts) in counts.into_iter().enumerate() {
+            let mut shape = vec![1; dims.len()];
+            shape[axis + 2] = counts.len();
+            let counts = Value::from_floats(counts).reshape(&shape)?;
+            sums = binary(&sums, &counts, Dispatch::float_div, None)?;
+        }
+        Ok(sums)
+    })
+}
+
+/// `(sum over the window of |x|^p)^(1/p)`.
+fn lp_pool(site: &Site) -> Outcome<Run> {
+    let pool = Pool::new(site)?;
+    let p = site.int("p", 2)?;
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let placed = pool.place(&x)?;
+        let x = placed.padded(&x, 0.0)?;
+        let window = placed.window.clone();
+        let power = |x: DispatchTensor| -> Outcome<DispatchTensor> {
+            sums(&Value::new(x), &window)?.float()
+        };
+        let mut failed = None;
+        let result = norm(x.float()?, p, |x| {
+            let kept = x.clone();
+            power(x).unwrap_or_else(|message| {
+                failed = Some(message);
+                kept
+            })
+        });
+        match failed {
+            Some(message) => Err(message),
+            None => Ok(Value::new(result)),
+        }
+    })
+}
+
+/// `reduce(|x|^p)^(1/p)`.
+fn norm(
+    x: DispatchTensor,
+    p: i64,
+    reduce: impl FnOnce(DispatchTensor) -> DispatchTensor,
+) -> DispatchTensor {
+    use burn::backend::Scalar;
+    match p {
+        1 => reduce(Dispatch::float_abs(x)),
+        2 => super::safe_sqrt(reduce(Dispatch::float_mul(x.clone(), x))),
+        p => {
+            let powers =
+                Dispatch::float_powf_scalar(Dispatch::float_abs(x), Scalar::Float(p as f64));
+            Dispatch::float_powf_scalar(reduce(powers), Scalar::Float(1.0 / p as f64))
+        }
+    }
+}
+
+/// The sum over each window of an input that is padded already: along one axis after the other, a
+/// sum of shifted slices.
+fn sums(x: &Value, window: &Window) -> Outcome<Value> {
+    let mut x = x.clone();
+    for axis in 0..window.kernel.len() {
+        x = along(&x, window, axis, Dispatch::float_add)?;
+    }
+    Ok(x)
+}
+
+/// The windows along `axis` joined by `join`.
+fn along(x: &Value, window: &Window, axis: usize, join: crate::value::Binary) -> Outcome<Value> {
+    use burn::tensor::Slice;
+    let dims = x.dims();
+    let (span, stride) = (window.span(axis), window.strides[axis]);
+    let last = (dims[axis + 2] - span) / stride * stride;
+    let mut joined: Option<Value> = None;
+    for tap in 0..window.kernel[axis] {
+        let from = tap * window.dilations[axis];
+        let part = if stride == 1 {
+            let mut slices = vec![Slice::from(..); dims.len()];
+            slices[axis + 2] = Slice::from(from..from + last + 1);
+            x.clone().slice(&slices)
+        } else {
+            let places = (from..=from + last).step_by(stride).map(|place| place as i64);
+            x.clone().select(axis + 2, places.collect())?
+        };
+        joined = Some(match joined {
+            Some(joined) => binary(&joined, &part, join, None)?,
+            None => part,
+        });
+    }
+    joined.ok_or_else(|| "its window is empty".into())
+}
+
+/// A pooling over two axes: kernel, strides, padding, dilations.
+type Pooling2d = [usize; 2];
+
+/// Pools over one, two or three axes; the third apart from the others, of which the largest is the
+/// largest of the largest.
+fn over_axes(
+    x: &Value,
+    window: &Window,
+    pads: &[usize],
+    pool: impl Fn(DispatchTensor, Pooling2d, Pooling2d, Pooling2d, Pooling2d) -> DispatchTensor,
+    splits: bool,
+) -> Outcome<Value> {
+    let dims = x.dims();
+    let pair = |values: &[usize], fill| [values[0], values.get(1).copied().unwrap_or(fill)];
+    match dims.len() {
+        3 | 4 => {
+            let image = match dims.len() {
+                3 => x.clone().reshape(&[dims[0], dims[1], dims[2], 1])?,
+                _ => x.clone(),
+            };
+            let pooled = Value::new(pool(
+                image.float()?,
+                pair(&window.kernel, 1),
+                pair(&window.strides, 1),
+                pair(pads, 0),
+                pair(&window.dilations, 1),
+            ));
+            let out = pooled.dims();
+            if dims.len() == 3 { pooled.reshape(&out[..3]) } else { Ok(pooled) }
+        }
+        5 if splits => {
+            let [n, c, d, h, w] = dims[..] else {
+                return Err(format!("it does not take an input of {dims:?}"));
+            };
+            let planes = x.clone().reshape(&[n, c * d, h, w])?;
+            let last_two = |values: &[usize]| [values[1], values[2]];
+            let pooled = Value::new(pool(
+                planes.float()?,
+                last_two(&window.kernel),
+                last_two(&window.strides),
+                last_two(pads),
+                last_two(&window.dilations),
+            ));
+            let (h, w) = (pooled.dims()[2], pooled.dims()[3]);
+            let columns = pooled.reshape(&[n * c, d, h * w, 1])?.permute(&[0, 2, 1, 3])?;
+            let pooled = Value::new(pool(
+                columns.float()?,
+                [window.kernel[0], 1],
+                [window.strides[0], 1],
+                [pads[0], 0],
+                [window.dilations[0], 1],
+            ));
+            let d = pooled.dims()[2];
+            pooled.permute(&[0, 2, 1, 3])?.reshape(&[n, c, d, h, w])
+        }
+        _ => Err(format!("it does not take an input of {dims:?}")),
+    }
 }
 
 /// Reduces every axis after the channels.
-fn global(inputs: &Inputs, reduce: fn(DispatchTensor, usize) -> DispatchTensor) -> Outcome<Value> {
+fn global(
+    inputs: &Inputs,
+    reduce: impl Fn(DispatchTensor, usize) -> DispatchTensor,
+) -> Outcome<Value> {
     let x = inputs.value(0)?;
     let dims = x.dims();
     let [n, c, ..] = dims[..] else {

@@ -2,37 +2,32 @@
 
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor};
-use onnx_ir::Node;
-use onnx_ir::reduce::{ReduceAxes, ReduceConfig};
+use burn::tensor::IntDType;
 
-use super::{Context, Operator, Run, Setting, axis, expect_node, one};
+use super::{Operator, Role, Run, Site, axis, one, safe_sqrt};
 use crate::value::{Kind, Outcome, Value};
 
 /// Reduces one axis to size 1.
 type Reduce = fn(DispatchTensor, usize) -> DispatchTensor;
 
-macro_rules! reduction {
-    ($name:literal, $variant:ident, $reduce:expr, $int:expr) => {
-        Operator {
-            name: $name,
-            compile: |node: &Node, _: &Context| {
-                run(&expect_node!(node, $variant).config, $reduce, $int)
-            },
-        }
-    };
+const fn reduction(name: &'static str, compile: fn(&Site) -> Outcome<Run>) -> Operator {
+    Operator::new(name, 1, (1, 2), compile).settings(&[1])
 }
 
 pub const OPERATORS: &[Operator] = &[
-    reduction!("ReduceMean", ReduceMean, mean, None),
-    reduction!("ReduceSum", ReduceSum, sum, Some(Dispatch::int_sum_dim)),
-    reduction!("ReduceProd", ReduceProd, product, Some(Dispatch::int_prod_dim)),
-    reduction!("ReduceMax", ReduceMax, max, Some(Dispatch::int_max_dim)),
-    reduction!("ReduceMin", ReduceMin, min, Some(Dispatch::int_min_dim)),
-    reduction!("ReduceL1", ReduceL1, norm_1, None),
-    reduction!("ReduceL2", ReduceL2, norm_2, None),
-    reduction!("ReduceSumSquare", ReduceSumSquare, squares, None),
-    reduction!("ReduceLogSum", ReduceLogSum, log_sum, None),
-    reduction!("ReduceLogSumExp", ReduceLogSumExp, log_sum_exp, None),
+    reduction("ReduceMean", |site| run(site, 18, mean, Some(int_mean))),
+    reduction("ReduceSum", |site| run(site, 13, sum, Some(Dispatch::int_sum_dim))).role(Role::Sum),
+    reduction("ReduceProd", |site| run(site, 18, product, Some(Dispatch::int_prod_dim))),
+    reduction("ReduceMax", |site| run(site, 18, max, Some(Dispatch::int_max_dim)))
+        .role(Role::Largest),
+    reduction("ReduceMin", |site| run(site, 18, min, Some(Dispatch::int_min_dim))),
+    reduction("ReduceL1", |site| run(site, 18, norm_1, Some(int_norm_1))),
+    reduction("ReduceL2", |site| run(site, 18, norm_2, None)),
+    reduction("ReduceSumSquare", |site| run(site, 18, squares, Some(int_squares))),
+    reduction("ReduceLogSum", |site| run(site, 18, log_sum, None)),
+    reduction("ReduceLogSumExp", |site| run(site, 18, log_sum_exp, None)),
+    Operator::new("ArgMax", 1, (1, 1), |site| place(site, Dispatch::float_argmax)),
+    Operator::new("ArgMin", 1, (1, 1), |site| place(site, Dispatch::float_argmin)),
 ];
 
 const LAST: usize = 1;
@@ -43,6 +38,10 @@ fn mean(x: DispatchTensor, axis: usize) -> DispatchTensor {
 
 fn sum(x: DispatchTensor, axis: usize) -> DispatchTensor {
     Dispatch::float_sum_dim(x, axis)
+}
+
+fn int_mean(x: DispatchTensor, axis: usize) -> DispatchTensor {
+    Dispatch::int_mean_dim(x, axis)
 }
 
 /// By halves, so that the gradient is right where a factor is zero.
@@ -75,12 +74,20 @@ fn norm_1(x: DispatchTensor, axis: usize) -> DispatchTensor {
     sum(Dispatch::float_abs(x), axis)
 }
 
+fn int_norm_1(x: DispatchTensor, axis: usize) -> DispatchTensor {
+    Dispatch::int_sum_dim(Dispatch::int_abs(x), axis)
+}
+
 fn squares(x: DispatchTensor, axis: usize) -> DispatchTensor {
     sum(Dispatch::float_mul(x.clone(), x), axis)
 }
 
+fn int_squares(x: DispatchTensor, axis: usize) -> DispatchTensor {
+    Dispatch::int_sum_dim(Dispatch::int_mul(x.clone(), x), axis)
+}
+
 fn norm_2(x: DispatchTensor, axis: usize) -> DispatchTensor {
-    Dispatch::float_sqrt(squares(x, axis))
+    safe_sqrt(squares(x, axis))
 }
 
 fn log_sum(x: DispatchTensor, axis: usize) -> DispatchTensor {
@@ -95,17 +102,15 @@ fn log_sum_exp(x: DispatchTensor, axis: usize) -> DispatchTensor {
 }
 
 /// All reduced axes are brought together at the end and reduced as one, so that norms and
-/// logarithms are taken once.
-fn run(config: &ReduceConfig, float: Reduce, int: Option<Reduce>) -> Outcome<Run> {
-    let axes = match &config.axes {
-        ReduceAxes::Static(axes) => Setting::Known(axes.iter().map(|&a| a as i64).collect()),
-        ReduceAxes::Runtime(reference) => Setting::input(reference),
-    };
-    let (keep, noop) = (config.keepdims, config.noop_with_empty_axes);
+/// logarithms are taken once. The axes are an input from the opset `since` on.
+fn run(site: &Site, since: i64, float: Reduce, int: Option<Reduce>) -> Outcome<Run> {
+    let axes = site.integers("axes", since, 1)?;
+    let keep = site.flag("keepdims", true)?;
+    let noop = site.opset() >= since && site.flag("noop_with_empty_axes", false)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
-        let reduced = axes.read(inputs)?;
+        let reduced = axes.as_ref().map_or(Ok(Vec::new()), |axes| axes.read(inputs))?;
         let reduced: Vec<usize> = match reduced[..] {
             [] if noop => return Ok(x),
             [] => (0..dims.len()).collect(),
@@ -113,6 +118,9 @@ fn run(config: &ReduceConfig, float: Reduce, int: Option<Reduce>) -> Outcome<Run
         };
         let kept: Vec<usize> = (0..dims.len()).filter(|a| !reduced.contains(a)).collect();
         let order: Vec<usize> = kept.iter().chain(&reduced).copied().collect();
+        if order.len() != dims.len() {
+            return Err(format!("its axes {reduced:?} are not distinct"));
+        }
         let rows: usize = kept.iter().map(|&a| dims[a]).product();
         let columns: usize = reduced.iter().map(|&a| dims[a]).product();
         if columns == 0 {
@@ -133,5 +141,28 @@ fn run(config: &ReduceConfig, float: Reduce, int: Option<Reduce>) -> Outcome<Run
             false => kept.iter().map(|&a| dims[a]).collect(),
         };
         Value::new(tensor).reshape(&out)
+    })
+}
+
+/// Where the largest or smallest lies along an axis; the first of several.
+fn place(
+    site: &Site,
+    place: fn(DispatchTensor, usize, IntDType) -> DispatchTensor,
+) -> Outcome<Run> {
+    let (along, keep) = (site.int("axis", 0)?, site.flag("keepdims", true)?);
+    if site.opset() >= 12 && site.flag("select_last_index", false)? {
+        return Err("select_last_index=1 is not supported".into());
+    }
+    one(move |inputs| {
+        let x = inputs.value(0)?.into_float();
+        let mut dims = x.dims();
+        let axis = axis(along, dims.len())?;
+        let host = x.to_host()?;
+        let indices = Value::new(place(host.float()?, axis, IntDType::I64));
+        dims[axis] = 1;
+        if !keep {
+            dims.remove(axis);
+        }
+        indices.reshape(&dims)
     })
 }

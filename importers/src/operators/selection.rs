@@ -3,37 +3,28 @@
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{IndexingUpdateOp, Slice};
-use onnx_ir::Node;
-use onnx_ir::scatter_elements::ScatterElementsReduction;
-use onnx_ir::scatter_nd::ScatterNDReduction;
-use onnx_ir::slice::SliceInput;
-use onnx_ir::split::SplitSizesInput;
 
-use super::{Context, Inputs, Operator, Run, Setting, axis, expect_node, one, size};
+use super::{Inputs, Operator, Run, Site, axis, one, size};
 use crate::value::{Kind, Outcome, Value, together};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator { name: "Slice", compile: slice },
-    Operator { name: "Split", compile: split },
-    Operator { name: "Gather", compile: gather },
-    Operator { name: "GatherElements", compile: gather_elements },
-    Operator { name: "GatherND", compile: gather_nd },
-    Operator { name: "ScatterND", compile: scatter_nd },
-    Operator { name: "ScatterElements", compile: scatter_elements },
-    Operator { name: "CumSum", compile: cumulative_sum },
+    Operator::new("Slice", 1, (1, 5), slice).settings(&[1, 2, 3, 4]),
+    Operator::new("Split", 1, (1, 2), split).outputs(super::ANY).settings(&[1]),
+    Operator::new("Gather", 1, (2, 2), gather),
+    Operator::new("GatherElements", 11, (2, 2), gather_elements),
+    Operator::new("GatherND", 11, (2, 2), gather_nd),
+    Operator::new("ScatterND", 11, (3, 3), scatter_nd),
+    Operator::new("ScatterElements", 11, (3, 3), scatter_elements),
+    Operator::new("TopK", 1, (1, 2), top_k).outputs(2).settings(&[1]),
+    Operator::new("CumSum", 11, (2, 2), cumulative_sum).settings(&[1]),
 ];
 
-fn setting(input: &SliceInput) -> Setting<Vec<i64>> {
-    match input {
-        SliceInput::Static(values) => Setting::Known(values.clone()),
-        SliceInput::Runtime(reference) => Setting::input(reference),
-    }
-}
-
-fn slice(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, Slice).config;
-    let (starts, ends) = (setting(&config.starts), setting(&config.ends));
-    let (axes, steps) = (config.axes.as_ref().map(setting), config.steps.as_ref().map(setting));
+/// Bounds were attributes before opset 10.
+fn slice(site: &Site) -> Outcome<Run> {
+    let starts = site.integers("starts", 10, 1)?.ok_or("it has no starts")?;
+    let ends = site.integers("ends", 10, 2)?.ok_or("it has no ends")?;
+    let axes = site.integers("axes", 10, 3)?;
+    let steps = site.integers("steps", 10, 4)?;
     one(move |inputs| {
         let mut x = inputs.value(0)?;
         let dims = x.dims();
@@ -79,6 +70,9 @@ fn forward(start: i64, end: i64, length: i64) -> Slice {
 
 /// The indices from `start` to `end` by `step`, which is not 0.
 fn stepped(start: i64, end: i64, step: i64, length: i64) -> Vec<i64> {
+    if length == 0 {
+        return Vec::new();
+    }
     let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
     let end = bound(end, length, lowest, highest);
     let mut at = bound(start, length, lowest.max(0), highest);
@@ -90,18 +84,22 @@ fn stepped(start: i64, end: i64, step: i64, length: i64) -> Vec<i64> {
     indices
 }
 
-fn split(node: &Node, _: &Context) -> Outcome<Run> {
-    let node = expect_node!(node, Split);
-    let (axis, parts) = (node.config.axis, node.outputs.len());
-    let sizes = node.config.split_sizes.as_ref().map(|sizes| match sizes {
-        SplitSizesInput::Static(sizes) => {
-            Setting::Known(sizes.iter().map(|&size| size as i64).collect())
-        }
-        SplitSizesInput::Runtime(reference) => Setting::input(reference),
-    });
+fn split(site: &Site) -> Outcome<Run> {
+    let (along, parts) = (site.int("axis", 0)?, site.outputs());
+    let sizes = site.integers("split", 13, 1)?;
+    let named = if site.opset() >= 18 { site.node.attributes.int("num_outputs")? } else { None };
+    if named.is_some_and(|named| named != parts as i64) {
+        return Err(format!("it has {parts} outputs, not the num_outputs that it says"));
+    }
+    // Unequal parts were not allowed before there was a number of them.
+    let uneven = named.is_some();
     Ok(Box::new(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
+        let axis = axis(along, dims.len())?;
+        if sizes.is_none() && !uneven && !dims[axis].is_multiple_of(parts) {
+            return Err(format!("axis {axis} of {dims:?} does not split in {parts} equal parts"));
+        }
         let sizes: Vec<usize> = match &sizes {
             Some(sizes) => sizes.read(inputs)?.into_iter().map(size).collect::<Outcome<_>>()?,
             None => {
@@ -124,14 +122,12 @@ fn split(node: &Node, _: &Context) -> Outcome<Run> {
     }))
 }
 
-fn gather(node: &Node, _: &Context) -> Outcome<Run> {
-    let axis = expect_node!(node, Gather).config.axis;
+fn gather(site: &Site) -> Outcome<Run> {
+    let along = site.int("axis", 0)?;
     one(move |inputs| {
         let (x, indices) = (inputs.value(0)?, inputs.value(1)?);
         let dims = x.dims();
-        if axis >= dims.len() {
-            return Err(format!("axis {axis} does not exist: the input is {dims:?}"));
-        }
+        let axis = axis(along, dims.len())?;
         let chosen = from_start(indices.ints()?, dims[axis])?;
         let out = [&dims[..axis], &indices.dims(), &dims[axis + 1..]].concat();
         let picked = match chosen[..] {
@@ -159,11 +155,12 @@ fn from_start(indices: Vec<i64>, length: usize) -> Outcome<Vec<i64>> {
         .collect()
 }
 
-fn gather_elements(node: &Node, _: &Context) -> Outcome<Run> {
-    let axis = expect_node!(node, GatherElements).config.axis;
+fn gather_elements(site: &Site) -> Outcome<Run> {
+    let along = site.int("axis", 0)?;
     one(move |inputs| {
         let (x, indices) = (inputs.value(0)?, inputs.value(1)?);
         let (dims, wanted) = (x.dims(), indices.dims());
+        let axis = axis(along, dims.len())?;
         let counted = from_start(indices.ints()?, dims[axis])?;
         let indices = Value::from_ints(counted).reshape(&wanted)?;
         // Other axes may be shorter in the indices than in the input.
@@ -176,16 +173,22 @@ fn gather_elements(node: &Node, _: &Context) -> Outcome<Run> {
 }
 
 /// Indices into the first axes are turned into indices of rows.
-fn gather_nd(node: &Node, _: &Context) -> Outcome<Run> {
-    if expect_node!(node, GatherND).config.batch_dims != 0 {
-        return Err("batch_dims other than 0 is not supported".into());
-    }
-    one(|inputs| {
+fn gather_nd(site: &Site) -> Outcome<Run> {
+    let batch = size(site.int("batch_dims", 0)?)?;
+    one(move |inputs| {
         let (x, indices) = (inputs.value(0)?, inputs.value(1)?);
         let (dims, wanted) = (x.dims(), indices.dims());
-        let (rows, depth) = rows_of(&indices, &dims)?;
-        let flat = x.reshape(&[dims[..depth].iter().product(), dims[depth..].iter().product()])?;
-        let out = [&wanted[..wanted.len() - 1], &dims[depth..]].concat();
+        if batch >= wanted.len() || dims[..batch] != wanted[..batch] {
+            return Err(format!("{batch} axes of {dims:?} and {wanted:?} are not the same"));
+        }
+        let (rows, depth) = rows_of(&indices, &dims[batch..])?;
+        let outer: usize = dims[batch..batch + depth].iter().product();
+        let batches: usize = dims[..batch].iter().product();
+        let each = rows.len() / batches.max(1);
+        let rows = rows.into_iter().enumerate();
+        let rows = rows.map(|(at, row)| row + (at / each.max(1) * outer) as i64).collect();
+        let flat = x.reshape(&[batches * outer, dims[batch + depth..].iter().product()])?;
+        let out = [&wanted[..wanted.len() - 1], &dims[batch + depth..]].concat();
         flat.select(0, rows)?.reshape(&out)
     })
 }
@@ -206,24 +209,47 @@ fn rows_of(indices: &Value, dims: &[usize]) -> Outcome<(Vec<i64>, usize)> {
     Ok((rows.collect::<Outcome<_>>()?, depth))
 }
 
-fn scatter_nd(node: &Node, _: &Context) -> Outcome<Run> {
-    match expect_node!(node, ScatterND).config.reduction {
-        ScatterNDReduction::None => {}
-        _ => return Err("a reduction is not supported".into()),
+/// How updates join what is there.
+fn adds(site: &Site) -> Outcome<bool> {
+    match site.text("reduction", "none")?.as_str() {
+        "none" => Ok(false),
+        "add" => Ok(true),
+        other => Err(format!("the reduction {other} is not supported")),
     }
-    one(|inputs| {
+}
+
+fn scatter_nd(site: &Site) -> Outcome<Run> {
+    let adds = adds(site)?;
+    one(move |inputs| {
         let (x, indices, updates) = (inputs.value(0)?, inputs.value(1)?, inputs.value(2)?);
         let dims = x.dims();
         let (rows, depth) = rows_of(&indices, &dims)?;
         let (outer, inner): (usize, usize) =
             (dims[..depth].iter().product(), dims[depth..].iter().product());
+        let updates = updates.reshape(&[rows.len(), inner])?;
+        let x = x.reshape(&[outer, inner])?;
+        if adds {
+            let wide = rows.iter().flat_map(|&row| std::iter::repeat_n(row, inner)).collect();
+            let wide = Value::from_ints(wide).reshape(&[rows.len(), inner])?;
+            return scatter_add(0, x, wide, updates)?.reshape(&dims);
+        }
         let sources = last_writers(&rows, outer);
-        let all = Value::concat(
-            &[x.reshape(&[outer, inner])?, updates.reshape(&[rows.len(), inner])?],
-            0,
-        )?;
-        all.select(0, sources)?.reshape(&dims)
+        Value::concat(&[x, updates], 0)?.select(0, sources)?.reshape(&dims)
     })
+}
+
+fn scatter_add(axis: usize, x: Value, indices: Value, updates: Value) -> Outcome<Value> {
+    let parts = together(&[x, indices, updates])?;
+    let [x, indices, updates] = &parts[..] else {
+        return Err("it takes three inputs".into());
+    };
+    Ok(Value::new(Dispatch::float_scatter(
+        axis,
+        x.float()?,
+        indices.tensor(),
+        updates.float()?,
+        IndexingUpdateOp::Add,
+    )))
 }
 
 /// For each of `outer` rows, itself, or the update that writes it last (numbered after the rows).
@@ -235,42 +261,95 @@ fn last_writers(rows: &[i64], outer: usize) -> Vec<i64> {
     sources
 }
 
-fn scatter_elements(node: &Node, _: &Context) -> Outcome<Run> {
-    let config = &expect_node!(node, ScatterElements).config;
-    let axis = config.axis;
-    match config.reduction {
-        ScatterElementsReduction::Add => {}
-        _ => return Err("only the reduction add is supported".into()),
-    }
+fn scatter_elements(site: &Site) -> Outcome<Run> {
+    let (along, adds) = (site.int("axis", 0)?, adds(site)?);
     one(move |inputs| {
-        let indices = from_start(inputs.ints(1)?, inputs.value(0)?.dims()[axis])?;
-        let indices = Value::from_ints(indices).reshape(&inputs.value(1)?.dims())?;
-        let parts = together(&[inputs.value(0)?, indices, inputs.value(2)?])?;
-        let [x, indices, updates] = &parts[..] else {
-            return Err("it takes three inputs".into());
-        };
-        let tensor = Dispatch::float_scatter(
-            axis,
-            x.float()?,
-            indices.tensor(),
-            updates.float()?,
-            IndexingUpdateOp::Add,
-        );
-        Ok(Value::new(tensor))
+        let (x, updates) = (inputs.value(0)?, inputs.value(2)?);
+        let (dims, wanted) = (x.dims(), inputs.value(1)?.dims());
+        let axis = axis(along, dims.len())?;
+        let fits = (0..dims.len()).all(|a| a == axis || wanted.get(a) <= dims.get(a));
+        if wanted.len() != dims.len() || updates.dims() != wanted || !fits {
+            return Err(format!("its indices {wanted:?} do not fit an input of {dims:?}"));
+        }
+        let indices = from_start(inputs.ints(1)?, dims[axis])?;
+        if adds {
+            return scatter_add(axis, x, Value::from_ints(indices).reshape(&wanted)?, updates);
+        }
+        let (total, count): (usize, usize) = (dims.iter().product(), wanted.iter().product());
+        let places: Vec<i64> = (0..count)
+            .map(|at| {
+                let (mut left, mut place, mut step) = (at, 0, 1);
+                for a in (0..dims.len()).rev() {
+                    let own = left % wanted[a];
+                    left /= wanted[a];
+                    place += step * if a == axis { indices[at] as usize } else { own };
+                    step *= dims[a];
+                }
+                place as i64
+            })
+            .collect();
+        let all = Value::concat(&[x.reshape(&[total])?, updates.reshape(&[count])?], 0)?;
+        all.select(0, last_writers(&places, total))?.reshape(&dims)
     })
 }
 
-fn cumulative_sum(node: &Node, _: &Context) -> Outcome<Run> {
-    use onnx_ir::cumsum::CumSumAxis;
-    let config = &expect_node!(node, CumSum).config;
-    let (exclusive, reverse) = (config.exclusive, config.reverse);
-    let along = match &config.axis {
-        CumSumAxis::Static(axis) => Setting::Known(vec![*axis as i64]),
-        CumSumAxis::Runtime(reference) => Setting::input(reference),
+/// The largest or smallest along an axis, the first of equals first, and their indices. Before
+/// opset 10 their number was an attribute.
+fn top_k(site: &Site) -> Outcome<Run> {
+    let along = site.int("axis", -1)?;
+    let number = match site.opset() {
+        ..10 => site.node.attributes.int("k")?,
+        _ => None,
     };
+    let largest = site.opset() < 11 || site.flag("largest", true)?;
+    if site.opset() >= 11 {
+        // What need not be sorted may be.
+        site.ignore(&["sorted"]);
+    }
+    Ok(Box::new(move |inputs| {
+        let x = inputs.value(0)?;
+        let mut dims = x.dims();
+        let axis = axis(along, dims.len())?;
+        let k = match number {
+            Some(k) => k,
+            None => *inputs.ints(1)?.first().ok_or("its k is missing")?,
+        };
+        let k = size(k)?;
+        let length = dims[axis];
+        if k > length {
+            return Err(format!("there are no {k} elements along axis {axis} of {dims:?}"));
+        }
+        let values: Vec<f64> = match x.kind() {
+            Kind::Int => x.ints()?.into_iter().map(|value| value as f64).collect(),
+            _ => x.floats()?.into_iter().map(f64::from).collect(),
+        };
+        let inner: usize = dims[axis + 1..].iter().product();
+        let outer: usize = dims[..axis].iter().product();
+        let mut indices = vec![0; outer * k * inner];
+        for row in 0..outer * inner {
+            let (o, i) = (row / inner, row % inner);
+            let value = |at: usize| values[(o * length + at) * inner + i];
+            let mut order: Vec<usize> = (0..length).collect();
+            order.sort_by(|&a, &b| match largest {
+                true => value(b).total_cmp(&value(a)),
+                false => value(a).total_cmp(&value(b)),
+            });
+            for (rank, &at) in order[..k].iter().enumerate() {
+                indices[(o * k + rank) * inner + i] = at as i64;
+            }
+        }
+        dims[axis] = k;
+        let indices = Value::from_ints(indices).reshape(&dims)?;
+        Ok(vec![x.gather(axis, indices.clone())?, indices])
+    }))
+}
+
+fn cumulative_sum(site: &Site) -> Outcome<Run> {
+    let (exclusive, reverse) = (site.flag("exclusive", false)?, site.flag("reverse", false)?);
     one(move |inputs: &Inputs| {
         let x = inputs.value(0)?;
-        let axis = axis(along.read(inputs)?[0], x.rank())?;
+        let along = inputs.ints(1)?;
+        let axis = axis(*along.first().ok_or("its axis is missing")?, x.rank())?;
         let is_int = x.kind() == Kind::Int;
         let x = if x.kind() == Kind::Float { x } else { x.into_float() };
         let flip = |x| if reverse { Dispatch::float_flip(x, &[axis]) } else { x };

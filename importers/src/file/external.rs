@@ -1,0 +1,78 @@
+//! Weights that lie in files beside the model.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+use onnx_ir::TensorProto;
+
+use super::map;
+
+/// The folder of a model, with the weight files that were mapped so far.
+pub struct Folder {
+    path: Option<PathBuf>,
+    mapped: BTreeMap<PathBuf, Bytes>,
+}
+
+impl Folder {
+    /// The folder `path`; `None` for a model that is no file.
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self { path, mapped: BTreeMap::new() }
+    }
+
+    /// The paths of the weight files that were mapped.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let folder = self.path.as_deref().unwrap_or(Path::new(""));
+        self.mapped.keys().map(|file| folder.join(file)).collect()
+    }
+
+    /// The bytes of `tensor`, where they lie in a file beside the model.
+    ///
+    /// # Errors
+    ///
+    /// When that file is missing, too short, or outside the model's folder.
+    pub fn bytes(&mut self, tensor: &TensorProto) -> Result<Option<Bytes>, String> {
+        let Some(location) = entry(tensor, "location") else {
+            return Ok(None);
+        };
+        self.read(tensor, Path::new(location)).map(Some).map_err(|reason| {
+            format!("the weight {} lies in the file {location}, {reason}", tensor.name)
+        })
+    }
+
+    fn read(&mut self, tensor: &TensorProto, file: &Path) -> Result<Bytes, String> {
+        let number = |key: &str| match entry(tensor, key).map(str::parse::<usize>) {
+            None => Ok(None),
+            Some(Ok(number)) => Ok(Some(number)),
+            Some(Err(_)) => Err(format!("but its {key} is not a number; export the model again")),
+        };
+        let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !file.components().all(inside) {
+            return Err("which lies outside the model's folder; store it beside the model".into());
+        }
+        let Some(folder) = &self.path else {
+            return Err("but the model was given as bytes; store it in one file".into());
+        };
+        let path = folder.join(file);
+        if !path.is_file() {
+            return Err("which is not there; keep it beside the model".into());
+        }
+        if !self.mapped.contains_key(file) {
+            let bytes =
+                map::read_only(&path).map_err(|error| format!("which cannot be read: {error}"))?;
+            self.mapped.insert(file.to_owned(), bytes);
+        }
+        let bytes = &self.mapped[file];
+        let end = length.map_or(bytes.len(), |length| offset.saturating_add(length));
+        if offset > end || end > bytes.len() {
+            return Err("which is too short; copy it again".into());
+        }
+        Ok(bytes.slice(offset..end))
+    }
+}
+
+/// Where a weight's data lie, by `key`.
+fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
+    tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
+}

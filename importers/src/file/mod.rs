@@ -1,0 +1,55 @@
+//! The bytes of a model file and of the weight files beside it, mapped and not copied.
+
+mod external;
+mod map;
+mod tensor;
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use onnx_ir::{Message, ModelProto};
+
+use crate::error::{ErrorKind, LoadError};
+
+pub use external::Folder;
+pub use tensor::{Element, Numbers, Stored};
+
+/// A model file.
+pub struct File {
+    /// The messages in it; the raw data of its tensors are parts of the mapped file.
+    pub proto: ModelProto,
+    /// Where its external weights are looked for.
+    pub folder: Folder,
+}
+
+/// Maps and parses the file `path`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Io`] when the file cannot be read, [`ErrorKind::Format`] when it is no ONNX model.
+pub fn open(path: &Path) -> Result<File, LoadError> {
+    let bytes = map::read_only(path).map_err(|error| {
+        LoadError::new(ErrorKind::Io, format!("the file cannot be read: {error}"))
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    parse(&bytes, Some(folder))
+}
+
+/// Parses `bytes`; external weights lie in `folder`, and without one there are none.
+///
+/// # Errors
+///
+/// [`ErrorKind::Format`] when `bytes` are not an ONNX model.
+pub fn parse(bytes: &Bytes, folder: Option<PathBuf>) -> Result<File, LoadError> {
+    let format = |message: &str| Err(LoadError::new(ErrorKind::Format, message));
+    if bytes.is_empty() {
+        return format("the file is empty; export the model again");
+    }
+    let Ok(proto) = ModelProto::parse_from_tokio_bytes(bytes) else {
+        return format("this is not an ONNX model, or it is cut short; export or copy it again");
+    };
+    if proto.graph.node.is_empty() && proto.graph.output.is_empty() {
+        return format("this is not an ONNX model: it has no graph; export or copy it again");
+    }
+    Ok(File { proto, folder: Folder::new(folder) })
+}

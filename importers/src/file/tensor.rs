@@ -1,0 +1,243 @@
+//! Stored tensors and the types of their elements.
+
+use bytes::Bytes;
+use half::{bf16, f16};
+use onnx_ir::TensorProto;
+
+use super::Folder;
+
+/// The type of a tensor's elements, by its number in `TensorProto.DataType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element(pub i32);
+
+impl Element {
+    pub const FLOAT: Self = Self(1);
+    pub const BOOL: Self = Self(9);
+    const FLOAT16: Self = Self(10);
+    const DOUBLE: Self = Self(11);
+    const BFLOAT16: Self = Self(16);
+
+    /// ONNX's spelling.
+    pub fn name(self) -> String {
+        const NAMES: [&str; 24] = [
+            "undefined",
+            "float",
+            "uint8",
+            "int8",
+            "uint16",
+            "int16",
+            "int32",
+            "int64",
+            "string",
+            "bool",
+            "float16",
+            "double",
+            "uint32",
+            "uint64",
+            "complex64",
+            "complex128",
+            "bfloat16",
+            "float8e4m3fn",
+            "float8e4m3fnuz",
+            "float8e5m2",
+            "float8e5m2fnuz",
+            "uint4",
+            "int4",
+            "float4e2m1",
+        ];
+        let name = usize::try_from(self.0).ok().and_then(|number| NAMES.get(number));
+        name.map_or_else(|| format!("type {}", self.0), |name| (*name).to_owned())
+    }
+
+    /// Whether the elements are floating point numbers, which are computed in float32.
+    pub fn is_float(self) -> bool {
+        [Self::FLOAT, Self::FLOAT16, Self::DOUBLE, Self::BFLOAT16].contains(&self)
+    }
+
+    /// The bytes and the lowest and highest value of an integer.
+    pub fn integer(self) -> Option<(usize, i64, i64)> {
+        match self.0 {
+            2 => Some((1, 0, u8::MAX.into())),
+            3 => Some((1, i8::MIN.into(), i8::MAX.into())),
+            4 => Some((2, 0, u16::MAX.into())),
+            5 => Some((2, i16::MIN.into(), i16::MAX.into())),
+            6 => Some((4, i32::MIN.into(), i32::MAX.into())),
+            7 => Some((8, i64::MIN, i64::MAX)),
+            12 => Some((4, 0, u32::MAX.into())),
+            13 => Some((8, 0, i64::MAX)),
+            _ => None,
+        }
+    }
+}
+
+/// A tensor as the file stores it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub dims: Vec<usize>,
+    pub element: Element,
+    data: Data,
+}
+
+#[derive(Clone, Debug)]
+enum Data {
+    /// Little-endian, part of the mapped file.
+    Raw(Bytes),
+    Floats(Vec<f32>),
+    Doubles(Vec<f64>),
+    /// int32 and what is narrower, float16 and bfloat16 by their bits.
+    Narrow(Vec<i32>),
+    Ints(Vec<i64>),
+    Unsigned(Vec<u64>),
+}
+
+/// The elements of a tensor as they are computed with.
+pub enum Numbers {
+    Floats(Vec<f32>),
+    Ints(Vec<i64>),
+    Bools(Vec<bool>),
+}
+
+impl Stored {
+    /// The tensor in `proto`, whose data may lie in a file of `folder`.
+    ///
+    /// # Errors
+    ///
+    /// When its data are missing, or more or fewer than its shape says, or of a type that is not
+    /// computed with.
+    pub fn new(proto: &TensorProto, folder: &mut Folder) -> Result<Self, String> {
+        let refused = |reason: &str| Err(format!("the weight {:?} {reason}", proto.name));
+        let element = Element(proto.data_type);
+        let Ok(dims) =
+            proto.dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>()
+        else {
+            return refused("has a negative size; export the model again");
+        };
+        if !element.is_float() && element.integer().is_none() && element != Element::BOOL {
+            return refused(&format!("is of type {}, which is not supported", element.name()));
+        }
+        let data = match folder.bytes(proto)? {
+            Some(bytes) => Data::Raw(bytes),
+            None if !proto.raw_data.is_empty() => Data::Raw(proto.raw_data.clone()),
+            None => match element.0 {
+                1 => Data::Floats(proto.float_data.clone()),
+                11 => Data::Doubles(proto.double_data.clone()),
+                7 => Data::Ints(proto.int64_data.clone()),
+                12 | 13 => Data::Unsigned(proto.uint64_data.clone()),
+                _ => Data::Narrow(proto.int32_data.clone()),
+            },
+        };
+        let stored = Self { dims, element, data };
+        let count = stored.dims.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+        match count {
+            Some(count) if stored.len() == Some(count) => Ok(stored),
+            _ => refused(&format!(
+                "does not have the elements that its shape {:?} says; export or copy the model again",
+                stored.dims
+            )),
+        }
+    }
+
+    /// The number of elements.
+    fn len(&self) -> Option<usize> {
+        match &self.data {
+            Data::Raw(bytes) => {
+                let width = self.width();
+                bytes.len().is_multiple_of(width).then_some(bytes.len() / width)
+            }
+            Data::Floats(values) => Some(values.len()),
+            Data::Doubles(values) => Some(values.len()),
+            Data::Narrow(values) => Some(values.len()),
+            Data::Ints(values) => Some(values.len()),
+            Data::Unsigned(values) => Some(values.len()),
+        }
+    }
+
+    fn width(&self) -> usize {
+        match self.element {
+            Element::BOOL => 1,
+            Element::FLOAT16 | Element::BFLOAT16 => 2,
+            Element::DOUBLE => 8,
+            Element::FLOAT => 4,
+            other => other.integer().map_or(1, |(width, ..)| width),
+        }
+    }
+
+    /// The elements: floats of every width as float32, integers as int64.
+    ///
+    /// # Errors
+    ///
+    /// For a uint64 that int64 does not hold.
+    pub fn numbers(&self) -> Result<Numbers, String> {
+        let element = self.element;
+        if element == Element::BOOL {
+            return Ok(Numbers::Bools(match &self.data {
+                Data::Raw(bytes) => bytes.iter().map(|&byte| byte != 0).collect(),
+                _ => self.ints()?.into_iter().map(|value| value != 0).collect(),
+            }));
+        }
+        if !element.is_float() {
+            return self.ints().map(Numbers::Ints);
+        }
+        Ok(Numbers::Floats(match &self.data {
+            Data::Floats(values) => values.clone(),
+            Data::Doubles(values) => values.iter().map(|&value| value as f32).collect(),
+            Data::Narrow(bits) => bits.iter().map(|&bits| self.short(bits as u16)).collect(),
+            Data::Raw(bytes) if element == Element::FLOAT => floats(bytes),
+            Data::Raw(bytes) if element == Element::DOUBLE => {
+                chunks::<8>(bytes).map(|bytes| f64::from_le_bytes(bytes) as f32).collect()
+            }
+            Data::Raw(bytes) => {
+                chunks::<2>(bytes).map(|bytes| self.short(u16::from_le_bytes(bytes))).collect()
+            }
+            Data::Ints(_) | Data::Unsigned(_) => {
+                return Err("its floats are stored as integers".into());
+            }
+        }))
+    }
+
+    /// The float16 or bfloat16 of these bits.
+    fn short(&self, bits: u16) -> f32 {
+        match self.element {
+            Element::BFLOAT16 => bf16::from_bits(bits).to_f32(),
+            _ => f16::from_bits(bits).to_f32(),
+        }
+    }
+
+    fn ints(&self) -> Result<Vec<i64>, String> {
+        let unsigned = |value: u64| {
+            i64::try_from(value).map_err(|_| format!("the integer {value} is too large"))
+        };
+        match &self.data {
+            Data::Ints(values) => Ok(values.clone()),
+            Data::Unsigned(values) => values.iter().map(|&value| unsigned(value)).collect(),
+            Data::Narrow(values) => Ok(values
+                .iter()
+                .map(
+                    |&value| {
+                        if self.element.0 == 12 { i64::from(value as u32) } else { value.into() }
+                    },
+                )
+                .collect()),
+            Data::Raw(bytes) => match self.element.0 {
+                2 => Ok(bytes.iter().map(|&byte| byte.into()).collect()),
+                3 => Ok(bytes.iter().map(|&byte| (byte as i8).into()).collect()),
+                4 => Ok(chunks(bytes).map(|b| u16::from_le_bytes(b).into()).collect()),
+                5 => Ok(chunks(bytes).map(|b| i16::from_le_bytes(b).into()).collect()),
+                6 => Ok(chunks(bytes).map(|b| i32::from_le_bytes(b).into()).collect()),
+                12 => Ok(chunks(bytes).map(|b| u32::from_le_bytes(b).into()).collect()),
+                13 => chunks(bytes).map(|b| unsigned(u64::from_le_bytes(b))).collect(),
+                _ => Ok(chunks(bytes).map(i64::from_le_bytes).collect()),
+            },
+            Data::Floats(_) | Data::Doubles(_) => Err("its integers are stored as floats".into()),
+        }
+    }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    chunks(bytes).map(f32::from_le_bytes).collect()
+}
+
+fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
+    let (chunks, _) = bytes.as_chunks::<N>();
+    chunks.iter().copied()
+}

@@ -1,0 +1,156 @@
+//! A node's attributes. Reading one marks it, so that an attribute that nothing reads is found: it
+//! would have changed what the node means.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use onnx_ir::{AttributeProto, AttributeType};
+
+use crate::file::{Folder, Stored};
+use crate::value::Outcome;
+
+/// The attributes of a node, by name.
+#[derive(Clone, Default)]
+pub struct Attributes {
+    all: Vec<Attribute>,
+}
+
+#[derive(Clone)]
+struct Attribute {
+    name: String,
+    content: Content,
+    read: Cell<bool>,
+}
+
+#[derive(Clone)]
+enum Content {
+    Int(i64),
+    Float(f32),
+    Text(String),
+    Tensor(Result<Rc<Stored>, String>),
+    Ints(Vec<i64>),
+    Floats(Vec<f32>),
+    Other,
+}
+
+impl Attributes {
+    /// The attributes in `protos`; the graphs among them are the node's blocks.
+    pub fn new<'a>(protos: impl Iterator<Item = &'a AttributeProto>, folder: &mut Folder) -> Self {
+        let all =
+            protos.filter(|proto| kind(proto) != AttributeType::GRAPH).map(|proto| Attribute {
+                name: proto.name.clone(),
+                content: Content::new(proto, folder),
+                read: Cell::new(false),
+            });
+        Self { all: all.collect() }
+    }
+
+    fn find(&self, name: &str) -> Option<&Content> {
+        let found = self.all.iter().find(|attribute| attribute.name == name)?;
+        found.read.set(true);
+        Some(&found.content)
+    }
+
+    /// The names of those that were never read.
+    pub fn unread(&self) -> Vec<&str> {
+        let unread = self.all.iter().filter(|attribute| !attribute.read.get());
+        unread.map(|attribute| attribute.name.as_str()).collect()
+    }
+
+    /// An integer.
+    pub fn int(&self, name: &str) -> Outcome<Option<i64>> {
+        match self.find(name) {
+            None => Ok(None),
+            Some(Content::Int(value)) => Ok(Some(*value)),
+            Some(_) => Err(wrong(name, "an integer")),
+        }
+    }
+
+    /// A number.
+    pub fn float(&self, name: &str) -> Outcome<Option<f64>> {
+        match self.find(name) {
+            None => Ok(None),
+            Some(Content::Float(value)) => Ok(Some(f64::from(*value))),
+            Some(_) => Err(wrong(name, "a float")),
+        }
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> Outcome<Option<&str>> {
+        match self.find(name) {
+            None => Ok(None),
+            Some(Content::Text(value)) => Ok(Some(value)),
+            Some(_) => Err(wrong(name, "a string")),
+        }
+    }
+
+    /// Integers.
+    pub fn ints(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
+        match self.find(name) {
+            None => Ok(None),
+            Some(Content::Ints(values)) => Ok(Some(values.clone())),
+            Some(_) => Err(wrong(name, "integers")),
+        }
+    }
+
+    /// Numbers.
+    pub fn floats(&self, name: &str) -> Outcome<Option<Vec<f32>>> {
+        match self.find(name) {
+            None => Ok(None),
+            Some(Content::Floats(values)) => Ok(Some(values.clone())),
+            Some(_) => Err(wrong(name, "floats")),
+        }
+    }
+
+    /// A tensor.
+    pub fn tensor(&self, name: &str) -> Outcome<Option<Rc<Stored>>> {
+        match self.find(name) {
+            None => Ok(None),
+            Some(Content::Tensor(tensor)) => tensor.clone().map(Some),
+            Some(_) => Err(wrong(name, "a tensor")),
+        }
+    }
+
+    /// Reads attributes that change nothing here.
+    pub fn ignore(&self, names: &[&str]) {
+        names.iter().for_each(|name| {
+            self.find(name);
+        });
+    }
+}
+
+impl Content {
+    fn new(proto: &AttributeProto, folder: &mut Folder) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match kind(proto) {
+            AttributeType::INT => Self::Int(proto.i),
+            AttributeType::FLOAT => Self::Float(proto.f),
+            AttributeType::STRING => Self::Text(text(&proto.s)),
+            AttributeType::INTS => Self::Ints(proto.ints.clone()),
+            AttributeType::FLOATS => Self::Floats(proto.floats.clone()),
+            AttributeType::TENSOR => {
+                Self::Tensor(Stored::new(proto.t.get_or_default(), folder).map(Rc::new))
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The type of an attribute; old files leave it out.
+pub fn kind(proto: &AttributeProto) -> AttributeType {
+    match proto.type_.enum_value_or_default() {
+        AttributeType::UNDEFINED if proto.t.is_some() => AttributeType::TENSOR,
+        AttributeType::UNDEFINED if proto.g.is_some() => AttributeType::GRAPH,
+        AttributeType::UNDEFINED if !proto.ints.is_empty() => AttributeType::INTS,
+        AttributeType::UNDEFINED if !proto.floats.is_empty() => AttributeType::FLOATS,
+        AttributeType::UNDEFINED if !proto.strings.is_empty() => AttributeType::STRINGS,
+        AttributeType::UNDEFINED if !proto.s.is_empty() => AttributeType::STRING,
+        AttributeType::UNDEFINED if proto.f != 0.0 => AttributeType::FLOAT,
+        AttributeType::UNDEFINED => AttributeType::INT,
+        known => known,
+    }
+}
+
+fn wrong(name: &str, expected: &str) -> String {
+    format!("its attribute {name} is not {expected}")
+}

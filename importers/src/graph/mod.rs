@@ -1,0 +1,171 @@
+//! A model as a list of nodes over numbered values. Names are kept for messages alone, so that two
+//! of them can never become one.
+
+mod attributes;
+mod build;
+mod function;
+
+use std::rc::Rc;
+
+use crate::file::Stored;
+use crate::operators::Operator;
+use crate::value::{Outcome, Value};
+
+pub use attributes::Attributes;
+pub use build::{build, opset_of};
+
+/// The number of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(pub usize);
+
+/// The nodes in the order in which they run, and the values they read and write.
+pub struct Graph {
+    pub values: Vec<Info>,
+    pub nodes: Vec<Node>,
+    /// The model's input first, and behind it the parameters that are kept apart.
+    pub inputs: Vec<Id>,
+    pub outputs: Vec<Id>,
+}
+
+/// What is known of a value before the model runs.
+#[derive(Clone, Default)]
+pub struct Info {
+    /// Its name in the file.
+    pub name: String,
+    /// What it holds, where that does not depend on the input.
+    pub constant: Option<Constant>,
+}
+
+/// A value that is known when the model is loaded.
+#[derive(Clone)]
+pub enum Constant {
+    /// As the file stores it.
+    Stored(Rc<Stored>),
+    /// What nodes of constants made, on the host.
+    Computed(Value),
+    /// Why the file's value cannot be read: an error only where it is needed.
+    Unreadable(String),
+}
+
+/// An operator applied to values.
+#[derive(Clone)]
+pub struct Node {
+    /// The operator; `None` where it is not supported.
+    pub operator: Option<&'static Operator>,
+    /// The operator's name in the file, with its domain where that is not ONNX's own.
+    pub kind: String,
+    /// The node's name in messages.
+    pub name: String,
+    /// The opset of the operator's domain.
+    pub opset: i64,
+    pub attributes: Attributes,
+    /// What it reads; `None` for an optional input that is absent.
+    pub inputs: Vec<Option<Id>>,
+    /// What it writes; `None` where nobody reads it.
+    pub outputs: Vec<Option<Id>>,
+    /// The graphs among its attributes.
+    pub blocks: Vec<(String, Block)>,
+}
+
+/// A graph inside a node, over the values of the graph around it.
+#[derive(Clone)]
+pub struct Block {
+    pub nodes: Vec<Node>,
+    pub outputs: Vec<Id>,
+}
+
+impl Constant {
+    /// The value on the host.
+    pub fn value(&self) -> Outcome<Value> {
+        match self {
+            Constant::Stored(stored) => Value::from_stored(stored),
+            Constant::Computed(value) => Ok(value.clone()),
+            Constant::Unreadable(reason) => Err(reason.clone()),
+        }
+    }
+
+    /// Its shape, where it can be read.
+    pub fn dims(&self) -> Option<Vec<usize>> {
+        match self {
+            Constant::Stored(stored) => Some(stored.dims.clone()),
+            Constant::Computed(value) => Some(value.dims()),
+            Constant::Unreadable(_) => None,
+        }
+    }
+}
+
+impl Graph {
+    /// The constant that `id` holds.
+    pub fn constant(&self, id: Id) -> Option<&Constant> {
+        self.values[id.0].constant.as_ref()
+    }
+
+    /// A new value.
+    pub fn add(&mut self, name: String, constant: Option<Constant>) -> Id {
+        self.values.push(Info { name, constant });
+        Id(self.values.len() - 1)
+    }
+
+    /// How many nodes and outputs of the graph read each value.
+    pub fn readers(&self) -> Vec<usize> {
+        let mut readers = vec![0; self.values.len()];
+        for node in &self.nodes {
+            node.reads(&mut |id| readers[id.0] += 1);
+        }
+        for output in &self.outputs {
+            readers[output.0] += 1;
+        }
+        readers
+    }
+
+    /// The node that writes each value.
+    pub fn makers(&self) -> Vec<Option<usize>> {
+        let mut makers = vec![None; self.values.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            for output in node.outputs.iter().flatten() {
+                makers[output.0] = Some(at);
+            }
+        }
+        makers
+    }
+
+    /// Makes every reader of `from` read `to`.
+    pub fn redirect(&mut self, change: &[(Id, Id)]) {
+        let mut target: Vec<Id> = (0..self.values.len()).map(Id).collect();
+        for &(from, to) in change {
+            // What `to` stands for may itself have been replaced before.
+            target[from.0] = target[to.0];
+        }
+        for node in &mut self.nodes {
+            node.rename(&mut |id| target[id.0]);
+        }
+        self.outputs.iter_mut().for_each(|id| *id = target[id.0]);
+    }
+}
+
+impl Node {
+    /// The operator and the node's name, for messages.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// Calls `see` with everything that the node and the graphs inside it read.
+    pub fn reads(&self, see: &mut dyn FnMut(Id)) {
+        self.inputs.iter().flatten().for_each(|&id| see(id));
+        for (_, block) in &self.blocks {
+            for node in &block.nodes {
+                node.reads(see);
+            }
+            block.outputs.iter().for_each(|&id| see(id));
+        }
+    }
+
+    /// Replaces everything that the node and the graphs inside it read.
+    pub fn rename(&mut self, by: &mut dyn FnMut(Id) -> Id) {
+        self.inputs.iter_mut().flatten().for_each(|id| *id = by(*id));
+        for (_, block) in &mut self.blocks {
+            block.nodes.iter_mut().for_each(|node| node.rename(by));
+            block.outputs.iter_mut().for_each(|id| *id = by(*id));
+        }
+    }
+}

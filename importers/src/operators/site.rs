@@ -1,0 +1,117 @@
+//! A node in its graph, as an operator sees it when it is compiled.
+
+use std::rc::Rc;
+
+use super::Inputs;
+use crate::file::Stored;
+use crate::graph::{Graph, Node};
+use crate::value::{Outcome, Value};
+
+/// A node, and what is known of its inputs.
+pub struct Site<'a> {
+    pub graph: &'a Graph,
+    pub node: &'a Node,
+}
+
+/// Integers that an attribute gives, or an input when the model runs.
+#[derive(Clone, Debug)]
+pub enum Integers {
+    Known(Vec<i64>),
+    Input(usize),
+}
+
+impl Integers {
+    pub fn read(&self, inputs: &Inputs) -> Outcome<Vec<i64>> {
+        match self {
+            Integers::Known(values) => Ok(values.clone()),
+            Integers::Input(index) => inputs.ints(*index),
+        }
+    }
+}
+
+impl Site<'_> {
+    pub fn opset(&self) -> i64 {
+        self.node.opset
+    }
+
+    /// Whether input `index` is given.
+    pub fn has(&self, index: usize) -> bool {
+        self.node.inputs.get(index).is_some_and(Option::is_some)
+    }
+
+    /// The constant that input `index` is.
+    pub fn constant(&self, index: usize) -> Option<Value> {
+        let id = self.node.inputs.get(index).copied().flatten()?;
+        self.graph.constant(id)?.value().ok()
+    }
+
+    /// The one number that input `index` is, where it is constant.
+    pub fn number(&self, index: usize) -> Option<f64> {
+        let value = self.constant(index)?.into_float();
+        match value.floats().ok()?[..] {
+            [value] => Some(f64::from(value)),
+            _ => None,
+        }
+    }
+
+    /// Whether input `index` depends on the sample.
+    pub fn is_of_sample(&self, index: usize) -> bool {
+        let makers = self.graph.makers();
+        let mut left = vec![self.node.inputs.get(index).copied().flatten()];
+        let mut seen = vec![false; self.graph.values.len()];
+        while let Some(id) = left.pop() {
+            let Some(id) = id.filter(|id| !std::mem::replace(&mut seen[id.0], true)) else {
+                continue;
+            };
+            if self.graph.inputs.first() == Some(&id) {
+                return true;
+            }
+            if let Some(maker) = makers[id.0] {
+                left.extend(&self.graph.nodes[maker].inputs);
+            }
+        }
+        false
+    }
+
+    /// How many outputs the file lists.
+    pub fn outputs(&self) -> usize {
+        self.node.outputs.len()
+    }
+
+    pub fn int(&self, name: &str, default: i64) -> Outcome<i64> {
+        Ok(self.node.attributes.int(name)?.unwrap_or(default))
+    }
+
+    pub fn flag(&self, name: &str, default: bool) -> Outcome<bool> {
+        Ok(self.int(name, default.into())? != 0)
+    }
+
+    pub fn float(&self, name: &str, default: f64) -> Outcome<f64> {
+        Ok(self.node.attributes.float(name)?.unwrap_or(default))
+    }
+
+    pub fn text(&self, name: &str, default: &str) -> Outcome<String> {
+        Ok(self.node.attributes.text(name)?.unwrap_or(default).to_owned())
+    }
+
+    pub fn ints(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
+        self.node.attributes.ints(name)
+    }
+
+    pub fn tensor(&self, name: &str) -> Outcome<Option<Rc<Stored>>> {
+        self.node.attributes.tensor(name)
+    }
+
+    /// What an attribute gave before the opset `since`, and input `index` gives from it on.
+    pub fn integers(&self, name: &str, since: i64, index: usize) -> Outcome<Option<Integers>> {
+        if self.opset() < since {
+            return Ok(self.ints(name)?.map(Integers::Known));
+        }
+        Ok(self.has(index).then_some(Integers::Input(index)))
+    }
+
+    /// Reads attributes that change nothing here.
+    pub fn ignore(&self, names: &[&str]) {
+        self.node.attributes.ignore(names);
+    }
+}

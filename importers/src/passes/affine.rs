@@ -1,0 +1,71 @@
+//! Folds batch normalizations and constant scales and shifts of channels into the convolution in
+//! front of them, in double precision.
+
+use crate::graph::{Constant, Graph, Node};
+use crate::operators::{Affine, Role, Site};
+use crate::value::Value;
+
+/// Folds every such node whose convolution nothing else reads.
+pub fn fold(graph: &mut Graph) {
+    let readers = graph.readers();
+    let mut makers = graph.makers();
+    let mut absorbed = vec![false; graph.nodes.len()];
+    for at in 0..graph.nodes.len() {
+        let Some((conv, weight, bias)) = folded(graph, at, &readers, &makers) else { continue };
+        let weight = graph.add("folded weight".into(), Some(Constant::Computed(weight)));
+        let bias = graph.add("folded bias".into(), Some(Constant::Computed(bias)));
+        let outputs = graph.nodes[at].outputs.clone();
+        for output in outputs.iter().flatten() {
+            makers[output.0] = Some(conv);
+        }
+        let conv = &mut graph.nodes[conv];
+        conv.inputs.truncate(1);
+        conv.inputs.extend([Some(weight), Some(bias)]);
+        conv.outputs = outputs;
+        absorbed[at] = true;
+    }
+    let mut absorbed = absorbed.into_iter();
+    graph.nodes.retain(|_| !absorbed.next().unwrap_or(false));
+}
+
+/// The convolution that the node `at` can be folded into, with its weight and bias afterwards.
+fn folded(
+    graph: &Graph,
+    at: usize,
+    readers: &[usize],
+    makers: &[Option<usize>],
+) -> Option<(usize, Value, Value)> {
+    let node = &graph.nodes[at];
+    let affine = node.operator?.affine?;
+    if node.outputs.iter().flatten().count() != 1 {
+        return None;
+    }
+    let is_conv = |conv: &Node| conv.operator.is_some_and(|own| own.role == Role::Convolution);
+    let (data, conv) = node.inputs.iter().enumerate().find_map(|(index, id)| {
+        let conv = makers.get(id.as_ref()?.0).copied().flatten()?;
+        is_conv(&graph.nodes[conv]).then_some((index, conv))
+    })?;
+    if readers[node.inputs[data]?.0] != 1 {
+        return None;
+    }
+    let inputs = &graph.nodes[conv].inputs;
+    let weight = graph.constant((*inputs.get(1)?)?)?;
+    let dims = weight.dims()?;
+    let channels = *dims.first()?;
+    let Affine { scale, shift } = affine(&Site { graph, node }, data, dims.len(), channels)?;
+    let weight = weight.value().ok()?.floats().ok()?;
+    let old = match inputs.get(2).copied().flatten() {
+        Some(bias) => graph.constant(bias)?.value().ok()?.floats().ok()?,
+        None => vec![0.0; channels],
+    };
+    let lengths = [scale.len(), shift.len(), old.len()];
+    if channels == 0 || lengths.iter().any(|&length| length != channels) {
+        return None;
+    }
+    let rows = weight.chunks((weight.len() / channels).max(1)).zip(&scale);
+    let scaled = rows
+        .flat_map(|(row, scale)| row.iter().map(move |&value| (f64::from(value) * scale) as f32));
+    let shifted = (0..channels).map(|c| (f64::from(old[c]) * scale[c] + shift[c]) as f32).collect();
+    let weight = Value::from_floats(scaled.collect()).reshape(&dims).ok()?;
+    Some((conv, weight, Value::from_floats(shifted)))
+}

@@ -1,0 +1,228 @@
+//! The program: a list of steps over numbered slots, with the weights on the device.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use burn::tensor::{Device, Tensor};
+
+use crate::error::{ErrorKind, LoadError};
+use crate::graph::{Graph, Id, Node};
+use crate::operators::{Inputs, Role, Run, compile};
+use crate::value::{Kind, Outcome, Value};
+
+/// A graph ready to run.
+pub struct Program {
+    steps: Vec<Step>,
+    constants: Vec<Value>,
+    slots: usize,
+    output: Source,
+}
+
+/// One node.
+struct Step {
+    /// For messages: the operator and the node's name.
+    label: String,
+    run: Run,
+    inputs: Vec<Option<Source>>,
+    /// The slots of the outputs that are read.
+    outputs: Vec<Option<usize>>,
+    /// Slots that nothing reads after this step.
+    dead: Vec<usize>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Slot(usize),
+    Constant(usize),
+}
+
+impl Program {
+    /// Compiles `graph` for `device`.
+    ///
+    /// # Errors
+    ///
+    /// All nodes that cannot be honoured.
+    pub fn new(graph: &Graph, device: &Device) -> Result<Self, LoadError> {
+        let unsupported = |message: String| LoadError::new(ErrorKind::Unsupported, message);
+        let mut compiler = Compiler::new(graph, device);
+        let mut failures = Vec::new();
+        for node in &graph.nodes {
+            if let Err(message) = compiler.add(node) {
+                failures.push(format!("{}: {message}", node.label()));
+            }
+        }
+        if !failures.is_empty() {
+            return Err(unsupported(failures.join("; ")));
+        }
+        let output = graph.outputs[0];
+        let output = compiler.source(output, true).map_err(unsupported)?;
+        Ok(compiler.finish(output))
+    }
+
+    /// The output for the `inputs`, that of the sample first and then the parameters; `observe` is
+    /// called on every value.
+    ///
+    /// # Errors
+    ///
+    /// The first node that fails, with its inputs' shapes.
+    pub fn run(
+        &self,
+        inputs: Vec<Value>,
+        mut observe: impl FnMut(&Value),
+    ) -> Result<Value, String> {
+        let mut slots: Vec<Option<Value>> = vec![None; self.slots];
+        for (slot, input) in slots.iter_mut().zip(inputs) {
+            *slot = Some(input);
+        }
+        for step in &self.steps {
+            let inputs = step.inputs.iter().map(|source| self.fetch(*source, &slots)).collect();
+            let outputs = step.run(inputs)?;
+            outputs.iter().for_each(&mut observe);
+            for (slot, value) in step.outputs.iter().zip(outputs) {
+                if let Some(slot) = slot {
+                    slots[*slot] = Some(value);
+                }
+            }
+            for &slot in &step.dead {
+                slots[slot] = None;
+            }
+        }
+        self.fetch(Some(self.output), &slots)
+            .ok_or_else(|| "the graph's output was not computed".to_owned())
+    }
+
+    fn fetch(&self, source: Option<Source>, slots: &[Option<Value>]) -> Option<Value> {
+        match source? {
+            Source::Slot(slot) => slots[slot].clone(),
+            Source::Constant(constant) => Some(self.constants[constant].clone()),
+        }
+    }
+}
+
+impl Step {
+    fn run(&self, inputs: Vec<Option<Value>>) -> Result<Vec<Value>, String> {
+        let shapes: Vec<_> = inputs.iter().flatten().map(|v| (v.kind(), v.dims())).collect();
+        apply(&self.run, Inputs::new(inputs)).map_err(|message| {
+            let shapes: Vec<_> =
+                shapes.iter().map(|(kind, dims)| format!("{kind:?} {dims:?}")).collect();
+            format!("{}: {message} (inputs: {})", self.label, shapes.join(", "))
+        })
+    }
+}
+
+/// Runs a node. A failure inside burn becomes an error as well: it is this node that cannot be run
+/// on these inputs.
+pub fn apply(run: &Run, inputs: Inputs) -> Outcome<Vec<Value>> {
+    catch_unwind(AssertUnwindSafe(|| run(&inputs)))
+        .unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("it cannot be run on these inputs: {}", text.unwrap_or("unknown failure"))
+}
+
+/// What is known while nodes are compiled one after the other.
+struct Compiler<'a> {
+    graph: &'a Graph,
+    device: &'a Device,
+    steps: Vec<Step>,
+    constants: Vec<Value>,
+    /// The constants that are held, by their value's number and whether they lie on the device.
+    held: HashMap<(Id, bool), usize>,
+    /// The slot of each value that a step makes.
+    slots: HashMap<Id, usize>,
+    /// Values that depend on an input, and so lie on the device, but for integers.
+    of_inputs: Vec<bool>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(graph: &'a Graph, device: &'a Device) -> Self {
+        let mut of_inputs = vec![false; graph.values.len()];
+        graph.inputs.iter().for_each(|input| of_inputs[input.0] = true);
+        Self {
+            graph,
+            device,
+            steps: Vec::new(),
+            constants: Vec::new(),
+            held: HashMap::new(),
+            slots: graph.inputs.iter().enumerate().map(|(slot, id)| (*id, slot)).collect(),
+            of_inputs,
+        }
+    }
+
+    fn add(&mut self, node: &Node) -> Outcome<()> {
+        let run = compile(self.graph, node)?;
+        let operator = node.operator.ok_or("the operator is not supported")?;
+        let reads = |id: &Id| self.of_inputs[id.0];
+        let on_device = operator.role != Role::OfShape && node.inputs.iter().flatten().any(reads);
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for (index, id) in node.inputs.iter().enumerate() {
+            let wanted = on_device && !operator.settings.contains(&index);
+            inputs.push(id.map(|id| self.source(id, wanted)).transpose()?);
+        }
+        let mut outputs = Vec::with_capacity(node.outputs.len());
+        for output in &node.outputs {
+            outputs.push(output.map(|id| {
+                let slot = self.slots.len();
+                self.slots.insert(id, slot);
+                self.of_inputs[id.0] = on_device;
+                slot
+            }));
+        }
+        self.steps.push(Step { label: node.label(), run, inputs, outputs, dead: Vec::new() });
+        Ok(())
+    }
+
+    /// Where a value comes from; a constant of floats lies on the device where that is `wanted`.
+    fn source(&mut self, id: Id, wanted: bool) -> Outcome<Source> {
+        if let Some(slot) = self.slots.get(&id) {
+            return Ok(Source::Slot(*slot));
+        }
+        if let Some(held) = self.held.get(&(id, wanted)) {
+            return Ok(Source::Constant(*held));
+        }
+        let Some(constant) = self.graph.constant(id) else {
+            let name = &self.graph.values[id.0].name;
+            return Err(format!("it reads {name:?}, which no node produces"));
+        };
+        let mut value = constant.value()?;
+        if wanted && value.kind() == Kind::Float {
+            value = value.to_device(self.device)?;
+        }
+        self.constants.push(value);
+        self.held.insert((id, wanted), self.constants.len() - 1);
+        Ok(Source::Constant(self.constants.len() - 1))
+    }
+
+    /// Marks where each value is read last.
+    fn finish(mut self, output: Source) -> Program {
+        let slots = self.slots.len();
+        let mut alive = vec![false; slots];
+        if let Source::Slot(slot) = output {
+            alive[slot] = true;
+        }
+        for step in self.steps.iter_mut().rev() {
+            let reads = step.inputs.iter().flatten().filter_map(|source| match source {
+                Source::Slot(slot) => Some(*slot),
+                Source::Constant(_) => None,
+            });
+            for slot in reads.chain(step.outputs.iter().copied().flatten()).collect::<Vec<_>>() {
+                if !alive[slot] {
+                    alive[slot] = true;
+                    step.dead.push(slot);
+                }
+            }
+        }
+        Program { steps: self.steps, constants: self.constants, slots, output }
+    }
+}
+
+/// Rows as the graph's input of the shape `dims`.
+pub fn as_input(rows: Tensor<2>, dims: &[usize]) -> Result<Value, String> {
+    Value::new(rows.into_dispatch()).reshape(dims)
+}

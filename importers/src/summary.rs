@@ -1,0 +1,162 @@
+//! What a file takes, gives and contains, and what of that is not supported.
+
+use std::collections::{BTreeMap, HashSet};
+
+use onnx_ir::{NodeProto, TensorProto, ValueInfoProto};
+
+use crate::error::{ErrorKind, LoadError};
+use crate::file::{Element, File};
+use crate::graph;
+use crate::passes;
+
+/// What a model file contains.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// The program that wrote the file, where it says so.
+    pub producer: String,
+    /// The opset of ONNX's own operators.
+    pub opset: i64,
+    /// The inputs, weights excluded.
+    pub inputs: Vec<ValueInfo>,
+    /// The outputs.
+    pub outputs: Vec<ValueInfo>,
+    /// How many nodes there are of each operator.
+    pub operators: BTreeMap<String, usize>,
+    /// Stored tensors and the numbers in them.
+    pub weights: usize,
+    /// The numbers in all stored tensors.
+    pub parameters: u64,
+    /// Nodes that an output needs and whose operators are not supported: `(operator, node)`.
+    pub unsupported: Vec<(String, String)>,
+}
+
+/// An input or output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValueInfo {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements, as ONNX spells it.
+    pub element: String,
+    /// Its axes: a size, or a name for one that is free.
+    pub shape: Vec<Result<usize, String>>,
+}
+
+impl ValueInfo {
+    fn new(info: &ValueInfoProto) -> Self {
+        let tensor = info.type_.tensor_type();
+        let shape = tensor.shape.dim.iter().map(|dim| {
+            usize::try_from(dim.dim_value()).ok().filter(|&size| size > 0).ok_or_else(|| match dim
+                .dim_param()
+            {
+                "" => "?".to_owned(),
+                name => name.to_owned(),
+            })
+        });
+        Self {
+            name: info.name.clone(),
+            element: Element(tensor.elem_type).name(),
+            shape: shape.collect(),
+        }
+    }
+
+    /// Whether its elements are floating point numbers.
+    pub fn is_float(&self) -> bool {
+        matches!(self.element.as_str(), "float" | "float16" | "double" | "bfloat16")
+    }
+}
+
+impl std::fmt::Display for ValueInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let axes: Vec<String> = self
+            .shape
+            .iter()
+            .map(|axis| match axis {
+                Ok(size) => size.to_string(),
+                Err(name) => name.clone(),
+            })
+            .collect();
+        write!(f, "{} {}[{}]", self.name, self.element, axes.join(", "))
+    }
+}
+
+/// What the `file` contains.
+pub fn summarize(file: &mut File) -> Summary {
+    let unsupported = match graph::build(&file.proto, &mut file.folder) {
+        Ok(mut graph) => {
+            passes::needed(&mut graph);
+            let owned = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
+            passes::unsupported(&graph).map(owned).collect()
+        }
+        // Loading says what is wrong.
+        Err(_) => Vec::new(),
+    };
+    let model = &file.proto;
+    let graph = &model.graph;
+    let stored: HashSet<&str> =
+        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let mut operators = BTreeMap::new();
+    for node in &graph.node {
+        *operators.entry(full_name(node)).or_insert(0) += 1;
+    }
+    let numbers =
+        |tensor: &TensorProto| tensor.dims.iter().map(|&d| d.max(0) as u64).product::<u64>();
+    Summary {
+        producer: [model.producer_name.as_str(), model.producer_version.as_str()]
+            .join(" ")
+            .trim()
+            .to_owned(),
+        opset: graph::opset_of(model),
+        inputs: graph
+            .input
+            .iter()
+            .filter(|input| !stored.contains(input.name.as_str()))
+            .map(ValueInfo::new)
+            .collect(),
+        outputs: graph.output.iter().map(ValueInfo::new).collect(),
+        operators,
+        weights: graph.initializer.len(),
+        parameters: graph.initializer.iter().map(numbers).sum(),
+        unsupported,
+    }
+}
+
+/// The operator's name, with its domain where that is not ONNX's own.
+fn full_name(node: &NodeProto) -> String {
+    match node.domain.as_str() {
+        "" | "ai.onnx" => node.op_type.clone(),
+        domain => format!("{domain}::{}", node.op_type),
+    }
+}
+
+impl Summary {
+    /// Refuses a model that cannot be explained, naming everything that stands in the way.
+    ///
+    /// # Errors
+    ///
+    /// For inputs that are not one float tensor, and for no outputs.
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        let listed = || self.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match &self.inputs[..] {
+            [] => Err(LoadError::new(ErrorKind::Input, "the model has no input")),
+            [input] if input.is_float() => Ok(()),
+            [input] => Err(LoadError::new(
+                ErrorKind::Input,
+                format!(
+                    "the model has no float input, so there is no gradient: its input is {input}"
+                ),
+            )),
+            inputs => Err(LoadError::new(
+                ErrorKind::Input,
+                format!(
+                    "the model has {} inputs, but one is explained: {}; export it with the others fixed",
+                    inputs.len(),
+                    listed()
+                ),
+            )),
+        }?;
+        if self.outputs.is_empty() {
+            return Err(LoadError::new(ErrorKind::Output, "the model has no output"));
+        }
+        Ok(())
+    }
+}
