@@ -23,6 +23,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+mod evaluator;
 mod file;
 mod graph;
 mod model;
@@ -34,5 +35,6 @@ mod summary;
 mod value;
 
 pub use error::{ErrorKind, LoadError};
+pub use evaluator::{HostTensor, evaluate};
 pub use model::{Loader, OnnxModel, summary};
 pub use summary::{Summary, ValueInfo};

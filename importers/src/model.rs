@@ -231,6 +231,11 @@ pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
     file::open(path).map(|mut file| summarize(&mut file)).map_err(|error| error.of(path))
 }
 
+/// The one output that a model is explained at.
+fn only(outputs: Vec<Value>) -> Result<Value, String> {
+    outputs.into_iter().next().ok_or_else(|| "the graph has no output".to_owned())
+}
+
 impl OnnxModel {
     /// Runs the model once on zeros: what it gives, what it takes up, and that the batch is free.
     fn tried_out(mut self, link: Option<Link>) -> Result<Self, LoadError> {
@@ -246,6 +251,7 @@ impl OnnxModel {
                     bytes += 4 * value.dims().iter().product::<usize>() as u64;
                 })
             })
+            .and_then(only)
             .map_err(|message| {
                 LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
             })?;
@@ -336,6 +342,7 @@ impl Model for OnnxModel {
         let scores = self
             .inputs(padded, held, parameters)
             .and_then(|inputs| self.program.run(inputs, |_| {}))
+            .and_then(only)
             .and_then(|output| self.scores.read(output, held))
             .map_err(ModelError::new)?;
         Ok(if held == rows { scores } else { scores.narrow(0, 0, rows) })

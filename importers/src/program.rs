@@ -15,7 +15,7 @@ pub struct Program {
     steps: Vec<Step>,
     constants: Vec<Value>,
     slots: usize,
-    output: Source,
+    outputs: Vec<Source>,
 }
 
 /// One node.
@@ -55,12 +55,12 @@ impl Program {
         if !failures.is_empty() {
             return Err(unsupported(failures.join("; ")));
         }
-        let output = graph.outputs[0];
-        let output = compiler.source(output, true).map_err(unsupported)?;
-        Ok(compiler.finish(output))
+        let outputs = graph.outputs.iter().map(|&output| compiler.source(output, true));
+        let outputs = outputs.collect::<Outcome<_>>().map_err(unsupported)?;
+        Ok(compiler.finish(outputs))
     }
 
-    /// The output for the `inputs`, that of the sample first and then the parameters; `observe` is
+    /// The outputs for the `inputs`, that of the sample first and then the parameters; `observe` is
     /// called on every value.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Program {
         &self,
         inputs: Vec<Value>,
         mut observe: impl FnMut(&Value),
-    ) -> Result<Value, String> {
+    ) -> Result<Vec<Value>, String> {
         let mut slots: Vec<Option<Value>> = vec![None; self.slots];
         for (slot, input) in slots.iter_mut().zip(inputs) {
             *slot = Some(input);
@@ -88,8 +88,11 @@ impl Program {
                 slots[slot] = None;
             }
         }
-        self.fetch(Some(self.output), &slots)
-            .ok_or_else(|| "the graph's output was not computed".to_owned())
+        let output = |source: &Source| {
+            let value = self.fetch(Some(*source), &slots);
+            value.ok_or_else(|| "an output of the graph was not computed".to_owned())
+        };
+        self.outputs.iter().map(output).collect()
     }
 
     fn fetch(&self, source: Option<Source>, slots: &[Option<Value>]) -> Option<Value> {
@@ -200,11 +203,13 @@ impl<'a> Compiler<'a> {
     }
 
     /// Marks where each value is read last.
-    fn finish(mut self, output: Source) -> Program {
+    fn finish(mut self, outputs: Vec<Source>) -> Program {
         let slots = self.slots.len();
         let mut alive = vec![false; slots];
-        if let Source::Slot(slot) = output {
-            alive[slot] = true;
+        for output in &outputs {
+            if let Source::Slot(slot) = output {
+                alive[*slot] = true;
+            }
         }
         for step in self.steps.iter_mut().rev() {
             let reads = step.inputs.iter().flatten().filter_map(|source| match source {
@@ -218,7 +223,7 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        Program { steps: self.steps, constants: self.constants, slots, output }
+        Program { steps: self.steps, constants: self.constants, slots, outputs }
     }
 }
 

@@ -54,6 +54,16 @@ impl Element {
         [Self::FLOAT, Self::FLOAT16, Self::DOUBLE, Self::BFLOAT16].contains(&self)
     }
 
+    /// Half the distance of 1 to the next number; 0 where that is exact.
+    pub fn precision(self) -> f64 {
+        match self {
+            Self::FLOAT16 => 2f64.powi(-11),
+            Self::BFLOAT16 => 2f64.powi(-8),
+            Self::FLOAT | Self::DOUBLE => 2f64.powi(-24),
+            _ => 0.0,
+        }
+    }
+
     /// The bytes and the lowest and highest value of an integer.
     pub fn integer(self) -> Option<(usize, i64, i64)> {
         match self.0 {

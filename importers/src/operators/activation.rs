@@ -1,7 +1,8 @@
 //! Activations: element-wise nonlinearities and softmax.
 
 use burn::backend::ops::{ActivationOps, FloatTensorOps};
-use burn::backend::{Dispatch, DispatchTensor, Scalar};
+use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
+use burn::tensor::{IndexingUpdateOp, IntDType, Slice};
 
 use super::{Inputs, Operator, Role, Run, Site, one, pointwise};
 use crate::value::{Kind, Outcome, Value, binary};
@@ -31,6 +32,7 @@ pub const OPERATORS: &[Operator] = &[
         .role(Role::Softmax),
     Operator::new("LogSoftmax", 1, (1, 1), |site| along_axis(site, Dispatch::log_softmax))
         .role(Role::Softmax),
+    Operator::new("Hardmax", 1, (1, 1), |site| along_axis(site, hardmax)),
 ];
 
 fn scale(x: T, factor: f64) -> T {
@@ -215,6 +217,22 @@ fn bound(inputs: &Inputs, index: usize) -> Outcome<Option<f64>> {
         [value] => Ok(Some(f64::from(value))),
         ref values => Err(format!("its bound has {} values, but it takes one", values.len())),
     }
+}
+
+/// 1 at the first of the largest along `axis`, else 0; without a gradient.
+fn hardmax(x: T, axis: usize) -> T {
+    let x = Dispatch::float_detach(x);
+    let indices = Dispatch::float_argmax(x.clone(), axis, IntDType::I64);
+    let zeros = Dispatch::float_mul_scalar(x, Scalar::Float(0.0));
+    let ones = shift(Dispatch::float_slice(zeros.clone(), &first_along(&zeros, axis)), 1.0);
+    Dispatch::float_scatter(axis, zeros, indices, ones, IndexingUpdateOp::Add)
+}
+
+/// The first element along `axis`.
+fn first_along(x: &T, axis: usize) -> Vec<Slice> {
+    let mut slices = vec![Slice::from(..); x.shape().num_dims()];
+    slices[axis] = Slice::from(0..1);
+    slices
 }
 
 /// Before opset 13 the axes from `axis` on counted as one.

@@ -1,7 +1,8 @@
 //! Operators that ONNX Runtime's optimizer and newer opsets make of several others.
 
-use burn::backend::ops::{ActivationOps, FloatTensorOps};
-use burn::backend::{Dispatch, Scalar};
+use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps};
+use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
+use burn::tensor::BoolDType;
 
 use super::activation::{gelu_exact, gelu_tanh, sigmoid_unit};
 use super::linear::product;
@@ -142,10 +143,19 @@ fn attention(site: &Site) -> Outcome<Run> {
                 _ => add(&scores, &mask)?,
             };
         }
-        let weights = Value::new(Dispatch::softmax(scores.float()?, 3));
+        let weights = Value::new(masked_softmax(scores.float()?, scores.bool_dtype()));
         let mixed = product(&weights, &v)?;
         if flat { joined(mixed) } else { Ok(mixed) }
     })
+}
+
+/// The softmax over the last of four axes; rows that are masked as a whole are zeros.
+fn masked_softmax(scores: DispatchTensor, dtype: BoolDType) -> DispatchTensor {
+    let largest = Dispatch::float_max_dim(Dispatch::float_detach(scores.clone()), 3);
+    let masked = Dispatch::float_equal_elem(largest, Scalar::Float(f64::NEG_INFINITY), dtype);
+    let masked = Dispatch::bool_expand(masked, scores.shape());
+    let open = Dispatch::float_mask_fill(scores, masked.clone(), Scalar::Float(0.0));
+    Dispatch::float_mask_fill(Dispatch::softmax(open, 3), masked, Scalar::Float(0.0))
 }
 
 /// Heads shared by groups of queries, each repeated.

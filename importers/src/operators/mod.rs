@@ -30,7 +30,7 @@ pub use site::Site;
 pub type Run = Box<dyn Fn(&Inputs) -> Outcome<Vec<Value>> + Send + Sync>;
 
 /// The newest opset of ONNX's own operators whose changes are known here.
-const NEWEST_OPSET: i64 = 26;
+const NEWEST_OPSET: i64 = 28;
 
 /// The domain of ONNX Runtime's operators.
 const MICROSOFT: &str = "com.microsoft";

@@ -13,7 +13,7 @@ pub const OPERATORS: &[Operator] = &[
         .affine(batch_norm_affine),
     Operator::new("InstanceNormalization", 1, (3, 3), instance_norm),
     Operator::new("GroupNormalization", 18, (3, 3), group_norm),
-    Operator::new("LayerNormalization", 17, (2, 3), layer_norm),
+    Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3),
     Operator::new("RMSNormalization", 23, (2, 2), rms_norm),
     Operator::new("LpNormalization", 1, (1, 1), lp_norm),
     Operator::new("MeanVarianceNormalization", 9, (1, 1), mean_variance),
@@ -146,27 +146,41 @@ fn standardized(x: Value, groups: usize, epsilon: f64) -> Outcome<Value> {
 fn standardized_rows(x: DispatchTensor, axis: usize, epsilon: f64) -> DispatchTensor {
     let mean = Dispatch::float_mean_dim(x.clone(), axis);
     let centred = Dispatch::float_sub(x, mean);
-    let square = Dispatch::float_mul(centred.clone(), centred.clone());
-    let variance = Dispatch::float_mean_dim(square, axis);
-    let deviation =
-        Dispatch::float_sqrt(Dispatch::float_add_scalar(variance, Scalar::Float(epsilon)));
+    let deviation = deviation(centred.clone(), axis, epsilon);
     Dispatch::float_div(centred, deviation)
 }
 
+/// `sqrt(mean of x^2 + epsilon)` along `axis`.
+fn deviation(centred: DispatchTensor, axis: usize, epsilon: f64) -> DispatchTensor {
+    let variance = Dispatch::float_mean_dim(Dispatch::float_mul(centred.clone(), centred), axis);
+    Dispatch::float_sqrt(Dispatch::float_add_scalar(variance, Scalar::Float(epsilon)))
+}
+
+/// The other outputs are the mean and the inverse deviation.
 fn layer_norm(site: &Site) -> Outcome<Run> {
     let (first, epsilon) = (site.int("axis", -1)?, site.float("epsilon", EPSILON)?);
     site.ignore(&["stash_type"]);
-    one(move |inputs| {
+    let statistics = site.outputs() > 1;
+    Ok(Box::new(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
         let first = axis(first, dims.len())?;
         let features: usize = dims[first..].iter().product();
-        let rows = x.reshape(&[dims[..first].iter().product(), features])?;
+        let rows = x.reshape(&[dims[..first].iter().product(), features])?.float()?;
         let flat = |value: Value| value.expand(&dims[first..])?.reshape(&[features])?.float();
         let gamma = flat(inputs.value(1)?)?;
         let beta = inputs.optional(2).map(flat).transpose()?;
-        Value::new(Dispatch::layer_norm(rows.float()?, gamma, beta, epsilon)).reshape(&dims)
-    })
+        let normal = Dispatch::layer_norm(rows.clone(), gamma, beta, epsilon);
+        let mut outputs = vec![Value::new(normal).reshape(&dims)?];
+        if statistics {
+            let shape = [&dims[..first], &vec![1; dims.len() - first]].concat();
+            let mean = Dispatch::float_mean_dim(rows.clone(), 1);
+            let deviation = deviation(Dispatch::float_sub(rows, mean.clone()), 1, epsilon);
+            outputs.push(Value::new(mean).reshape(&shape)?);
+            outputs.push(Value::new(Dispatch::float_recip(deviation)).reshape(&shape)?);
+        }
+        Ok(outputs)
+    }))
 }
 
 /// `x / sqrt(mean of x^2 + epsilon) scale`, the mean over the axes from `axis` on.

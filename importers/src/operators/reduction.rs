@@ -144,21 +144,27 @@ fn run(site: &Site, since: i64, float: Reduce, int: Option<Reduce>) -> Outcome<R
     })
 }
 
-/// Where the largest or smallest lies along an axis; the first of several.
+/// Where the largest or smallest lies along an axis; the first of several, or the last.
 fn place(
     site: &Site,
     place: fn(DispatchTensor, usize, IntDType) -> DispatchTensor,
 ) -> Outcome<Run> {
     let (along, keep) = (site.int("axis", 0)?, site.flag("keepdims", true)?);
-    if site.opset() >= 12 && site.flag("select_last_index", false)? {
-        return Err("select_last_index=1 is not supported".into());
-    }
+    let last = site.opset() >= 12 && site.flag("select_last_index", false)?;
     one(move |inputs| {
         let x = inputs.value(0)?.into_float();
         let mut dims = x.dims();
         let axis = axis(along, dims.len())?;
-        let host = x.to_host()?;
-        let indices = Value::new(place(host.float()?, axis, IntDType::I64));
+        let mut host = x.to_host()?.float()?;
+        if last {
+            host = Dispatch::float_flip(host, &[axis]);
+        }
+        let mut indices = Value::new(place(host, axis, IntDType::I64));
+        if last {
+            let (shape, end) = (indices.dims(), dims[axis] as i64 - 1);
+            let counted = indices.ints()?.into_iter().map(|index| end - index).collect();
+            indices = Value::from_ints(counted).reshape(&shape)?;
+        }
         dims[axis] = 1;
         if !keep {
             dims.remove(axis);

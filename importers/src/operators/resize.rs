@@ -262,7 +262,8 @@ fn source(rule: &Rule, i: f32, own: usize, out: usize, scale: f32) -> f32 {
     let (own, out) = (own as f32, out as f32);
     match rule.coordinates {
         Coordinates::AlignCorners | Coordinates::PytorchHalfPixel if out == 1.0 => 0.0,
-        Coordinates::AlignCorners => i * (own - 1.0) / (out - 1.0),
+        // The length before it was rounded down.
+        Coordinates::AlignCorners => i * (own - 1.0) / (scale * own - 1.0),
         Coordinates::Asymmetric => i / scale,
         Coordinates::TfHalfPixel => (i + 0.5) / scale,
         Coordinates::HalfPixelSymmetric => {

@@ -30,6 +30,20 @@ pub struct Outcome {
 /// Everything that the output needs and that is not supported, or is not a finite number.
 pub fn run(graph: &mut Graph, output: usize, apart: bool) -> Result<Outcome, LoadError> {
     graph.outputs = vec![graph.outputs[output]];
+    let parameters = simplify(graph, apart)?;
+    let link = link::take_off(graph);
+    prune::prune(graph);
+    affine::fold(graph);
+    prune::prune(graph);
+    Ok(Outcome { parameters, link })
+}
+
+/// Drops and computes what can be before the model runs; with `apart`, parameters become inputs.
+///
+/// # Errors
+///
+/// Everything that the outputs need and that is not supported, or is not a finite number.
+pub fn simplify(graph: &mut Graph, apart: bool) -> Result<Vec<Promoted>, LoadError> {
     identity::drop_identities(graph);
     prune::prune(graph);
     judge(graph)?;
@@ -38,11 +52,7 @@ pub fn run(graph: &mut Graph, output: usize, apart: bool) -> Result<Outcome, Loa
     fold::fold(graph)?;
     prune::prune(graph);
     judge(graph)?;
-    let link = link::take_off(graph);
-    prune::prune(graph);
-    affine::fold(graph);
-    prune::prune(graph);
-    Ok(Outcome { parameters, link })
+    Ok(parameters)
 }
 
 /// The graph without what the model's outputs do not need.
