@@ -35,8 +35,8 @@ impl Network {
 
 fn main() -> Result<(), attriburn::Error> {
     let device = attriburn::device("cpu")?;
-    let network = Network::new(&device).no_grad();
-    let model = ModuleModel::<4>::new(&[1, 16, 16], &device, move |images| network.forward(images));
+    let network = Network::new(&device);
+    let model = ModuleModel::of(&network, &[1, 16, 16], &device, Network::forward);
 
     let values = (0..256).map(|i| (i % 16) as f32 / 16.0).collect();
     let input = Input::new(values, &[1, 16, 16], Domain::uniform(0.0, 1.0))?;

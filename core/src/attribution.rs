@@ -26,6 +26,9 @@ pub struct Attribution {
     /// For a path from `b`, `|sum(map) - (F(x) - F(b))|`: what the quadrature, and the noise if
     /// there is any, miss of the difference that the map should add up to.
     pub completeness_gap: Option<f64>,
+    /// The share of the input's elements that lie outside their domain, where AdaptGrad's noise has no
+    /// width: at a share of 1 the map is the plain gradient.
+    pub outside_domain: f64,
     /// Seconds that the map took once the class was known, batches that were refused included;
     /// of maps that shared batches, their mean.
     pub seconds: f64,

@@ -27,7 +27,7 @@ pub enum Error {
         expected: Vec<usize>,
     },
     /// The number of values does not match the shape.
-    #[error("the input has {values} values, but its shape {shape:?} asks for {}", shape.iter().product::<usize>())]
+    #[error("the input has {values} values, but {}", asked(shape))]
     Values {
         /// How many values there are.
         values: usize,
@@ -151,4 +151,12 @@ pub enum Error {
     /// The device failed while it ran.
     #[error("the device failed: {0}")]
     Execution(String),
+}
+
+/// What a shape asks for.
+fn asked(shape: &[usize]) -> String {
+    match shape {
+        [] => "a sample of shape [] has no axis".to_owned(),
+        shape => format!("its shape {shape:?} asks for {}", shape.iter().product::<usize>()),
+    }
 }

@@ -47,7 +47,8 @@ impl Input {
     /// When the number of values does not match the shape, a value is not finite, or the domain
     /// is empty, unordered or has neither one pair of bounds nor one per channel.
     pub fn new(values: Vec<f32>, shape: &[usize], domain: Domain) -> Result<Self, Error> {
-        if values.len() != shape.iter().product::<usize>() || values.is_empty() {
+        if shape.is_empty() || values.len() != shape.iter().product::<usize>() || values.is_empty()
+        {
             return Err(Error::Values { values: values.len(), shape: shape.to_vec() });
         }
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
@@ -147,6 +148,15 @@ impl Input {
         self.domain.of(index / self.channel_len())
     }
 
+    /// The share of the values that lie outside the domain.
+    pub fn outside_domain(&self) -> f64 {
+        let outside = |(index, value): &(usize, &f32)| {
+            let (lower, upper) = self.bounds(*index);
+            !(lower..=upper).contains(*value)
+        };
+        self.values.iter().enumerate().filter(outside).count() as f64 / self.values.len() as f64
+    }
+
     /// The domain as the noise kernel takes it.
     pub(crate) fn kernel_domain(&self) -> attriburn_kernels::noise::Domain {
         attriburn_kernels::noise::Domain {
@@ -188,6 +198,10 @@ mod tests {
             (
                 Input::new(vec![0.0; 5], &[2, 3], unit()),
                 "the input has 5 values, but its shape [2, 3] asks for 6",
+            ),
+            (
+                Input::new(vec![0.0], &[], unit()),
+                "the input has 1 values, but a sample of shape [] has no axis",
             ),
             (
                 Input::new(vec![0.0, f32::NAN], &[2], unit()),

@@ -1,5 +1,8 @@
 //! The classifier as the engine sees it: flat rows in, one logit per class out.
 
+use std::sync::OnceLock;
+
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 /// A differentiable classifier.
@@ -108,11 +111,18 @@ impl ModelError {
 }
 
 /// A burn module, or any function on burn tensors, as a [`Model`]. `RANK` counts the batch axis.
+///
+/// A module that is in training mode must not be explained: its batch normalizations take the
+/// statistics of the batch and change their own, and its dropouts are active, as soon as a sample is
+/// differentiated. [`ModuleModel::of`] takes the module out of training mode; a function that was
+/// given such a module is refused when it is first differentiated.
 pub struct ModuleModel<const RANK: usize> {
     shape: Vec<usize>,
     device: Device,
     parameters: Vec<Parameter>,
     forward: Forward<RANK>,
+    /// Whether the function answers tracked samples as it answers others, once that was tried.
+    is_the_same: OnceLock<bool>,
 }
 
 /// From a batch and the parameters to logits.
@@ -120,6 +130,23 @@ type Forward<const RANK: usize> =
     Box<dyn Fn(Tensor<RANK>, &[Tensor<1>]) -> Tensor<2> + Send + Sync>;
 
 impl<const RANK: usize> ModuleModel<RANK> {
+    /// The `module`, taken out of training mode, as a model of samples of `shape` (`RANK - 1` axes),
+    /// whose weights lie on `device`; `forward` maps it and a batch `[n, ...shape]` to logits
+    /// `[n, classes]`.
+    ///
+    /// # Panics
+    ///
+    /// When `shape` does not have `RANK - 1` axes.
+    pub fn of<M: Module + Sync + 'static>(
+        module: &M,
+        shape: &[usize],
+        device: &Device,
+        forward: impl Fn(&M, Tensor<RANK>) -> Tensor<2> + Send + Sync + 'static,
+    ) -> Self {
+        let module = module.valid();
+        Self::new(shape, device, move |batch| forward(&module, batch))
+    }
+
     /// A model that takes samples of `shape` (`RANK - 1` axes), whose weights lie on `device` and
     /// whose `forward` maps `[n, ...shape]` to logits `[n, classes]`.
     ///
@@ -148,7 +175,39 @@ impl<const RANK: usize> ModuleModel<RANK> {
     ) -> Self {
         assert_eq!(shape.len() + 1, RANK, "a sample has one axis less than a batch");
         let (shape, device) = (shape.to_vec(), device.clone());
-        Self { shape, device, parameters, forward: Box::new(forward) }
+        Self { shape, device, parameters, forward: Box::new(forward), is_the_same: OnceLock::new() }
+    }
+
+    /// Whether the function answers the first of the tracked samples in `batch` as it answers the
+    /// same sample untracked, which a module in training mode does not.
+    fn is_the_same(&self, batch: &Tensor<2>, parameters: &[Tensor<1>]) -> bool {
+        *self.is_the_same.get_or_init(|| {
+            let row = batch.clone().narrow(0, 0, 1).inner();
+            let plain: Vec<_> = parameters
+                .iter()
+                .map(
+                    |own| {
+                        if own.device().is_autodiff() { own.clone().inner() } else { own.clone() }
+                    },
+                )
+                .collect();
+            let answer = |row: Tensor<2>, parameters: &[Tensor<1>]| {
+                let logits = (self.forward)(row.reshape(self.dims(1)), parameters);
+                logits.into_data().convert::<f32>().try_into_vec::<f32>().unwrap_or_default()
+            };
+            let untracked = answer(row.clone(), &plain);
+            let tracked = answer(row.autodiff().require_grad(), &plain);
+            let largest = untracked.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            // Rounding may differ; what is not a number is refused elsewhere.
+            untracked.len() == tracked.len()
+                && untracked.iter().zip(&tracked).all(|(a, b)| !((a - b).abs() > 1e-3 * largest))
+        })
+    }
+
+    fn dims(&self, rows: usize) -> [usize; RANK] {
+        let mut dims = [rows; RANK];
+        dims[1..].copy_from_slice(&self.shape);
+        dims
     }
 }
 
@@ -175,8 +234,12 @@ impl<const RANK: usize> Model for ModuleModel<RANK> {
         batch: Tensor<2>,
         parameters: &[Tensor<1>],
     ) -> Result<Tensor<2>, ModelError> {
-        let mut dims = [batch.dims()[0]; RANK];
-        dims[1..].copy_from_slice(&self.shape);
+        if batch.device().is_autodiff() && !self.is_the_same(&batch, parameters) {
+            return Err(ModelError::new(
+                "the model answers differently when it is differentiated: a module in it is in training mode; make it with ModuleModel::of, or give module.valid()",
+            ));
+        }
+        let dims = self.dims(batch.dims()[0]);
         Ok((self.forward)(batch.reshape(dims), parameters))
     }
 }

@@ -62,9 +62,12 @@ impl HostTensor {
     pub fn values(&self) -> Result<Vec<f64>, LoadError> {
         let wrong = |message| LoadError::new(ErrorKind::Run, message);
         match self.value.kind() {
-            Kind::Float => Ok(self.value.floats().map_err(wrong)?.into_iter().map(f64::from).collect()),
+            Kind::Float => {
+                Ok(self.value.floats().map_err(wrong)?.into_iter().map(f64::from).collect())
+            }
             _ => {
-                let ints = self.value.clone().into_int().and_then(|ints| ints.ints()).map_err(wrong)?;
+                let ints =
+                    self.value.clone().into_int().and_then(|ints| ints.ints()).map_err(wrong)?;
                 Ok(ints.into_iter().map(|value| value as f64).collect())
             }
         }

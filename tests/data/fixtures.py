@@ -1457,6 +1457,17 @@ def _(g, x):
     return g.pooled_head(x)
 
 
+@model("names-that-differ-in-punctuation", shape=(3, 5, 4))
+def _(g, x):
+    for name in ["w.a", "w_a", "W_a"]:
+        weight = g.rng.normal(size=(3, 1, 1)).astype(np.float32)
+        g.initializers.append(numpy_helper.from_array(weight, name))
+    a = g.op("Mul", x, "w.a", name="h.1")
+    b = g.op("Tanh", g.op("Mul", x, "w_a", name="h_1"))
+    c = g.op("Sigmoid", g.op("Mul", x, "W_a", name="H_1"))
+    return g.head(g.op("Add", g.op("Mul", a, b), c))
+
+
 @model("channels-last-input", shape=(5, 4, 3), optional=True)
 def _(g, x):
     # As converted from TensorFlow: the input is [N, H, W, C].

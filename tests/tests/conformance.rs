@@ -103,7 +103,9 @@ fn cases(folder: &Path) -> BTreeMap<String, PathBuf> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     folders(folder)
         .iter()
-        .flat_map(|kind| folders(kind).into_iter().map(|case| (format!("{}/{}", name(kind), name(&case)), case)))
+        .flat_map(|kind| {
+            folders(kind).into_iter().map(|case| (format!("{}/{}", name(kind), name(&case)), case))
+        })
         .collect()
 }
 

@@ -22,9 +22,9 @@ use burn::tensor::{Tensor, TensorData};
 use self::memory::{is_out_of_memory, is_out_of_memory_of, read};
 use self::run::Run;
 use self::way::Way;
-use crate::plan::{Estimate, Output, Plan, Readout};
+use crate::plan::{Estimate, Output, Plan, Readout, WidthRule};
 use crate::target::{Prediction, Target};
-use crate::{Attribution, Error, Input, Link, Model};
+use crate::{Attribution, Error, Input, Link, Model, ModelError};
 
 /// Told after each batch how many of how many gradients are done.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -103,6 +103,25 @@ impl<'a> Explainer<'a> {
         Ok(())
     }
 
+    /// Refuses a task that is not of this model, and says where its noise has no width.
+    fn check_task(&self, plan: &Plan, task: &Task) -> Result<(), Error> {
+        self.check_shape(task.input)?;
+        task.prediction.class(Target::Index(task.class))?;
+        self.check_output(plan.output, task.prediction)?;
+        let share = task.input.outside_domain();
+        let adaptive = plan
+            .sampler
+            .as_ref()
+            .is_some_and(|noise| matches!(noise.width, WidthRule::Adaptive { .. }));
+        if adaptive && share > 0.0 {
+            log::warn!(
+                "{:.1} % of the input's elements lie outside their domain and get no noise; check the domain and the preprocessing",
+                100.0 * share
+            );
+        }
+        Ok(())
+    }
+
     fn check_shape(&self, input: &Input) -> Result<(), Error> {
         let (found, expected) = (input.shape(), self.model.input_shape());
         if found == expected {
@@ -135,7 +154,8 @@ impl<'a> Explainer<'a> {
             let values: Vec<f32> = batch.iter().flat_map(|input| input.values()).copied().collect();
             let data = TensorData::new(values, [batch.len(), batch[0].values().len()]);
             let rows = self.model.forward(Tensor::from_data(data, self.model.device()))?;
-            let classes = rows.dims()[1].max(1);
+            let rows = checked(rows, batch.len())?;
+            let classes = rows.dims()[1];
             Ok(read(rows)?.chunks(classes).map(<[f32]>::to_vec).collect())
         };
         match together() {
@@ -150,7 +170,7 @@ impl<'a> Explainer<'a> {
 
     /// The model's logits for a sample of these values.
     fn predict_at(&self, values: &[f32]) -> Result<Prediction, Error> {
-        self.finite(read(self.model.forward(self.row(values))?)?)
+        self.finite(read(checked(self.model.forward(self.row(values))?, 1)?)?)
     }
 
     /// The prediction of these logits, which must be finite.
@@ -209,7 +229,7 @@ impl<'a> Explainer<'a> {
         }
         let start = Instant::now();
         let begin = |task: &Task<'t>| {
-            self.check_output(plan.output, task.prediction)?;
+            self.check_task(plan, task)?;
             let way = Way::new(plan, task.input)?;
             let difference = self.difference(plan, &way, task)?;
             Ok((*task, way, difference))
@@ -241,6 +261,10 @@ impl<'a> Explainer<'a> {
                 result => break result?,
             }
         };
+        // What was asked of the device may still be under way.
+        if let Err(error) = self.model.device().sync() {
+            return Err(ModelError::new(format!("the device failed: {error}")).into());
+        }
         let seconds = start.elapsed().as_secs_f64() / ways.len() as f64;
         let cost = Cost {
             sizes: run.sizes,
@@ -285,6 +309,17 @@ impl<'a> Explainer<'a> {
     }
 }
 
+/// A model's answer to `rows` samples, which must be `[rows, classes]`.
+fn checked(scores: Tensor<2>, rows: usize) -> Result<Tensor<2>, Error> {
+    match scores.dims() {
+        [found, classes] if found == rows && classes > 0 => Ok(scores),
+        found => Err(ModelError::new(format!(
+            "the model answered {rows} samples with scores of shape {found:?}; it must give [{rows}, classes]"
+        ))
+        .into()),
+    }
+}
+
 /// Beyond this many samples a batch gains no speed on any device tried.
 const BEST_BATCH: usize = 64;
 
@@ -320,6 +355,7 @@ fn attribution(
         values,
         standard_error: moments.standard_error(plan, &factors),
         shape: task.input.shape().to_vec(),
+        outside_domain: task.input.outside_domain(),
         class: task.class,
         gradients: drawn * cost.sizes.nodes,
         samples: moments.samples,
@@ -362,7 +398,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::{Domain, ModelError};
+    use crate::Domain;
 
     /// `sum x^2`, on a device that has memory for batches of up to `rows`.
     struct Small {

@@ -5,7 +5,7 @@ use attriburn_kernels::parameter::{ParameterAddress, perturb};
 use burn::tensor::Tensor;
 
 use super::memory::read;
-use super::{Explainer, chosen_scores};
+use super::{Explainer, checked, chosen_scores};
 use crate::plan::{Output, Plan, WeightNoise, WidthRule};
 use crate::target::Target;
 use crate::{Error, Input, Model, Parameter};
@@ -51,7 +51,7 @@ impl Explainer<'_> {
         let values: Vec<Tensor<1>> = own.iter().map(tracked).collect();
         let row = self.row(input.values()).autodiff();
         let score = chosen_scores(
-            self.model.forward_with(row, &values)?,
+            checked(self.model.forward_with(row, &values)?, 1)?,
             output,
             self.model.link(),
             &[class],

@@ -9,7 +9,7 @@ use super::memory::read;
 use super::parameters::Drawn;
 use super::tally::Tally;
 use super::way::{Nodes, Way};
-use super::{Explainer, Task, chosen_scores};
+use super::{Explainer, Task, checked, chosen_scores};
 use crate::Error;
 use crate::attribution::relative_norm;
 use crate::plan::{Plan, Sizes};
@@ -162,6 +162,7 @@ impl<'a> Run<'a> {
             Some(parameters) => model.forward_with(points.clone(), parameters),
             None => model.forward(points.clone()),
         }?;
+        let logits = checked(logits, points.dims()[0])?;
         let classes: Vec<usize> = pieces
             .iter()
             .flat_map(|piece| std::iter::repeat_n(self.maps[piece.map].task.class, piece.rows))

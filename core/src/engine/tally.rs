@@ -1,6 +1,6 @@
 //! What is kept of the gradients of one map while they come in.
 
-use attriburn_kernels::estimator::Estimator;
+use attriburn_kernels::estimator::{CARRY, Estimator};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::memory::read;
@@ -60,29 +60,37 @@ impl Tally {
 
     /// The moments of what was taken in.
     pub fn moments(&self) -> Result<Moments, Error> {
-        let [mean, squares, samples] = state(&self.samples)?;
-        let samples = samples[0];
-        let spread = |squares: &[f32], n: f64| -> Vec<f64> {
+        let State { mean, squares, samples } = state(&self.samples)?;
+        let spread = |squares: &[f32], samples: u64| -> Vec<f64> {
+            let n = samples as f64;
             squares.iter().map(|&sum| f64::from(sum) / (n - 1.0) / n).collect()
         };
-        let variance = match &self.draws {
-            None => spread(&squares, samples.into()),
+        let variance_of_mean = match &self.draws {
+            None => spread(&squares, samples),
             Some((_, draws)) => {
-                let [_, squares, count] = state(draws)?;
-                spread(&squares, count[0].into())
+                let draws = state(draws)?;
+                spread(&draws.squares, draws.samples)
             }
         };
-        Ok(Moments { mean, squares, variance_of_mean: variance, samples: samples as u64 })
+        Ok(Moments { mean, squares, variance_of_mean, samples })
     }
 }
 
-/// The rows of an estimator's state.
-fn state(estimator: &Estimator) -> Result<[Vec<f32>; 3], Error> {
+/// An estimator's state on the host.
+struct State {
+    mean: Vec<f32>,
+    squares: Vec<f32>,
+    samples: u64,
+}
+
+fn state(estimator: &Estimator) -> Result<State, Error> {
     let mut mean = read(estimator.clone().into_state())?;
-    let features = mean.len() / 3;
-    let count = mean.split_off(2 * features);
+    let features = mean.len() / 4;
+    // Every element has the same number of samples.
+    let (low, high) = (mean[2 * features] as u64, mean[3 * features] as u64);
+    mean.truncate(2 * features);
     let squares = mean.split_off(features);
-    Ok([mean, squares, count])
+    Ok(State { mean, squares, samples: low + high * CARRY as u64 })
 }
 
 /// The moments of the samples on the host.

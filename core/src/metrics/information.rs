@@ -1,6 +1,7 @@
 //! Performance information curves: how well the model does with how much of the picture's
 //! information.
 
+use attriburn_kernels::noise::MASKS;
 use attriburn_kernels::philox::{key, philox};
 
 use super::interpolation::{Bytes, interpolated};
@@ -29,7 +30,7 @@ impl Revealing {
     /// The pixels that are known from the start.
     fn mask(&self, pixels: usize) -> Vec<bool> {
         let key = key(self.seed);
-        let word = |pixel: usize| philox([pixel as u32, 0, 0, u32::MAX], key)[0];
+        let word = |pixel: usize| philox([pixel as u32, 0, 0, MASKS], key)[0];
         let mut order: Vec<usize> = (0..pixels).collect();
         order.sort_by_key(|&pixel| (word(pixel), pixel));
         let mut mask = vec![false; pixels];

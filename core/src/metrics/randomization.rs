@@ -1,5 +1,6 @@
 //! A model whose layers are randomized one after the other.
 
+use attriburn_kernels::noise::PERMUTATIONS;
 use attriburn_kernels::philox::{key, philox};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -109,7 +110,7 @@ fn permuted(
     let key = key(seed);
     // Fisher and Yates, with the high bits of a product in place of a remainder.
     for last in (1..values.len()).rev() {
-        let word = philox([last as u32, parameter as u32, 0, u32::MAX - 1], key)[0];
+        let word = philox([last as u32, parameter as u32, 0, PERMUTATIONS], key)[0];
         let other = (u64::from(word) * (last as u64 + 1)) >> 32;
         values.swap(last, other as usize);
     }

@@ -12,8 +12,8 @@ mod lenet {
 fn main() -> Result<(), attriburn::Error> {
     let device = attriburn::device("cpu")?;
     let network = lenet::Model::from_embedded(&device);
-    let forward = move |images: Tensor<4>| network.forward(images);
-    let model = ModuleModel::new(&[3, 32, 32], &device, forward);
+    let forward = |network: &lenet::Model, images: Tensor<4>| network.forward(images);
+    let model = ModuleModel::of(&network, &[3, 32, 32], &device, forward);
 
     let values = (0..3 * 32 * 32).map(|i| (i as f32 * 0.1).sin()).collect();
     let input = Input::new(values, &[3, 32, 32], Domain::uniform(-1.0, 1.0))?;

@@ -42,7 +42,7 @@ pub enum Constant {
     /// As the file stores it.
     Stored(Rc<Stored>),
     /// What nodes of constants made, on the host.
-    Computed(Value),
+    Computed(Box<Value>),
     /// Why the file's value cannot be read: an error only where it is needed.
     Unreadable(String),
 }
@@ -79,7 +79,7 @@ impl Constant {
     pub fn value(&self) -> Outcome<Value> {
         match self {
             Constant::Stored(stored) => Value::from_stored(stored),
-            Constant::Computed(value) => Ok(value.clone()),
+            Constant::Computed(value) => Ok((**value).clone()),
             Constant::Unreadable(reason) => Err(reason.clone()),
         }
     }

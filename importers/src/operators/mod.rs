@@ -203,7 +203,7 @@ pub fn compile(graph: &Graph, node: &Node) -> Outcome<Run> {
     let run = (operator.compile)(&Site { graph, node })?;
     match node.attributes.unread()[..] {
         [] => Ok(run),
-        [ref names @ ..] => Err(format!(
+        ref names => Err(format!(
             "its attributes {} are not known in opset {}",
             names.join(", "),
             node.opset

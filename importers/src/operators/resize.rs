@@ -150,7 +150,7 @@ type Sizes = Vec<(usize, f32)>;
 
 /// Sizes are rounded down in float32, as the scales are.
 fn scaled(dims: &[usize], scales: &[f32]) -> Outcome<Sizes> {
-    if scales.len() != dims.len() || scales.iter().any(|&scale| !(scale > 0.0)) {
+    if scales.len() != dims.len() || !scales.iter().all(|&scale| scale > 0.0) {
         return Err(format!("its scales {scales:?} do not fit {dims:?}"));
     }
     let size = |(&own, &scale): (&usize, &f32)| ((own as f32 * scale).floor() as usize, scale);

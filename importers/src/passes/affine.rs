@@ -9,11 +9,13 @@ use crate::value::Value;
 pub fn fold(graph: &mut Graph) {
     let readers = graph.readers();
     let mut makers = graph.makers();
-    let mut absorbed = vec![false; graph.nodes.len()];
+    let mut absorbed = Vec::with_capacity(graph.nodes.len());
     for at in 0..graph.nodes.len() {
-        let Some((conv, weight, bias)) = folded(graph, at, &readers, &makers) else { continue };
-        let weight = graph.add("folded weight".into(), Some(Constant::Computed(weight)));
-        let bias = graph.add("folded bias".into(), Some(Constant::Computed(bias)));
+        let found = folded(graph, at, &readers, &makers);
+        absorbed.push(found.is_some());
+        let Some((conv, weight, bias)) = found else { continue };
+        let weight = graph.add("folded weight".into(), Some(Constant::Computed(weight.into())));
+        let bias = graph.add("folded bias".into(), Some(Constant::Computed(bias.into())));
         let outputs = graph.nodes[at].outputs.clone();
         for output in outputs.iter().flatten() {
             makers[output.0] = Some(conv);
@@ -22,7 +24,6 @@ pub fn fold(graph: &mut Graph) {
         conv.inputs.truncate(1);
         conv.inputs.extend([Some(weight), Some(bias)]);
         conv.outputs = outputs;
-        absorbed[at] = true;
     }
     let mut absorbed = absorbed.into_iter();
     graph.nodes.retain(|_| !absorbed.next().unwrap_or(false));

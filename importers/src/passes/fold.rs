@@ -46,7 +46,7 @@ pub fn fold(graph: &mut Graph) -> Result<(), LoadError> {
         let values = values(graph, &node).map_err(|message| wrong(&node, message))?;
         for (output, value) in node.outputs.iter().zip(values) {
             if let Some(id) = output {
-                graph.values[id.0].constant = Some(Constant::Computed(value));
+                graph.values[id.0].constant = Some(Constant::Computed(value.into()));
             }
         }
     }

@@ -8,6 +8,8 @@ mod identity;
 mod link;
 mod parameters;
 mod prune;
+#[cfg(test)]
+mod tests;
 
 use attriburn::Link;
 

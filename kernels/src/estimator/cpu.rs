@@ -3,24 +3,33 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::CARRY;
+
 /// Elements one task updates.
 const TILE: usize = 2048;
 
-/// Updates `state` (mean, squares and count, each of `features` elements) with `rows`.
+/// Updates `state` (mean, squares and the two parts of the count, each of `features` elements) with
+/// `rows`.
 pub fn update(state: &mut [f32], rows: &[f32], features: usize) {
     let finite: Vec<bool> = rows.par_chunks(features).map(is_finite).collect();
     let (mean, rest) = state.split_at_mut(features);
-    let (squares, count) = rest.split_at_mut(features);
+    let (squares, counts) = rest.split_at_mut(features);
+    let (low, high) = counts.split_at_mut(features);
     mean.par_chunks_mut(TILE)
         .zip(squares.par_chunks_mut(TILE))
-        .zip(count.par_chunks_mut(TILE))
+        .zip(low.par_chunks_mut(TILE).zip(high.par_chunks_mut(TILE)))
         .enumerate()
-        .for_each(|(tile, ((mean, squares), count))| {
+        .for_each(|(tile, ((mean, squares), (low, high)))| {
             let start = tile * TILE;
             let kept = rows.chunks(features).zip(&finite).filter(|(_, finite)| **finite);
+            // The parts of the count are the same in every element.
+            let mut count = (low[0], high[0]);
             for (row, _) in kept {
+                count = next(count);
                 welford(mean, squares, count, &row[start..][..mean.len()]);
             }
+            low.fill(count.0);
+            high.fill(count.1);
         });
 }
 
@@ -31,13 +40,32 @@ fn is_finite(row: &[f32]) -> bool {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn welford(mean: &mut [f32], squares: &mut [f32], count: &mut [f32], row: &[f32]) {
-    let n = count[0] + 1.0;
-    let inverse = 1.0 / n;
-    for (((mean, squares), count), &value) in mean.iter_mut().zip(squares).zip(count).zip(row) {
+fn welford(mean: &mut [f32], squares: &mut [f32], (low, high): (f32, f32), row: &[f32]) {
+    let inverse = 1.0 / (low + high * CARRY);
+    for ((mean, squares), &value) in mean.iter_mut().zip(squares).zip(row) {
         let deviation = value - *mean;
         *mean += deviation * inverse;
         *squares += deviation * (value - *mean);
-        *count = n;
+    }
+}
+
+/// One more than the count `(low, high)`.
+fn next((low, high): (f32, f32)) -> (f32, f32) {
+    if low + 1.0 == CARRY { (0.0, high + 1.0) } else { (low + 1.0, high) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_goes_on_beyond_the_integers_of_float32() {
+        // 2^24 samples: 16 carries.
+        let mut state = [0.5, 0.0, 0.0, 16.0];
+        update(&mut state, &[0.5; 3], 1);
+        assert_eq!(state[2..], [3.0, 16.0]);
+        let mut state = [0.5, 0.0, CARRY - 1.0, 15.0];
+        update(&mut state, &[0.5], 1);
+        assert_eq!(state[2..], [0.0, 16.0]);
     }
 }

@@ -9,23 +9,27 @@ use cubecl::prelude::*;
 /// Threads per cube.
 const THREADS: u32 = 256;
 
+/// WebGPU's limit of cubes along an axis of a launch.
+const MOST_CUBES: u32 = 65_535;
+
 /// Marks each row that holds a value which is not finite. Threads that see one write the same
 /// number, so their order does not matter.
 #[cube(launch)]
 pub fn mark_kernel(rows: &[f32], bad: &mut [f32], features: u32) {
-    let e = ABSOLUTE_POS_X;
-    if e >= features {
-        terminate!();
-    }
-    let row = CUBE_POS_Y;
-    let value = rows[(row as usize) * (features as usize) + (e as usize)];
-    let exponent = u32::reinterpret(value) & 0x7F80_0000u32;
-    if exponent == 0x7F80_0000u32 {
-        bad[row as usize] = 1.0f32;
+    let row = CUBE_POS_Y as usize;
+    let mut e = ABSOLUTE_POS_X;
+    while e < features {
+        let value = rows[row * (features as usize) + (e as usize)];
+        let exponent = u32::reinterpret(value) & 0x7F80_0000u32;
+        if exponent == 0x7F80_0000u32 {
+            bad[row] = 1.0f32;
+        }
+        e += CUBE_COUNT_X * CUBE_DIM_X;
     }
 }
 
-/// Thread `e` takes element `e` of every row that is not marked.
+/// Takes each element of every row that is not marked; a thread takes one, and where there are more
+/// elements than a launch may have threads, several.
 #[cube(launch)]
 pub fn update_kernel(
     state: &[f32],
@@ -35,26 +39,33 @@ pub fn update_kernel(
     features: u32,
     count: u32,
 ) {
-    let e = ABSOLUTE_POS_X as usize;
     let stride = features as usize;
-    if e >= stride {
-        terminate!();
-    }
-    let mut mean = state[e];
-    let mut squares = state[stride + e];
-    let mut samples = state[2 * stride + e];
-    for row in 0..count as usize {
-        if bad[row] == 0.0f32 {
-            let value = rows[row * stride + e];
-            samples += 1.0f32;
-            let deviation = value - mean;
-            mean += deviation / samples;
-            squares += deviation * (value - mean);
+    let mut at = ABSOLUTE_POS_X;
+    while at < features {
+        let e = at as usize;
+        let mut mean = state[e];
+        let mut squares = state[stride + e];
+        let mut low = state[2 * stride + e];
+        let mut high = state[3 * stride + e];
+        for row in 0..count as usize {
+            if bad[row] == 0.0f32 {
+                let value = rows[row * stride + e];
+                low += 1.0f32;
+                if low == 1048576.0f32 {
+                    low = 0.0f32;
+                    high += 1.0f32;
+                }
+                let deviation = value - mean;
+                mean += deviation / (low + high * 1048576.0f32);
+                squares += deviation * (value - mean);
+            }
         }
+        updated[e] = mean;
+        updated[stride + e] = squares;
+        updated[2 * stride + e] = low;
+        updated[3 * stride + e] = high;
+        at += CUBE_COUNT_X * CUBE_DIM_X;
     }
-    updated[e] = mean;
-    updated[stride + e] = squares;
-    updated[2 * stride + e] = samples;
 }
 
 /// The state after `rows`.
@@ -69,7 +80,7 @@ pub fn launch(state: CubeTensor, rows: CubeTensor) -> CubeTensor {
         state.shape(),
         state.dtype,
     );
-    let blocks = features.div_ceil(THREADS);
+    let blocks = features.div_ceil(THREADS).min(MOST_CUBES);
     mark_kernel::launch(
         &client,
         CubeCount::Static(blocks, count, 1),

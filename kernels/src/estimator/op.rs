@@ -4,12 +4,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Device, Tensor};
 
-use super::cpu;
+use super::{CARRY, cpu};
 
 /// Backends that run the estimator.
 #[backend_extension(Cube: cfg(feature = "cubecl"), Flex, Fusion: cfg(feature = "fusion"))]
 pub trait EstimatorBackend: Backend {
-    /// The state `[3, features]` after the samples `rows` `[n, features]`; see [`Estimator`].
+    /// The state `[4, features]` after the samples `rows` `[n, features]`; see [`Estimator`].
     #[fusion(dtype = state, shape = state)]
     fn update_estimate(state: FloatTensor<Self>, rows: FloatTensor<Self>) -> FloatTensor<Self>;
 }
@@ -23,7 +23,7 @@ pub struct Estimator {
 impl Estimator {
     /// No samples yet, of rows of `features` elements.
     pub fn new(features: usize, device: &Device) -> Self {
-        Self { state: Tensor::zeros([3, features], device) }
+        Self { state: Tensor::zeros([4, features], device) }
     }
 
     /// Takes in the samples `rows` `[n, features]`, float32 and without autodiff.
@@ -38,12 +38,14 @@ impl Estimator {
 
     /// The mean of the samples taken in `[1, features]`; not a number where there is none.
     pub fn mean(&self) -> Tensor<2> {
-        let count = self.state.clone().narrow(0, 2, 1);
+        let low = self.state.clone().narrow(0, 2, 1);
+        let count = low + self.state.clone().narrow(0, 3, 1) * CARRY;
         let one = count.clone() / count;
         self.state.clone().narrow(0, 0, 1) * one
     }
 
-    /// The state `[3, features]`: mean, sum of squared deviations and count per element.
+    /// The state `[4, features]`: mean, sum of squared deviations and the low and the high part of
+    /// the count, per element.
     pub fn into_state(self) -> Tensor<2> {
         self.state
     }

@@ -65,17 +65,25 @@ pub struct Noise {
     pub boundary: Boundary,
 }
 
-/// The stream of the noise on parameters, which no sample uses.
+// Every stream that is not of samples, each listed here once, so that no two are the same.
+
+/// The stream of the noise on parameters.
 pub const PARAMETERS: u32 = u32::MAX;
-/// The stream of the choice of nodes along a path, which no sample uses.
+/// The stream of the choice of nodes along a path.
 pub const CHOICES: u32 = u32::MAX - 1;
+/// The stream of the permutations of parameters.
+pub const PERMUTATIONS: u32 = u32::MAX - 2;
+/// The stream of the choice of pixels that a mask keeps.
+pub const MASKS: u32 = u32::MAX - 3;
+/// The streams of samples are below this number.
+pub const RESERVED: u32 = u32::MAX - 15;
 
 /// Which samples a batch holds, and of which random stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
     /// The key of the generator.
     pub seed: u64,
-    /// The stream: one for each weight draw of a plan, below [`CHOICES`].
+    /// The stream: one for each weight draw of a plan, below [`RESERVED`].
     pub stream: u32,
     /// The number of the first node, for streams that are shared by several paths.
     pub node: u32,

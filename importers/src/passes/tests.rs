@@ -1,0 +1,305 @@
+//! Each pass changes no output, and does what it is for.
+
+use burn::tensor::Device;
+use onnx_ir::{
+    AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+};
+
+use super::*;
+use crate::file::Folder;
+use crate::graph;
+use crate::program::Program;
+use crate::value::Value;
+
+/// A model under construction, of one input `x`.
+#[derive(Default)]
+struct Sketch {
+    graph: GraphProto,
+}
+
+impl Sketch {
+    fn new() -> Self {
+        let mut sketch = Self::default();
+        sketch.graph.input.push(ValueInfoProto { name: "x".into(), ..Default::default() });
+        sketch
+    }
+
+    fn weight(mut self, name: &str, dims: &[i64], values: &[f32]) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: 1,
+            float_data: values.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
+    fn ints(mut self, name: &str, values: &[i64]) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: 7,
+            int64_data: values.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
+    fn node(self, kind: &str, inputs: &[&str], output: &str, axis: Option<i64>) -> Self {
+        self.node_with(kind, inputs, output, axis.map(|axis| ("axis", axis)))
+    }
+
+    fn node_with(
+        mut self,
+        kind: &str,
+        inputs: &[&str],
+        output: &str,
+        attribute: Option<(&str, i64)>,
+    ) -> Self {
+        let attribute = attribute.map(|(name, value)| AttributeProto {
+            name: name.into(),
+            type_: AttributeType::INT.into(),
+            i: value,
+            ..Default::default()
+        });
+        self.graph.node.push(NodeProto {
+            name: format!("{kind} of {output}"),
+            op_type: kind.into(),
+            input: inputs.iter().map(|&input| input.into()).collect(),
+            output: vec![output.into()],
+            attribute: attribute.into_iter().collect(),
+            ..Default::default()
+        });
+        self
+    }
+
+    /// The graph whose output is `output`, under opset 17.
+    fn graph(mut self, output: &str) -> Graph {
+        self.graph.output.push(ValueInfoProto { name: output.into(), ..Default::default() });
+        let mut model = ModelProto { graph: Some(self.graph).into(), ..Default::default() };
+        model.opset_import.push(Default::default());
+        model.opset_import[0].version = 17;
+        graph::build(&model, &mut Folder::new(None)).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// What the graph gives for an input of `dims`.
+fn run(graph: &Graph, dims: &[usize]) -> Vec<f32> {
+    let count: usize = dims.iter().product();
+    let values = (0..count).map(|i| (i as f32 * 0.7).sin()).collect();
+    let input = Value::from_floats(values).reshape(dims).expect("an input");
+    let program = Program::new(graph, &Device::flex()).unwrap_or_else(|error| panic!("{error}"));
+    let outputs = program.run(vec![input], |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    outputs[0].floats().expect("floats")
+}
+
+fn assert_same(before: &[f32], after: &[f32]) {
+    assert_eq!(before.len(), after.len());
+    for (a, b) in before.iter().zip(after) {
+        assert!((a - b).abs() <= 1e-5 * (1.0 + a.abs()), "{before:?} became {after:?}");
+    }
+}
+
+/// Runs `pass` on the graph; the numbers of nodes before and after.
+fn unchanged(mut graph: Graph, dims: &[usize], pass: fn(&mut Graph)) -> (usize, usize) {
+    let (before, nodes) = (run(&graph, dims), graph.nodes.len());
+    pass(&mut graph);
+    assert_same(&before, &run(&graph, dims));
+    (nodes, graph.nodes.len())
+}
+
+#[test]
+fn pruning_drops_what_the_output_does_not_need() {
+    let sketch = Sketch::new()
+        .node("Tanh", &["x"], "unused", None)
+        .node("NoSuchOperator", &["unused"], "never", None)
+        .node("Relu", &["x"], "y", None);
+    let mut graph = sketch.graph("y");
+    prune::prune(&mut graph);
+    assert_eq!(graph.nodes.len(), 1);
+    let kept = Sketch::new().node("Tanh", &["x"], "h", None).node("Relu", &["h"], "y", None);
+    assert_eq!(unchanged(kept.graph("y"), &[2, 3], prune::prune), (2, 2));
+}
+
+#[test]
+fn identities_are_dropped() {
+    let sketch = Sketch::new()
+        .node("Identity", &["x"], "a", None)
+        .node("Identity", &["a"], "b", None)
+        .node("Relu", &["b"], "c", None)
+        .node("Add", &["c", "a"], "d", None)
+        .node("Identity", &["d"], "y", None);
+    assert_eq!(unchanged(sketch.graph("y"), &[2, 3], identity::drop_identities), (5, 2));
+}
+
+#[test]
+fn expressions_of_constants_are_computed() {
+    let sketch = Sketch::new()
+        .weight("w", &[3], &[0.5, -1.0, 2.0])
+        .node("Exp", &["w"], "e", None)
+        .node("Mul", &["e", "w"], "v", None)
+        .node("Mul", &["x", "v"], "y", None);
+    let pass = |graph: &mut Graph| fold::fold(graph).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(unchanged(sketch.graph("y"), &[2, 3], pass), (3, 1));
+}
+
+#[test]
+fn values_whose_names_differ_in_punctuation_or_case_stay_apart() {
+    let sketch = Sketch::new()
+        .weight("w.a", &[1], &[2.0])
+        .weight("w_a", &[1], &[3.0])
+        .weight("W_a", &[1], &[5.0])
+        .node("Mul", &["x", "w.a"], "h.1", None)
+        .node("Mul", &["x", "w_a"], "h_1", None)
+        .node("Mul", &["x", "W_a"], "H_1", None)
+        .node("Sub", &["h.1", "h_1"], "d", None)
+        .node("Add", &["d", "H_1"], "y", None);
+    let graph = sketch.graph("y");
+    // 2 x - 3 x + 5 x.
+    assert_same(&run(&graph, &[1, 2]), &[0.0, 4.0 * 0.7f32.sin()]);
+}
+
+/// A 1x1 convolution from 2 to 3 channels.
+fn convolution() -> Sketch {
+    Sketch::new()
+        .weight("w", &[3, 2, 1, 1], &[0.5, -1.0, 2.0, 0.25, -0.75, 1.5])
+        .weight("b", &[3], &[0.1, -0.2, 0.3])
+        .node("Conv", &["x", "w", "b"], "c", None)
+}
+
+#[test]
+fn scales_and_shifts_of_channels_are_folded_into_the_convolution() {
+    let dims = [2, 2, 3, 3];
+    let norm = convolution()
+        .weight("gamma", &[3], &[1.5, 0.5, -2.0])
+        .weight("beta", &[3], &[0.3, 0.2, 0.1])
+        .weight("mean", &[3], &[0.4, -0.4, 0.0])
+        .weight("variance", &[3], &[0.5, 2.0, 1.0])
+        .node("BatchNormalization", &["c", "gamma", "beta", "mean", "variance"], "y", None);
+    assert_eq!(unchanged(norm.graph("y"), &dims, affine::fold), (2, 1));
+    let chain = convolution()
+        .weight("scale", &[3, 1, 1], &[2.0, -1.0, 0.5])
+        .weight("one", &[], &[3.0])
+        .node("Mul", &["scale", "c"], "m", None)
+        .node("Sub", &["one", "m"], "s", None)
+        .node("Div", &["s", "scale"], "d", None)
+        .node("Add", &["d", "one"], "y", None);
+    assert_eq!(unchanged(chain.graph("y"), &dims, affine::fold), (5, 1));
+    // A number per place is not one per channel.
+    let places = convolution().weight("places", &[3], &[2.0, -1.0, 0.5]).node(
+        "Mul",
+        &["c", "places"],
+        "y",
+        None,
+    );
+    assert_eq!(unchanged(places.graph("y"), &dims, affine::fold), (2, 2));
+    // What something else reads must stay as it is.
+    let shared = convolution()
+        .weight("one", &[], &[3.0])
+        .node("Mul", &["c", "one"], "m", None)
+        .node("Add", &["c", "m"], "y", None);
+    assert_eq!(unchanged(shared.graph("y"), &dims, affine::fold), (3, 3));
+}
+
+/// The link function that is found at `output`, and whether what is left gives `scores`, the input.
+fn link_of(sketch: Sketch, output: &str) -> (Option<Link>, bool) {
+    let mut graph = sketch.graph(output);
+    let plain = run(&Sketch::new().node("Identity", &["x"], "y", None).graph("y"), &[2, 3]);
+    let link = link::take_off(&mut graph);
+    prune::prune(&mut graph);
+    (link, run(&graph, &[2, 3]) == plain)
+}
+
+#[test]
+fn the_link_function_is_found_in_every_form() {
+    let scores = || Sketch::new().node("Identity", &["x"], "z", None);
+    let exponential = || scores().node("Exp", &["z"], "e", None);
+    let sum = |sketch: Sketch| {
+        let sketch = sketch.ints("last", &[-1]);
+        sketch.node("ReduceSum", &["e", "last"], "t", None).node("Div", &["e", "t"], "p", None)
+    };
+    let softmax = || scores().node("Softmax", &["z"], "p", Some(1));
+    let cases: [(&str, Sketch, &str, Option<Link>); 9] = [
+        ("none", scores(), "z", None),
+        ("softmax", softmax(), "p", Some(Link::Softmax)),
+        (
+            "log softmax",
+            scores().node("LogSoftmax", &["z"], "p", Some(1)),
+            "p",
+            Some(Link::Softmax),
+        ),
+        ("log of softmax", softmax().node("Log", &["p"], "l", None), "l", Some(Link::Softmax)),
+        ("sigmoid", scores().node("Sigmoid", &["z"], "p", None), "p", Some(Link::Sigmoid)),
+        ("spelled out", sum(exponential()), "p", Some(Link::Softmax)),
+        (
+            "behind a reshape",
+            softmax().ints("shape", &[0, 3, 1]).node("Reshape", &["p", "shape"], "y", None),
+            "y",
+            Some(Link::Softmax),
+        ),
+        (
+            "behind a product",
+            softmax().weight("hundred", &[], &[100.0]).node("Mul", &["p", "hundred"], "y", None),
+            "y",
+            Some(Link::Softmax),
+        ),
+        (
+            "shifted by the largest",
+            sum(scores()
+                .node("ReduceMax", &["z"], "m", None)
+                .node("Sub", &["z", "m"], "s", None)
+                .node("Exp", &["s"], "e", None)),
+            "p",
+            Some(Link::Softmax),
+        ),
+    ];
+    for (name, sketch, output, expected) in cases {
+        assert_eq!(link_of(sketch, output), (expected, true), "{name}");
+    }
+    // A negative factor turns the order of the classes round, and a second reader needs the value.
+    let negative = softmax().weight("minus", &[], &[-1.0]).node("Mul", &["p", "minus"], "y", None);
+    assert_eq!(link_of(negative, "y").0, None);
+    let read_twice = softmax().node("Mul", &["p", "p"], "y", None);
+    assert_eq!(link_of(read_twice, "y").0, None);
+}
+
+#[test]
+fn what_a_node_does_not_know_is_refused() {
+    let message = |sketch: Sketch| {
+        let graph = sketch.graph("y");
+        let error = Program::new(&graph, &Device::flex()).err().expect("it is refused");
+        error.to_string()
+    };
+    let attribute = message(Sketch::new().node("Relu", &["x"], "y", Some(1)));
+    assert!(attribute.contains("its attributes axis are not known"), "{attribute}");
+    let inputs = message(Sketch::new().node("Relu", &["x", "x"], "y", None));
+    assert!(inputs.contains("2 inputs are too few or too many"), "{inputs}");
+}
+
+/// As networks are exported that standardize their weights instead of normalizing activations.
+#[test]
+fn weights_may_be_standardized_by_a_normalization_in_training_mode() {
+    let norm = |input: &str| {
+        Sketch::new()
+            .weight("w", &[1, 2, 2], &[1.0, 3.0, -2.0, 4.0])
+            .weight("ones", &[2], &[1.0; 2])
+            .weight("zeros", &[2], &[0.0; 2])
+            .node_with(
+                "BatchNormalization",
+                &[input, "ones", "zeros", "zeros", "ones"],
+                "v",
+                Some(("training_mode", 1)),
+            )
+            .node("Add", &["v", "x"], "y", None)
+    };
+    let mut graph = norm("w").graph("y");
+    fold::fold(&mut graph).unwrap_or_else(|error| panic!("{error}"));
+    let x: Vec<f32> = (0..4).map(|i| (i as f32 * 0.7).sin()).collect();
+    let standardized = [-1.0, 1.0, -1.0, 1.0];
+    let expected: Vec<f32> = x.iter().zip(standardized).map(|(x, v)| x + v).collect();
+    assert_same(&expected, &run(&graph, &[1, 2, 2]));
+
+    let error = Program::new(&norm("x").graph("y"), &Device::flex()).err().expect("it is refused");
+    assert!(error.to_string().contains("training_mode=1 is not supported"), "{error}");
+}
