@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use onnx_ir::{Message, TensorProto};
 
 use crate::error::{ErrorKind, LoadError};
-use crate::file::{self, Element, Folder, Stored};
+use crate::file::{self, Element, Folder, Mapped, Stored};
 use crate::graph;
 use crate::passes;
 use crate::program::Program;
@@ -30,7 +30,8 @@ impl HostTensor {
         let wrong = |message: String| LoadError::new(ErrorKind::Format, message);
         let proto = TensorProto::parse_from_bytes(bytes)
             .map_err(|error| wrong(format!("this is not a tensor: {error}")))?;
-        let stored = Stored::new(&proto, &mut Folder::new(None)).map_err(wrong)?;
+        let stored =
+            Stored::new(&proto, &mut Folder::new(None, Mapped::default())).map_err(wrong)?;
         let value = Value::from_stored(&stored).map_err(wrong)?;
         Ok(Self { value, precision: stored.element.precision() })
     }

@@ -6,7 +6,7 @@ use attriburn::{Link, Model, ModelError, Parameter};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{ErrorKind, LoadError};
-use crate::file::{self, File};
+use crate::file::{self, File, Mapped};
 use crate::graph;
 use crate::passes::{self, Promoted};
 use crate::program::{Program, as_input};
@@ -121,7 +121,7 @@ impl Loader {
     ///
     /// See [`OnnxModel::load`].
     pub fn load_bytes(&self, bytes: &[u8]) -> Result<OnnxModel, LoadError> {
-        self.build(file::parse(&bytes::Bytes::copy_from_slice(bytes), None)?)
+        self.build(file::parse(&Mapped::in_memory(bytes), None)?)
     }
 
     fn build(&self, mut file: File) -> Result<OnnxModel, LoadError> {

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use bytes::Bytes;
 use onnx_ir::TensorProto;
 
-use super::map;
+use super::Mapped;
 
 /// The folder of a model, with the weight files that were mapped so far.
 pub struct Folder {
     path: Option<PathBuf>,
-    mapped: BTreeMap<PathBuf, Bytes>,
+    /// The model file itself.
+    model: Mapped,
+    mapped: BTreeMap<PathBuf, Mapped>,
 }
 
 impl Folder {
-    /// The folder `path`; `None` for a model that is no file.
-    pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path, mapped: BTreeMap::new() }
+    /// The folder `path`, `None` where there is no file, of the `model`.
+    pub fn new(path: Option<PathBuf>, model: Mapped) -> Self {
+        Self { path, model, mapped: BTreeMap::new() }
     }
 
     /// The paths of the weight files that were mapped.
@@ -26,21 +27,23 @@ impl Folder {
         self.mapped.keys().map(|file| folder.join(file)).collect()
     }
 
-    /// The bytes of `tensor`, where they lie in a file beside the model.
+    /// The bytes of `tensor`, in a file beside the model or in the model itself; `None` where its
+    /// numbers are spelled out in the message.
     ///
     /// # Errors
     ///
     /// When that file is missing, too short, or outside the model's folder.
-    pub fn bytes(&mut self, tensor: &TensorProto) -> Result<Option<Bytes>, String> {
+    pub fn bytes(&mut self, tensor: &TensorProto) -> Result<Option<Mapped>, String> {
         let Some(location) = entry(tensor, "location") else {
-            return Ok(None);
+            let inside = &tensor.raw_data;
+            return Ok((!inside.is_empty()).then(|| self.model.part(inside.clone())));
         };
         self.read(tensor, Path::new(location)).map(Some).map_err(|reason| {
             format!("the weight {} lies in the file {location}, {reason}", tensor.name)
         })
     }
 
-    fn read(&mut self, tensor: &TensorProto, file: &Path) -> Result<Bytes, String> {
+    fn read(&mut self, tensor: &TensorProto, file: &Path) -> Result<Mapped, String> {
         let number = |key: &str| match entry(tensor, key).map(str::parse::<usize>) {
             None => Ok(None),
             Some(Ok(number)) => Ok(Some(number)),
@@ -60,15 +63,16 @@ impl Folder {
         }
         if !self.mapped.contains_key(file) {
             let bytes =
-                map::read_only(&path).map_err(|error| format!("which cannot be read: {error}"))?;
+                Mapped::open(&path).map_err(|error| format!("which cannot be read: {error}"))?;
             self.mapped.insert(file.to_owned(), bytes);
         }
-        let bytes = &self.mapped[file];
+        let mapped = &self.mapped[file];
+        let bytes = mapped.bytes();
         let end = length.map_or(bytes.len(), |length| offset.saturating_add(length));
         if offset > end || end > bytes.len() {
             return Err("which is too short; copy it again".into());
         }
-        Ok(bytes.slice(offset..end))
+        Ok(mapped.part(bytes.slice(offset..end)))
     }
 }
 

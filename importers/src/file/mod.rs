@@ -6,12 +6,12 @@ mod tensor;
 
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use onnx_ir::{Message, ModelProto};
 
 use crate::error::{ErrorKind, LoadError};
 
 pub use external::Folder;
+pub use map::Mapped;
 pub use tensor::{Element, Numbers, Stored};
 
 /// A model file.
@@ -28,7 +28,7 @@ pub struct File {
 ///
 /// [`ErrorKind::Io`] when the file cannot be read, [`ErrorKind::Format`] when it is no ONNX model.
 pub fn open(path: &Path) -> Result<File, LoadError> {
-    let bytes = map::read_only(path).map_err(|error| {
+    let bytes = Mapped::open(path).map_err(|error| {
         LoadError::new(ErrorKind::Io, format!("the file cannot be read: {error}"))
     })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -40,16 +40,16 @@ pub fn open(path: &Path) -> Result<File, LoadError> {
 /// # Errors
 ///
 /// [`ErrorKind::Format`] when `bytes` are not an ONNX model.
-pub fn parse(bytes: &Bytes, folder: Option<PathBuf>) -> Result<File, LoadError> {
+pub fn parse(bytes: &Mapped, folder: Option<PathBuf>) -> Result<File, LoadError> {
     let format = |message: &str| Err(LoadError::new(ErrorKind::Format, message));
-    if bytes.is_empty() {
+    if bytes.bytes().is_empty() {
         return format("the file is empty; export the model again");
     }
-    let Ok(proto) = ModelProto::parse_from_tokio_bytes(bytes) else {
+    let Ok(proto) = ModelProto::parse_from_tokio_bytes(bytes.bytes()) else {
         return format("this is not an ONNX model, or it is cut short; export or copy it again");
     };
     if proto.graph.node.is_empty() && proto.graph.output.is_empty() {
         return format("this is not an ONNX model: it has no graph; export or copy it again");
     }
-    Ok(File { proto, folder: Folder::new(folder) })
+    Ok(File { proto, folder: Folder::new(folder, bytes.clone()) })
 }

@@ -1,10 +1,9 @@
 //! Stored tensors and the types of their elements.
 
-use bytes::Bytes;
 use half::{bf16, f16};
 use onnx_ir::TensorProto;
 
-use super::Folder;
+use super::{Folder, Mapped};
 
 /// The type of a tensor's elements, by its number in `TensorProto.DataType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +79,9 @@ impl Element {
     }
 }
 
+/// Bytes that are read before their memory is given back.
+const AT_ONCE: usize = 1 << 24;
+
 /// A tensor as the file stores it.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -91,7 +93,7 @@ pub struct Stored {
 #[derive(Clone, Debug)]
 enum Data {
     /// Little-endian, part of the mapped file.
-    Raw(Bytes),
+    Raw(Mapped),
     Floats(Vec<f32>),
     Doubles(Vec<f64>),
     /// int32 and what is narrower, float16 and bfloat16 by their bits.
@@ -127,7 +129,6 @@ impl Stored {
         }
         let data = match folder.bytes(proto)? {
             Some(bytes) => Data::Raw(bytes),
-            None if !proto.raw_data.is_empty() => Data::Raw(proto.raw_data.clone()),
             None => match element.0 {
                 1 => Data::Floats(proto.float_data.clone()),
                 11 => Data::Doubles(proto.double_data.clone()),
@@ -151,7 +152,7 @@ impl Stored {
     fn len(&self) -> Option<usize> {
         match &self.data {
             Data::Raw(bytes) => {
-                let width = self.width();
+                let (width, bytes) = (self.width(), bytes.bytes());
                 bytes.len().is_multiple_of(width).then_some(bytes.len() / width)
             }
             Data::Floats(values) => Some(values.len()),
@@ -181,7 +182,7 @@ impl Stored {
         let element = self.element;
         if element == Element::BOOL {
             return Ok(Numbers::Bools(match &self.data {
-                Data::Raw(bytes) => bytes.iter().map(|&byte| byte != 0).collect(),
+                Data::Raw(mapped) => mapped.bytes().iter().map(|&byte| byte != 0).collect(),
                 _ => self.ints()?.into_iter().map(|value| value != 0).collect(),
             }));
         }
@@ -192,17 +193,46 @@ impl Stored {
             Data::Floats(values) => values.clone(),
             Data::Doubles(values) => values.iter().map(|&value| value as f32).collect(),
             Data::Narrow(bits) => bits.iter().map(|&bits| self.short(bits as u16)).collect(),
-            Data::Raw(bytes) if element == Element::FLOAT => floats(bytes),
-            Data::Raw(bytes) if element == Element::DOUBLE => {
-                chunks::<8>(bytes).map(|bytes| f64::from_le_bytes(bytes) as f32).collect()
-            }
-            Data::Raw(bytes) => {
-                chunks::<2>(bytes).map(|bytes| self.short(u16::from_le_bytes(bytes))).collect()
-            }
+            Data::Raw(mapped) => self.raw_floats(mapped),
             Data::Ints(_) | Data::Unsigned(_) => {
                 return Err("its floats are stored as integers".into());
             }
         }))
+    }
+
+    /// The floats of mapped bytes, whose memory is given back as they are read.
+    fn raw_floats(&self, mapped: &Mapped) -> Vec<f32> {
+        let mut floats = Vec::with_capacity(mapped.bytes().len() / self.width());
+        for (at, part) in mapped.bytes().chunks(AT_ONCE).enumerate() {
+            match self.element {
+                Element::FLOAT => floats.extend(chunks(part).map(f32::from_le_bytes)),
+                Element::DOUBLE => {
+                    floats.extend(chunks(part).map(|bytes| f64::from_le_bytes(bytes) as f32));
+                }
+                _ => floats.extend(chunks(part).map(|b| self.short(u16::from_le_bytes(b)))),
+            }
+            mapped.release(at * AT_ONCE..at * AT_ONCE + part.len());
+        }
+        floats
+    }
+
+    /// Whether every element is a finite number, without a copy of those that are mapped.
+    pub fn is_finite(&self) -> bool {
+        let Data::Raw(mapped) = &self.data else {
+            return self.numbers().is_ok_and(|numbers| match numbers {
+                Numbers::Floats(values) => values.iter().all(|value| value.is_finite()),
+                Numbers::Ints(_) | Numbers::Bools(_) => true,
+            });
+        };
+        if self.element != Element::FLOAT {
+            return self.raw_floats(mapped).iter().all(|value| value.is_finite());
+        }
+        mapped.bytes().chunks(AT_ONCE).enumerate().all(|(at, part)| {
+            let bad = chunks(part)
+                .fold(0u32, |bad, bytes| bad | u32::from(!f32::from_le_bytes(bytes).is_finite()));
+            mapped.release(at * AT_ONCE..at * AT_ONCE + part.len());
+            bad == 0
+        })
     }
 
     /// The float16 or bfloat16 of these bits.
@@ -228,23 +258,19 @@ impl Stored {
                     },
                 )
                 .collect()),
-            Data::Raw(bytes) => match self.element.0 {
-                2 => Ok(bytes.iter().map(|&byte| byte.into()).collect()),
-                3 => Ok(bytes.iter().map(|&byte| (byte as i8).into()).collect()),
-                4 => Ok(chunks(bytes).map(|b| u16::from_le_bytes(b).into()).collect()),
-                5 => Ok(chunks(bytes).map(|b| i16::from_le_bytes(b).into()).collect()),
-                6 => Ok(chunks(bytes).map(|b| i32::from_le_bytes(b).into()).collect()),
-                12 => Ok(chunks(bytes).map(|b| u32::from_le_bytes(b).into()).collect()),
-                13 => chunks(bytes).map(|b| unsigned(u64::from_le_bytes(b))).collect(),
-                _ => Ok(chunks(bytes).map(i64::from_le_bytes).collect()),
+            Data::Raw(mapped) => match (self.element.0, mapped.bytes()) {
+                (2, bytes) => Ok(bytes.iter().map(|&byte| byte.into()).collect()),
+                (3, bytes) => Ok(bytes.iter().map(|&byte| (byte as i8).into()).collect()),
+                (4, bytes) => Ok(chunks(bytes).map(|b| u16::from_le_bytes(b).into()).collect()),
+                (5, bytes) => Ok(chunks(bytes).map(|b| i16::from_le_bytes(b).into()).collect()),
+                (6, bytes) => Ok(chunks(bytes).map(|b| i32::from_le_bytes(b).into()).collect()),
+                (12, bytes) => Ok(chunks(bytes).map(|b| u32::from_le_bytes(b).into()).collect()),
+                (13, bytes) => chunks(bytes).map(|b| unsigned(u64::from_le_bytes(b))).collect(),
+                (_, bytes) => Ok(chunks(bytes).map(i64::from_le_bytes).collect()),
             },
             Data::Floats(_) | Data::Doubles(_) => Err("its integers are stored as floats".into()),
         }
     }
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    chunks(bytes).map(f32::from_le_bytes).collect()
 }
 
 fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {

@@ -19,7 +19,7 @@ pub fn check(graph: &Graph) -> Result<(), LoadError> {
                 continue;
             };
             let Some(Constant::Stored(stored)) = graph.constant(id) else { continue };
-            if !stored.element.is_float() {
+            if !stored.element.is_float() || stored.is_finite() {
                 continue;
             }
             let Ok(Numbers::Floats(values)) = stored.numbers() else { continue };

@@ -6,7 +6,7 @@ use onnx_ir::{
 };
 
 use super::*;
-use crate::file::Folder;
+use crate::file::{Folder, Mapped};
 use crate::graph;
 use crate::program::Program;
 use crate::value::Value;
@@ -80,7 +80,8 @@ impl Sketch {
         let mut model = ModelProto { graph: Some(self.graph).into(), ..Default::default() };
         model.opset_import.push(Default::default());
         model.opset_import[0].version = 17;
-        graph::build(&model, &mut Folder::new(None)).unwrap_or_else(|error| panic!("{error}"))
+        graph::build(&model, &mut Folder::new(None, Mapped::default()))
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
