@@ -31,6 +31,8 @@ mod operators;
 mod passes;
 mod program;
 mod scores;
+#[cfg(test)]
+mod sketch;
 mod summary;
 mod value;
 

@@ -10,12 +10,16 @@ mod fused;
 mod layout;
 mod linear;
 mod logic;
+mod loss;
 mod normalization;
 mod pooling;
 mod reduction;
 mod resize;
+mod sampling;
 mod selection;
 mod site;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use burn::backend::ops::FloatTensorOps;
@@ -212,7 +216,7 @@ pub fn compile(graph: &Graph, node: &Node) -> Outcome<Run> {
 }
 
 /// Every supported operator, by family.
-fn families() -> [&'static [Operator]; 14] {
+fn families() -> [&'static [Operator]; 16] {
     [
         activation::OPERATORS,
         arithmetic::OPERATORS,
@@ -223,10 +227,12 @@ fn families() -> [&'static [Operator]; 14] {
         layout::OPERATORS,
         linear::OPERATORS,
         logic::OPERATORS,
+        loss::OPERATORS,
         normalization::OPERATORS,
         pooling::OPERATORS,
         reduction::OPERATORS,
         resize::OPERATORS,
+        sampling::OPERATORS,
         selection::OPERATORS,
     ]
 }
@@ -308,19 +314,4 @@ fn axis(axis: i64, rank: usize) -> Outcome<usize> {
 /// A size or count that must not be negative.
 fn size(value: i64) -> Outcome<usize> {
     usize::try_from(value).map_err(|_| format!("{value} is not a size"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_operator_is_listed_once() {
-        let mut names: Vec<_> =
-            families().into_iter().flatten().map(|op| (op.domain, op.name)).collect();
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
-    }
 }

@@ -15,17 +15,22 @@ const fn reduction(name: &'static str, compile: fn(&Site) -> Outcome<Run>) -> Op
 }
 
 pub const OPERATORS: &[Operator] = &[
-    reduction("ReduceMean", |site| run(site, 18, mean, Some(int_mean))),
-    reduction("ReduceSum", |site| run(site, 13, sum, Some(Dispatch::int_sum_dim))).role(Role::Sum),
-    reduction("ReduceProd", |site| run(site, 18, product, Some(Dispatch::int_prod_dim))),
-    reduction("ReduceMax", |site| run(site, 18, max, Some(Dispatch::int_max_dim)))
-        .role(Role::Largest),
-    reduction("ReduceMin", |site| run(site, 18, min, Some(Dispatch::int_min_dim))),
-    reduction("ReduceL1", |site| run(site, 18, norm_1, Some(int_norm_1))),
-    reduction("ReduceL2", |site| run(site, 18, norm_2, None)),
-    reduction("ReduceSumSquare", |site| run(site, 18, squares, Some(int_squares))),
-    reduction("ReduceLogSum", |site| run(site, 18, log_sum, None)),
-    reduction("ReduceLogSumExp", |site| run(site, 18, log_sum_exp, None)),
+    reduction("ReduceMean", |site| run(site, 18, mean, Some(int_mean), None)),
+    reduction("ReduceSum", |site| run(site, 13, sum, Some(Dispatch::int_sum_dim), Some(0.0)))
+        .role(Role::Sum),
+    reduction("ReduceProd", |site| run(site, 18, product, Some(Dispatch::int_prod_dim), Some(1.0))),
+    reduction("ReduceMax", |site| {
+        run(site, 18, max, Some(Dispatch::int_max_dim), Some(f32::NEG_INFINITY))
+    })
+    .role(Role::Largest),
+    reduction("ReduceMin", |site| {
+        run(site, 18, min, Some(Dispatch::int_min_dim), Some(f32::INFINITY))
+    }),
+    reduction("ReduceL1", |site| run(site, 18, norm_1, Some(int_norm_1), Some(0.0))),
+    reduction("ReduceL2", |site| run(site, 18, norm_2, None, Some(0.0))),
+    reduction("ReduceSumSquare", |site| run(site, 18, squares, Some(int_squares), Some(0.0))),
+    reduction("ReduceLogSum", |site| run(site, 18, log_sum, None, Some(f32::NEG_INFINITY))),
+    reduction("ReduceLogSumExp", |site| run(site, 18, log_sum_exp, None, Some(f32::NEG_INFINITY))),
     Operator::new("ArgMax", 1, (1, 1), |site| place(site, Dispatch::float_argmax)),
     Operator::new("ArgMin", 1, (1, 1), |site| place(site, Dispatch::float_argmin)),
 ];
@@ -102,8 +107,15 @@ fn log_sum_exp(x: DispatchTensor, axis: usize) -> DispatchTensor {
 }
 
 /// All reduced axes are brought together at the end and reduced as one, so that norms and
-/// logarithms are taken once. The axes are an input from the opset `since` on.
-fn run(site: &Site, since: i64, float: Reduce, int: Option<Reduce>) -> Outcome<Run> {
+/// logarithms are taken once. The axes are an input from the opset `since` on; of no elements the
+/// result is `empty`, where there is one.
+fn run(
+    site: &Site,
+    since: i64,
+    float: Reduce,
+    int: Option<Reduce>,
+    empty: Option<f32>,
+) -> Outcome<Run> {
     let axes = site.integers("axes", since, 1)?;
     let keep = site.flag("keepdims", true)?;
     let noop = site.opset() >= since && site.flag("noop_with_empty_axes", false)?;
@@ -123,8 +135,17 @@ fn run(site: &Site, since: i64, float: Reduce, int: Option<Reduce>) -> Outcome<R
         }
         let rows: usize = kept.iter().map(|&a| dims[a]).product();
         let columns: usize = reduced.iter().map(|&a| dims[a]).product();
+        let out: Vec<usize> = match keep {
+            true => {
+                (0..dims.len()).map(|a| if reduced.contains(&a) { 1 } else { dims[a] }).collect()
+            }
+            false => kept.iter().map(|&a| dims[a]).collect(),
+        };
         if columns == 0 {
-            return Err(format!("it reduces no elements of {dims:?}"));
+            let Some(empty) = empty.filter(|_| x.kind() == Kind::Float) else {
+                return Err(format!("it reduces no elements of {dims:?}"));
+            };
+            return Value::from_floats(vec![empty; rows]).reshape(&out);
         }
         let in_order = order.windows(2).all(|pair| pair[0] < pair[1]);
         let ordered = if in_order { x } else { x.permute(&order)? };
@@ -133,12 +154,6 @@ fn run(site: &Site, since: i64, float: Reduce, int: Option<Reduce>) -> Outcome<R
             (Kind::Float, _) => float(flat.tensor(), LAST),
             (Kind::Int, Some(int)) => int(flat.tensor(), LAST),
             (kind, _) => return Err(format!("it is not defined for {kind:?}")),
-        };
-        let out: Vec<usize> = match keep {
-            true => {
-                (0..dims.len()).map(|a| if reduced.contains(&a) { 1 } else { dims[a] }).collect()
-            }
-            false => kept.iter().map(|&a| dims[a]).collect(),
         };
         Value::new(tensor).reshape(&out)
     })

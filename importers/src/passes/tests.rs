@@ -1,106 +1,10 @@
 //! Each pass changes no output, and does what it is for.
 
 use burn::tensor::Device;
-use onnx_ir::{
-    AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
-};
 
 use super::*;
-use crate::file::{Folder, Mapped};
-use crate::graph;
 use crate::program::Program;
-use crate::value::Value;
-
-/// A model under construction, of one input `x`.
-#[derive(Default)]
-struct Sketch {
-    graph: GraphProto,
-}
-
-impl Sketch {
-    fn new() -> Self {
-        let mut sketch = Self::default();
-        sketch.graph.input.push(ValueInfoProto { name: "x".into(), ..Default::default() });
-        sketch
-    }
-
-    fn weight(mut self, name: &str, dims: &[i64], values: &[f32]) -> Self {
-        self.graph.initializer.push(TensorProto {
-            name: name.into(),
-            dims: dims.to_vec(),
-            data_type: 1,
-            float_data: values.to_vec(),
-            ..Default::default()
-        });
-        self
-    }
-
-    fn ints(mut self, name: &str, values: &[i64]) -> Self {
-        self.graph.initializer.push(TensorProto {
-            name: name.into(),
-            dims: vec![values.len() as i64],
-            data_type: 7,
-            int64_data: values.to_vec(),
-            ..Default::default()
-        });
-        self
-    }
-
-    fn node(self, kind: &str, inputs: &[&str], output: &str, axis: Option<i64>) -> Self {
-        self.node_with(kind, inputs, output, axis.map(|axis| ("axis", axis)))
-    }
-
-    fn node_with(
-        mut self,
-        kind: &str,
-        inputs: &[&str],
-        output: &str,
-        attribute: Option<(&str, i64)>,
-    ) -> Self {
-        let attribute = attribute.map(|(name, value)| AttributeProto {
-            name: name.into(),
-            type_: AttributeType::INT.into(),
-            i: value,
-            ..Default::default()
-        });
-        self.graph.node.push(NodeProto {
-            name: format!("{kind} of {output}"),
-            op_type: kind.into(),
-            input: inputs.iter().map(|&input| input.into()).collect(),
-            output: vec![output.into()],
-            attribute: attribute.into_iter().collect(),
-            ..Default::default()
-        });
-        self
-    }
-
-    /// The graph whose output is `output`, under opset 17.
-    fn graph(mut self, output: &str) -> Graph {
-        self.graph.output.push(ValueInfoProto { name: output.into(), ..Default::default() });
-        let mut model = ModelProto { graph: Some(self.graph).into(), ..Default::default() };
-        model.opset_import.push(Default::default());
-        model.opset_import[0].version = 17;
-        graph::build(&model, &mut Folder::new(None, Mapped::default()))
-            .unwrap_or_else(|error| panic!("{error}"))
-    }
-}
-
-/// What the graph gives for an input of `dims`.
-fn run(graph: &Graph, dims: &[usize]) -> Vec<f32> {
-    let count: usize = dims.iter().product();
-    let values = (0..count).map(|i| (i as f32 * 0.7).sin()).collect();
-    let input = Value::from_floats(values).reshape(dims).expect("an input");
-    let program = Program::new(graph, &Device::flex()).unwrap_or_else(|error| panic!("{error}"));
-    let outputs = program.run(vec![input], |_| {}).unwrap_or_else(|error| panic!("{error}"));
-    outputs[0].floats().expect("floats")
-}
-
-fn assert_same(before: &[f32], after: &[f32]) {
-    assert_eq!(before.len(), after.len());
-    for (a, b) in before.iter().zip(after) {
-        assert!((a - b).abs() <= 1e-5 * (1.0 + a.abs()), "{before:?} became {after:?}");
-    }
-}
+use crate::sketch::{Sketch, assert_same, int, run};
 
 /// Runs `pass` on the graph; the numbers of nodes before and after.
 fn unchanged(mut graph: Graph, dims: &[usize], pass: fn(&mut Graph)) -> (usize, usize) {
@@ -290,7 +194,7 @@ fn weights_may_be_standardized_by_a_normalization_in_training_mode() {
                 "BatchNormalization",
                 &[input, "ones", "zeros", "zeros", "ones"],
                 "v",
-                Some(("training_mode", 1)),
+                &[int("training_mode", 1)],
             )
             .node("Add", &["v", "x"], "y", None)
     };

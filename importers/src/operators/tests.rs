@@ -1,0 +1,111 @@
+//! What operators must get right where it is easy to be wrong.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::*;
+use crate::sketch::{Sketch, int, run_on, text};
+
+#[test]
+fn each_operator_is_listed_once() {
+    let mut names: Vec<_> =
+        families().into_iter().flatten().map(|operator| (operator.domain, operator.name)).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+/// The gradient of the sum of what the model gives, with respect to its input.
+fn gradient(sketch: Sketch, dims: &[usize], values: &[f32]) -> Vec<f32> {
+    let data = TensorData::new(values.to_vec(), [values.len()]);
+    let x = Tensor::<1>::from_data(data, &Device::flex()).autodiff().require_grad();
+    let input = Value::new(x.clone().into_dispatch()).reshape(dims).expect("an input");
+    let output = run_on(&sketch.graph("y"), input);
+    let count = output.dims().iter().product();
+    let output = output.reshape(&[count]).expect("a vector").float().expect("floats");
+    let gradients = Tensor::<1>::from_dispatch(output).sum().backward();
+    x.grad(&gradients).expect("a gradient").into_data().try_into_vec().expect("floats")
+}
+
+fn output(sketch: Sketch, dims: &[usize], values: &[f32]) -> (Vec<usize>, Vec<f32>) {
+    let input = Value::from_floats(values.to_vec()).reshape(dims).expect("an input");
+    let output = run_on(&sketch.graph("y"), input);
+    (output.dims(), output.floats().expect("floats"))
+}
+
+/// As in PyTorch, whose derivative of a norm at 0 is 0.
+#[test]
+fn norms_have_a_derivative_at_zero() {
+    let norm = || Sketch::new().node_with("ReduceL2", &["x"], "y", &[int("keepdims", 0)]);
+    assert_eq!(gradient(norm(), &[1, 2], &[0.0, 0.0]), [0.0, 0.0]);
+    let [a, b] = gradient(norm(), &[1, 2], &[3.0, 4.0])[..] else { panic!("two values") };
+    assert!((a - 0.6).abs() < 1e-6 && (b - 0.8).abs() < 1e-6);
+    let normal = || Sketch::new().node("LpNormalization", &["x"], "y", Some(1));
+    assert_eq!(output(normal(), &[1, 2], &[0.0, 0.0]).1, [0.0, 0.0]);
+    assert!(gradient(normal(), &[1, 2], &[0.0, 0.0]).iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn resize_scales_every_axis_and_rounds_sizes_in_float32() {
+    let resize = |scales: [f32; 3]| {
+        let sketch = Sketch::new().weight("s", &[3], &scales);
+        let attributes =
+            [text("coordinate_transformation_mode", "asymmetric"), text("nearest_mode", "floor")];
+        sketch.node_with("Resize", &["x", "", "s"], "y", &attributes)
+    };
+    let (dims, values) = output(resize([2.0, 2.0, 1.0]), &[1, 2, 1], &[5.0, 7.0]);
+    assert_eq!((dims, values), (vec![2, 4, 1], vec![5.0, 5.0, 7.0, 7.0, 5.0, 5.0, 7.0, 7.0]));
+    // In double precision 3 times this float is below 5.
+    let (dims, _) = output(resize([1.0, 1.0, 1.666_666_6]), &[1, 1, 3], &[1.0, 2.0, 3.0]);
+    assert_eq!(dims, [1, 1, 5]);
+}
+
+#[test]
+fn a_shape_may_have_zeros() {
+    let sketch = Sketch::new().ints("shape", &[0, 3]);
+    let sketch = sketch.node_with("Reshape", &["x", "shape"], "y", &[int("allowzero", 1)]);
+    assert_eq!(output(sketch, &[3, 0], &[]).0, [0, 3]);
+}
+
+#[test]
+fn an_empty_axis_may_be_turned_round() {
+    let sketch = Sketch::new().ints("start", &[-1]).ints("end", &[i64::MIN]).ints("axis", &[1]);
+    let sketch = sketch.ints("step", &[-1]);
+    let sketch = sketch.node("Slice", &["x", "start", "end", "axis", "step"], "y", None);
+    assert_eq!(output(sketch, &[2, 0], &[]), (vec![2, 0], Vec::new()));
+}
+
+#[test]
+fn bounds_may_be_of_any_float() {
+    // 1.5 in bfloat16.
+    let sketch = Sketch::new().bfloat16("most", 0x3FC0);
+    let sketch = sketch.node("Clip", &["x", "", "most"], "y", None);
+    assert_eq!(output(sketch, &[1, 2], &[1.0, 2.0]).1, [1.0, 1.5]);
+}
+
+/// A spatial transformer is differentiated through its places.
+#[test]
+fn places_of_samples_have_a_gradient() {
+    let grid = |mode| {
+        let image: Vec<f32> = (0..16).map(|i| ((i * 7) % 5) as f32).collect();
+        Sketch::new().weight("image", &[1, 1, 4, 4], &image).node_with(
+            "GridSample",
+            &["image", "x"],
+            "y",
+            &[text("mode", mode)],
+        )
+    };
+    for mode in ["bilinear", "bicubic"] {
+        let at = [0.21f32, -0.34];
+        let exact = gradient(grid(mode), &[1, 1, 1, 2], &at);
+        for axis in 0..2 {
+            let moved = |by: f32| {
+                let mut place = at;
+                place[axis] += by;
+                output(grid(mode), &[1, 1, 1, 2], &place).1[0]
+            };
+            let difference = (moved(0.01) - moved(-0.01)) / 0.02;
+            assert!((exact[axis] - difference).abs() < 2e-2, "{mode}: {exact:?}, {difference}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Small models for the tests of the importer, written as they are read.
+
+use burn::tensor::Device;
+use onnx_ir::{
+    AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+};
+
+use crate::file::{Folder, Mapped};
+use crate::graph::{self, Graph};
+use crate::program::Program;
+use crate::value::Value;
+
+/// A model under construction, of one input `x`.
+#[derive(Default)]
+pub struct Sketch {
+    graph: GraphProto,
+}
+
+impl Sketch {
+    pub fn new() -> Self {
+        let mut sketch = Self::default();
+        sketch.graph.input.push(ValueInfoProto { name: "x".into(), ..Default::default() });
+        sketch
+    }
+
+    pub fn weight(mut self, name: &str, dims: &[i64], values: &[f32]) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: 1,
+            float_data: values.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
+    /// A weight of bfloat16, by its bits.
+    pub fn bfloat16(mut self, name: &str, bits: i32) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            data_type: 16,
+            int32_data: vec![bits],
+            ..Default::default()
+        });
+        self
+    }
+
+    pub fn ints(mut self, name: &str, values: &[i64]) -> Self {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: 7,
+            int64_data: values.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
+    pub fn node(self, kind: &str, inputs: &[&str], output: &str, axis: Option<i64>) -> Self {
+        match axis {
+            Some(axis) => self.node_with(kind, inputs, output, &[int("axis", axis)]),
+            None => self.node_with(kind, inputs, output, &[]),
+        }
+    }
+
+    pub fn node_with(
+        mut self,
+        kind: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[AttributeProto],
+    ) -> Self {
+        self.graph.node.push(NodeProto {
+            name: format!("{kind} of {output}"),
+            op_type: kind.into(),
+            input: inputs.iter().map(|&input| input.into()).collect(),
+            output: vec![output.into()],
+            attribute: attributes.to_vec(),
+            ..Default::default()
+        });
+        self
+    }
+
+    /// The graph whose output is `output`, under opset 17.
+    pub fn graph(mut self, output: &str) -> Graph {
+        self.graph.output.push(ValueInfoProto { name: output.into(), ..Default::default() });
+        let mut model = ModelProto { graph: Some(self.graph).into(), ..Default::default() };
+        model.opset_import.push(Default::default());
+        model.opset_import[0].version = 17;
+        graph::build(&model, &mut Folder::new(None, Mapped::default()))
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// An integer attribute.
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    let type_ = AttributeType::INT.into();
+    AttributeProto { name: name.into(), type_, i: value, ..Default::default() }
+}
+
+/// A text attribute.
+pub fn text(name: &str, value: &str) -> AttributeProto {
+    let type_ = AttributeType::STRING.into();
+    let s = value.as_bytes().to_vec().into();
+    AttributeProto { name: name.into(), type_, s, ..Default::default() }
+}
+
+/// What the graph gives for this input.
+pub fn run_on(graph: &Graph, input: Value) -> Value {
+    let program = Program::new(graph, &Device::flex()).unwrap_or_else(|error| panic!("{error}"));
+    let outputs = program.run(vec![input], |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    outputs.into_iter().next().expect("an output")
+}
+
+/// What the graph gives for an input of `dims`.
+pub fn run(graph: &Graph, dims: &[usize]) -> Vec<f32> {
+    let count: usize = dims.iter().product();
+    let values = (0..count).map(|i| (i as f32 * 0.7).sin()).collect();
+    let input = Value::from_floats(values).reshape(dims).expect("an input");
+    run_on(graph, input).floats().expect("floats")
+}
+
+pub fn assert_same(before: &[f32], after: &[f32]) {
+    assert_eq!(before.len(), after.len());
+    for (a, b) in before.iter().zip(after) {
+        assert!((a - b).abs() <= 1e-5 * (1.0 + a.abs()), "{before:?} became {after:?}");
+    }
+}
