@@ -22,6 +22,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("PRelu", 1, (2, 2), prelu),
     Operator::new("Elu", 1, (1, 1), elu),
     Operator::new("Selu", 1, (1, 1), selu),
+    Operator::new("Shrink", 9, (1, 1), shrink),
     Operator::new("Celu", 12, (1, 1), celu),
     Operator::new("HardSigmoid", 1, (1, 1), hard_sigmoid),
     Operator::new("ThresholdedRelu", 10, (1, 1), thresholded_relu),
@@ -157,6 +158,23 @@ fn selu(site: &Site) -> Outcome<Run> {
 fn celu(site: &Site) -> Outcome<Run> {
     let alpha = site.float("alpha", 1.0)?;
     pointwise(move |x| exponential_unit(x, alpha, alpha))
+}
+
+/// `x + bias` below `-lambd`, `x - bias` above `lambd`, 0 between.
+fn shrink(site: &Site) -> Outcome<Run> {
+    let (bias, lambda) = (site.float("bias", 0.0)?, site.float("lambd", 0.5)?);
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let (dims, dtype) = (x.dims(), x.bool_dtype());
+        let outside = |x: T, below: T| Dispatch::float_mask_fill(x, below, Scalar::Float(0.0));
+        let own = x.float()?;
+        let not_below =
+            Dispatch::float_greater_equal_elem(own.clone(), Scalar::Float(-lambda), dtype);
+        let not_above = Dispatch::float_lower_equal_elem(own.clone(), Scalar::Float(lambda), dtype);
+        let low = outside(shift(own.clone(), bias), not_below);
+        let high = outside(shift(own, -bias), not_above);
+        Value::new(Dispatch::float_add(low, high)).reshape(&dims)
+    })
 }
 
 fn hard_sigmoid(site: &Site) -> Outcome<Run> {

@@ -33,7 +33,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("SkipLayerNormalization", 1, (3, 5), skip_layer_norm).domain(MICROSOFT),
     Operator::new("FusedMatMul", 1, (2, 2), fused_matmul).domain(MICROSOFT).multiplies(),
     Operator::new("RotaryEmbedding", 23, (3, 4), rotary).settings(&[3]),
-    Operator::new("Attention", 23, (3, 4), attention),
+    Operator::new("Attention", 23, (3, 7), attention).outputs(4).settings(&[6]),
 ];
 
 fn add(a: &Value, b: &Value) -> Outcome<Value> {
@@ -106,7 +106,8 @@ fn joined(x: Value) -> Outcome<Value> {
     turned.reshape(&[dims[0], dims[1], dims[2] * dims[3]])
 }
 
-/// `softmax(scale Q K' + mask) V`.
+/// `softmax(scale Q K' + mask) V`, with the keys and values of the past in front of these. The other
+/// outputs are all keys, all values and the products at a stage that an attribute chooses.
 fn attention(site: &Site) -> Outcome<Run> {
     let number = |name: &str| -> Outcome<Option<usize>> {
         site.node.attributes.int(name)?.map(size).transpose()
@@ -115,38 +116,94 @@ fn attention(site: &Site) -> Outcome<Run> {
     let scale = site.node.attributes.float("scale")?;
     let causal = site.flag("is_causal", false)?;
     let softcap = site.float("softcap", 0.0)?;
-    site.ignore(&["softmax_precision", "qk_matmul_output_mode"]);
-    one(move |inputs| {
+    let stage = site.int("qk_matmul_output_mode", 0)?;
+    // The precision of the softmax, which here is always float32.
+    site.ignore(&["softmax_precision"]);
+    if site.has(6) && causal {
+        return Err("is_causal=1 with nonpad_kv_seqlen is not supported".into());
+    }
+    Ok(Box::new(move |inputs| {
         let flat = inputs.value(0)?.rank() == 3;
         let q = heads(inputs.value(0)?, q_heads)?;
-        let (k, v) = (heads(inputs.value(1)?, kv_heads)?, heads(inputs.value(2)?, kv_heads)?);
+        let k = behind(inputs.optional(4), heads(inputs.value(1)?, kv_heads)?)?;
+        let v = behind(inputs.optional(5), heads(inputs.value(2)?, kv_heads)?)?;
+        let past = inputs.optional(4).map_or(0, |past| past.dims()[2]);
         let (width, length, keys) = (q.dims()[3], q.dims()[2], k.dims()[2]);
-        let (k, v) = (repeated(k, q.dims()[1])?, repeated(v, q.dims()[1])?);
         let scale = scale.unwrap_or(1.0 / (width as f64).sqrt());
-        let mut scores = scaled(&product(&q, &k.permute(&[0, 1, 3, 2])?)?, scale)?;
-        if softcap > 0.0 {
-            let bent = Dispatch::float_tanh(scaled(&scores, 1.0 / softcap)?.float()?);
-            scores = scaled(&Value::new(bent), softcap)?;
-        }
+        let all_keys = repeated(k.clone(), q.dims()[1])?;
+        let products = scaled(&product(&q, &all_keys.permute(&[0, 1, 3, 2])?)?, scale)?;
+        let capped = match softcap > 0.0 {
+            true => {
+                let bent = Dispatch::float_tanh(scaled(&products, 1.0 / softcap)?.float()?);
+                scaled(&Value::new(bent), softcap)?
+            }
+            false => products.clone(),
+        };
+        let mut scores = capped.clone();
         if causal {
             let ahead = (0..length).flat_map(|row| {
-                (0..keys).map(move |column| if column > row { f32::NEG_INFINITY } else { 0.0 })
+                let last = row + past;
+                (0..keys).map(move |column| if column > last { f32::NEG_INFINITY } else { 0.0 })
             });
             scores = add(&scores, &Value::from_floats(ahead.collect()).reshape(&[length, keys])?)?;
         }
+        if let Some(lengths) = inputs.optional(6) {
+            let lengths = lengths.ints()?;
+            let beyond = lengths.iter().flat_map(|&length| {
+                (0..keys as i64).map(move |at| if at >= length { f32::NEG_INFINITY } else { 0.0 })
+            });
+            let beyond = Value::from_floats(beyond.collect());
+            scores = add(&scores, &beyond.reshape(&[lengths.len(), 1, 1, keys])?)?;
+        }
         if let Some(mask) = inputs.optional(3) {
-            scores = match mask.kind() {
-                Kind::Bool => {
-                    let nothing = Value::from_floats(vec![f32::NEG_INFINITY]).reshape(&[])?;
-                    mask.choose(scores, nothing)?
-                }
-                _ => add(&scores, &mask)?,
-            };
+            scores = masked(scores, mask, keys)?;
         }
         let weights = Value::new(masked_softmax(scores.float()?, scores.bool_dtype()));
-        let mixed = product(&weights, &v)?;
-        if flat { joined(mixed) } else { Ok(mixed) }
-    })
+        let mixed = product(&weights, &repeated(v.clone(), q.dims()[1])?)?;
+        let mixed = if flat { joined(mixed)? } else { mixed };
+        let seen = match stage {
+            0 => products,
+            1 => capped,
+            2 => scores,
+            _ => weights,
+        };
+        Ok(vec![mixed, k, v, seen])
+    }))
+}
+
+/// `x` behind what is remembered of the past, along the positions.
+fn behind(past: Option<Value>, x: Value) -> Outcome<Value> {
+    match past {
+        Some(past) => Value::concat(&[past, x], 2),
+        None => Ok(x),
+    }
+}
+
+/// The scores with a mask of what is seen, or of terms. A mask of fewer keys hides the others.
+fn masked(scores: Value, mask: Value, keys: usize) -> Outcome<Value> {
+    let is_choice = mask.kind() == Kind::Bool;
+    let missing = keys - mask.dims().last().copied().unwrap_or(1).min(keys);
+    let mask = match missing {
+        0 => mask,
+        _ if mask.dims().last() == Some(&1) => mask,
+        missing => {
+            let mut dims = mask.dims();
+            let last = dims.len() - 1;
+            dims[last] = missing;
+            let hidden = match is_choice {
+                true => Value::from_bools(vec![false]),
+                false => Value::from_floats(vec![f32::NEG_INFINITY]),
+            };
+            Value::concat(&[mask, hidden.reshape(&[])?.expand(&dims)?], last)?
+        }
+    };
+    match is_choice {
+        true => {
+            let nothing = Value::from_floats(vec![f32::NEG_INFINITY]).reshape(&[])?;
+            mask.choose(scores, nothing)
+        }
+        false => add(&scores, &mask),
+    }
 }
 
 /// The softmax over the last of four axes; rows that are masked as a whole are zeros.

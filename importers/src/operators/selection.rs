@@ -5,7 +5,7 @@ use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{IndexingUpdateOp, Slice};
 
 use super::{Inputs, Operator, Run, Site, axis, one, size};
-use crate::value::{Kind, Outcome, Value, together};
+use crate::value::{Kind, Outcome, Value, binary, together};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Slice", 1, (1, 5), slice).settings(&[1, 2, 3, 4]),
@@ -16,6 +16,8 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("ScatterND", 11, (3, 3), scatter_nd),
     Operator::new("ScatterElements", 11, (3, 3), scatter_elements),
     Operator::new("TopK", 1, (1, 2), top_k).outputs(2).settings(&[1]),
+    Operator::new("Compress", 9, (2, 2), compress).settings(&[1]),
+    Operator::new("CumProd", 26, (2, 2), cumulative_product).settings(&[1]),
     Operator::new("CumSum", 11, (2, 2), cumulative_sum).settings(&[1]),
 ];
 
@@ -356,6 +358,64 @@ fn cumulative_sum(site: &Site) -> Outcome<Run> {
         let sums = flip(Dispatch::float_cumsum(flip(x.float()?), axis));
         let sums = if exclusive { Dispatch::float_sub(sums, x.float()?) } else { sums };
         if is_int { Value::new(sums).into_int() } else { Ok(Value::new(sums)) }
+    })
+}
+
+/// The slices along an axis, or the elements of the flat input, for which the condition holds.
+fn compress(site: &Site) -> Outcome<Run> {
+    let along = site.node.attributes.int("axis")?;
+    one(move |inputs| {
+        let mut x = inputs.value(0)?;
+        let axis = match along {
+            Some(along) => axis(along, x.rank())?,
+            None => {
+                let count = x.dims().iter().product();
+                x = x.reshape(&[count])?;
+                0
+            }
+        };
+        let held = inputs.value(1)?.into_int()?.ints()?;
+        if held.len() > x.dims()[axis] {
+            return Err(format!("{} conditions are too many for {:?}", held.len(), x.dims()));
+        }
+        let chosen = held.iter().enumerate().filter(|(_, held)| **held != 0);
+        x.select(axis, chosen.map(|(index, _)| index as i64).collect())
+    })
+}
+
+/// Products of the elements up to each: with `exclusive` without its own.
+fn cumulative_product(site: &Site) -> Outcome<Run> {
+    let (exclusive, reverse) = (site.flag("exclusive", false)?, site.flag("reverse", false)?);
+    one(move |inputs| {
+        let x = inputs.value(0)?;
+        let along = inputs.value(1)?.into_int()?.ints()?;
+        let axis = axis(*along.first().ok_or("its axis is missing")?, x.rank())?;
+        let (length, dims) = (x.dims()[axis], x.dims());
+        let kind = x.kind();
+        let x = x.into_float();
+        let part = |at: usize| {
+            let mut slices = vec![Slice::from(..); dims.len()];
+            slices[axis] = Slice::from(at..at + 1);
+            x.clone().slice(&slices)
+        };
+        if length == 0 {
+            return x.like(kind);
+        }
+        let order: Vec<usize> =
+            if reverse { (0..length).rev().collect() } else { (0..length).collect() };
+        let mut single = dims.clone();
+        single[axis] = 1;
+        let mut product = Value::from_floats(vec![1.0]).reshape(&[])?.expand(&single)?;
+        let mut products = Vec::with_capacity(length);
+        for at in order {
+            let next = binary(&product, &part(at), Dispatch::float_mul, None)?;
+            products.push(if exclusive { product } else { next.clone() });
+            product = next;
+        }
+        if reverse {
+            products.reverse();
+        }
+        Value::concat(&products, axis)?.like(kind)
     })
 }
 
