@@ -115,7 +115,7 @@ impl ModelError {
 /// A module that is in training mode must not be explained: its batch normalizations take the
 /// statistics of the batch and change their own, and its dropouts are active, as soon as a sample is
 /// differentiated. [`ModuleModel::of`] takes the module out of training mode; a function that was
-/// given such a module is refused when it is first differentiated.
+/// given such a module is refused when it is first run.
 pub struct ModuleModel<const RANK: usize> {
     shape: Vec<usize>,
     device: Device,
@@ -178,32 +178,46 @@ impl<const RANK: usize> ModuleModel<RANK> {
         Self { shape, device, parameters, forward: Box::new(forward), is_the_same: OnceLock::new() }
     }
 
-    /// Whether the function answers the first of the tracked samples in `batch` as it answers the
-    /// same sample untracked, which a module in training mode does not.
-    fn is_the_same(&self, batch: &Tensor<2>, parameters: &[Tensor<1>]) -> bool {
-        *self.is_the_same.get_or_init(|| {
-            let row = batch.clone().narrow(0, 0, 1).inner();
-            let plain: Vec<_> = parameters
-                .iter()
-                .map(
-                    |own| {
-                        if own.device().is_autodiff() { own.clone().inner() } else { own.clone() }
-                    },
-                )
-                .collect();
-            let answer = |row: Tensor<2>, parameters: &[Tensor<1>]| {
-                let logits = (self.forward)(row.reshape(self.dims(1)), parameters);
-                logits.into_data().convert::<f32>().try_into_vec::<f32>().unwrap_or_default()
-            };
-            let untracked = answer(row.clone(), &plain);
-            let tracked = answer(row.autodiff().require_grad(), &plain);
-            let largest = untracked.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-            // Rounding may differ; what is not a number is refused elsewhere.
-            let same = |(a, b): (&f32, &f32)| {
-                a == b || a.is_nan() || b.is_nan() || (a - b).abs() <= 1e-3 * largest
-            };
-            untracked.len() == tracked.len() && untracked.iter().zip(&tracked).all(same)
-        })
+    /// Refuses a function that answers a tracked sample otherwise than the same sample untracked, as
+    /// a module in training mode does. It is tried once, on the first row that the model is given.
+    fn check_mode(&self, batch: &Tensor<2>, parameters: &[Tensor<1>]) -> Result<(), ModelError> {
+        let is_the_same = match self.is_the_same.get() {
+            Some(known) => *known,
+            None => {
+                let found = self.answers_the_same(batch, parameters)?;
+                *self.is_the_same.get_or_init(|| found)
+            }
+        };
+        if is_the_same {
+            return Ok(());
+        }
+        Err(ModelError::new(
+            "the model answers differently when it is differentiated: a module in it is in training mode; make it with ModuleModel::of, or give module.valid()",
+        ))
+    }
+
+    fn answers_the_same(
+        &self,
+        batch: &Tensor<2>,
+        parameters: &[Tensor<1>],
+    ) -> Result<bool, ModelError> {
+        let row = plain(batch.clone().narrow(0, 0, 1));
+        let parameters: Vec<_> = parameters.iter().map(|own| plain(own.clone())).collect();
+        let answer = |row: Tensor<2>| {
+            let logits = (self.forward)(row.reshape(self.dims(1)), &parameters);
+            let data =
+                logits.try_into_data().map_err(|error| ModelError::new(error.to_string()))?;
+            let values = data.convert::<f32>().try_into_vec::<f32>();
+            values.map_err(|error| ModelError::new(format!("{error:?}")))
+        };
+        let untracked = answer(row.clone())?;
+        let tracked = answer(row.autodiff().require_grad())?;
+        let largest = untracked.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        // Rounding may differ; what is not a number is refused elsewhere.
+        let same = |(a, b): (&f32, &f32)| {
+            a == b || a.is_nan() || b.is_nan() || (a - b).abs() <= 1e-3 * largest
+        };
+        Ok(untracked.len() == tracked.len() && untracked.iter().zip(&tracked).all(same))
     }
 
     fn dims(&self, rows: usize) -> [usize; RANK] {
@@ -236,12 +250,13 @@ impl<const RANK: usize> Model for ModuleModel<RANK> {
         batch: Tensor<2>,
         parameters: &[Tensor<1>],
     ) -> Result<Tensor<2>, ModelError> {
-        if batch.device().is_autodiff() && !self.is_the_same(&batch, parameters) {
-            return Err(ModelError::new(
-                "the model answers differently when it is differentiated: a module in it is in training mode; make it with ModuleModel::of, or give module.valid()",
-            ));
-        }
+        self.check_mode(&batch, parameters)?;
         let dims = self.dims(batch.dims()[0]);
         Ok((self.forward)(batch.reshape(dims), parameters))
     }
+}
+
+/// The tensor without autodiff.
+fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.device().is_autodiff() { tensor.inner() } else { tensor }
 }
