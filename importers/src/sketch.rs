@@ -13,7 +13,9 @@ use crate::value::Value;
 /// A model under construction, of one input `x`.
 #[derive(Default)]
 pub struct Sketch {
-    graph: GraphProto,
+    /// The model around the graph, which may have functions.
+    pub model: ModelProto,
+    pub graph: GraphProto,
 }
 
 impl Sketch {
@@ -34,12 +36,12 @@ impl Sketch {
         self
     }
 
-    /// A weight of bfloat16, by its bits.
-    pub fn bfloat16(mut self, name: &str, bits: i32) -> Self {
+    /// A scalar of the type `data_type`, by its little-endian bytes.
+    pub fn scalar(mut self, name: &str, data_type: i32, bytes: &[u8]) -> Self {
         self.graph.initializer.push(TensorProto {
             name: name.into(),
-            data_type: 16,
-            int32_data: vec![bits],
+            data_type,
+            raw_data: bytes.to_vec().into(),
             ..Default::default()
         });
         self
@@ -70,25 +72,30 @@ impl Sketch {
         output: &str,
         attributes: &[AttributeProto],
     ) -> Self {
-        self.graph.node.push(NodeProto {
-            name: format!("{kind} of {output}"),
-            op_type: kind.into(),
-            input: inputs.iter().map(|&input| input.into()).collect(),
-            output: vec![output.into()],
-            attribute: attributes.to_vec(),
-            ..Default::default()
-        });
+        self.graph.node.push(node(kind, inputs, output, attributes));
         self
     }
 
     /// The graph whose output is `output`, under opset 17.
     pub fn graph(mut self, output: &str) -> Graph {
         self.graph.output.push(ValueInfoProto { name: output.into(), ..Default::default() });
-        let mut model = ModelProto { graph: Some(self.graph).into(), ..Default::default() };
+        let mut model = ModelProto { graph: Some(self.graph).into(), ..self.model };
         model.opset_import.push(Default::default());
         model.opset_import[0].version = 17;
         graph::build(&model, &mut Folder::new(None, Mapped::default()))
             .unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// A node of one output.
+pub fn node(kind: &str, inputs: &[&str], output: &str, attributes: &[AttributeProto]) -> NodeProto {
+    NodeProto {
+        name: format!("{kind} of {output}"),
+        op_type: kind.into(),
+        input: inputs.iter().map(|&input| input.into()).collect(),
+        output: vec![output.into()],
+        attribute: attributes.to_vec(),
+        ..Default::default()
     }
 }
 

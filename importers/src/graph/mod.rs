@@ -4,6 +4,8 @@
 mod attributes;
 mod build;
 mod function;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 

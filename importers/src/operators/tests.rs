@@ -77,10 +77,18 @@ fn an_empty_axis_may_be_turned_round() {
 
 #[test]
 fn bounds_may_be_of_any_float() {
-    // 1.5 in bfloat16.
-    let sketch = Sketch::new().bfloat16("most", 0x3FC0);
-    let sketch = sketch.node("Clip", &["x", "", "most"], "y", None);
-    assert_eq!(output(sketch, &[1, 2], &[1.0, 2.0]).1, [1.0, 1.5]);
+    // 1.5 in float, float16, double and bfloat16.
+    let cases: [(i32, &[u8]); 4] = [
+        (1, &[0, 0, 0xC0, 0x3F]),
+        (10, &[0x00, 0x3E]),
+        (11, &[0, 0, 0, 0, 0, 0, 0xF8, 0x3F]),
+        (16, &[0xC0, 0x3F]),
+    ];
+    for (data_type, bytes) in cases {
+        let sketch = Sketch::new().scalar("most", data_type, bytes);
+        let sketch = sketch.node("Clip", &["x", "", "most"], "y", None);
+        assert_eq!(output(sketch, &[1, 2], &[1.0, 2.0]).1, [1.0, 1.5], "type {data_type}");
+    }
 }
 
 /// A spatial transformer is differentiated through its places.
