@@ -48,6 +48,10 @@ fn print(summary: &Summary) {
         say!("output     {output}");
     }
     say!("weights    {} tensors, {} parameters", summary.weights, summary.parameters);
+    let others = summary.other_floats();
+    if !others.is_empty() {
+        say!("precision  stored in {}, computed in float32", others.join(", "));
+    }
     say!("operators");
     for (name, count) in &summary.operators {
         let unsupported = summary.unsupported.iter().filter(|(operator, _)| operator == name);

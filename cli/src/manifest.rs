@@ -59,13 +59,18 @@ pub struct ModelFile {
     pub file: File,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<File>,
+    /// The types of floats that it is stored in, other than the float32 that it is computed in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stored_in: Vec<String>,
 }
 
 impl ModelFile {
     /// The one that `model` was read from.
     pub fn read(path: &Path, model: &OnnxModel) -> std::io::Result<Self> {
         let weights = model.weight_files().iter().map(|path| File::read(path));
-        Ok(Self { file: File::read(path)?, weights: weights.collect::<std::io::Result<_>>()? })
+        let stored_in = model.summary().other_floats().into_iter().map(str::to_owned).collect();
+        let weights = weights.collect::<std::io::Result<_>>()?;
+        Ok(Self { file: File::read(path)?, weights, stored_in })
     }
 }
 

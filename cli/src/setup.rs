@@ -127,7 +127,7 @@ fn load(
         None => {
             let model = loader(args, parameters, device).load_bytes(assets::MODEL)?;
             let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
-            Ok((model, ModelFile { file, weights: Vec::new() }))
+            Ok((model, ModelFile { file, weights: Vec::new(), stored_in: Vec::new() }))
         }
         Some(path) => load_file(path, args, parameters, device),
     }

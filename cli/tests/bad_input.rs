@@ -219,6 +219,23 @@ fn a_model_that_ends_in_a_softmax_is_explained_at_its_logits() {
 }
 
 #[test]
+fn floats_of_other_widths_are_computed_in_float32_which_is_said() {
+    for name in ["float16", "double"] {
+        let (out, model) = (out(), data(&format!("bad/{name}.onnx")));
+        let output = explain(&["--model", &model, &data("pictures/rgb.png")], out.path());
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{name}: {message}");
+        let said = format!("the model is stored in {name} and computed in float32");
+        assert!(message.contains(&said), "{message}");
+        let manifest = std::fs::read_to_string(out.path().join("rgb/manifest.json"));
+        let manifest = manifest.expect("the manifest");
+        assert!(manifest.contains(&format!("\"stored_in\": [\n      \"{name}\"")), "{manifest}");
+        let inspected = text(&attriburn(&["inspect", &model]).stdout);
+        assert!(inspected.contains(&format!("precision  stored in {name}")), "{inspected}");
+    }
+}
+
+#[test]
 fn a_sample_of_absurd_size_is_refused() {
     let out = out();
     let output = explain(&["--input-shape", "3,1000000,1000000"], out.path());

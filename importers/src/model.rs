@@ -266,9 +266,9 @@ impl OnnxModel {
                 "the model fixes its batch to {batch}, so samples are run {batch} at a time, which is slow; export it with a free batch axis"
             );
         }
-        let precision = &self.summary.inputs[0].element;
-        if precision != "float" {
-            log::warn!("the model is stored in {precision} and computed in float32");
+        let others = self.summary.other_floats();
+        if !others.is_empty() {
+            log::warn!("the model is stored in {} and computed in float32", others.join(", "));
         }
         Ok(self)
     }

@@ -1,8 +1,8 @@
 //! What a file takes, gives and contains, and what of that is not supported.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use onnx_ir::{NodeProto, TensorProto, ValueInfoProto};
+use onnx_ir::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 
 use crate::error::{ErrorKind, LoadError};
 use crate::file::{Element, File};
@@ -26,6 +26,9 @@ pub struct Summary {
     pub weights: usize,
     /// The numbers in all stored tensors.
     pub parameters: u64,
+    /// The types of floats that the inputs and the stored tensors have, as ONNX spells them. All are
+    /// computed in float32.
+    pub floats: BTreeSet<String>,
     /// Nodes that an output needs and whose operators are not supported: `(operator, node)`.
     pub unsupported: Vec<(String, String)>,
 }
@@ -116,8 +119,19 @@ pub fn summarize(file: &mut File) -> Summary {
         operators,
         weights: graph.initializer.len(),
         parameters: graph.initializer.iter().map(numbers).sum(),
+        floats: floats(graph),
         unsupported,
     }
+}
+
+/// The types of the floats in a graph.
+fn floats(graph: &GraphProto) -> BTreeSet<String> {
+    let inputs = graph.input.iter().map(|input| input.type_.tensor_type().elem_type);
+    let stored = graph.initializer.iter().map(|tensor| tensor.data_type);
+    let constants = graph.node.iter().flat_map(|node| &node.attribute);
+    let constants = constants.filter_map(|attribute| attribute.t.as_ref()).map(|t| t.data_type);
+    let all = inputs.chain(stored).chain(constants).map(Element);
+    all.filter(|element| element.is_float()).map(Element::name).collect()
 }
 
 /// The operator's name, with its domain where that is not ONNX's own.
@@ -129,6 +143,11 @@ fn full_name(node: &NodeProto) -> String {
 }
 
 impl Summary {
+    /// The types of floats other than float32, in which the model is not computed.
+    pub fn other_floats(&self) -> Vec<&str> {
+        self.floats.iter().map(String::as_str).filter(|name| *name != "float").collect()
+    }
+
     /// Refuses a model that cannot be explained, naming everything that stands in the way.
     ///
     /// # Errors
