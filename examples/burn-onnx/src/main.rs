@@ -1,7 +1,7 @@
 //! Explains with a model that burn-onnx generated when this program was built.
 
-use burn::tensor::Tensor;
 use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+use burn::tensor::Tensor;
 
 // Generated: not all of it is used.
 #[allow(dead_code)]
