@@ -71,6 +71,43 @@ fn clamp(x: T, min: Option<f64>, max: Option<f64>) -> T {
     }
 }
 
+/// An activation without a node.
+pub type Activation = Box<dyn Fn(T) -> T + Send + Sync>;
+
+/// The activation that another operator names, with its parameters in ONNX's order.
+pub fn of_name(name: &str, parameters: &[f32]) -> Outcome<Activation> {
+    let two = |defaults: [f64; 2]| match parameters {
+        [] => Ok(defaults),
+        &[a] => Ok([a.into(), defaults[1]]),
+        &[a, b] => Ok([a.into(), b.into()]),
+        _ => Err(format!("its activation {name} does not take {} parameters", parameters.len())),
+    };
+    Ok(match name {
+        "" => Box::new(|x| x),
+        "Relu" => Box::new(Dispatch::relu),
+        "Sigmoid" => Box::new(Dispatch::sigmoid),
+        "Tanh" => Box::new(Dispatch::float_tanh),
+        "LeakyRelu" => {
+            let [alpha, _] = two([0.01, 0.0])?;
+            Box::new(move |x| leaky(x, alpha))
+        }
+        "Clip" => {
+            let [min, max] = two([f64::NEG_INFINITY, f64::INFINITY])?;
+            Box::new(move |x| clamp(x, Some(min), Some(max)))
+        }
+        "HardSigmoid" => {
+            let [alpha, beta] = two([0.2, 0.5])?;
+            Box::new(move |x| ramp(x, alpha, beta))
+        }
+        other => return Err(format!("its activation {other:?} is not known")),
+    })
+}
+
+/// `x` above 0, `alpha x` below.
+fn leaky(x: T, alpha: f64) -> T {
+    Dispatch::float_add(Dispatch::relu(x.clone()), scale(negative_part(x), alpha))
+}
+
 /// `x clip(x / 6 + 1/2, 0, 1)`.
 fn hard_swish(x: T) -> T {
     Dispatch::float_mul(x.clone(), ramp(x, 1.0 / 6.0, 0.5))
@@ -117,9 +154,7 @@ pub fn gelu_tanh(x: T) -> T {
 
 fn leaky_relu(site: &Site) -> Outcome<Run> {
     let alpha = site.float("alpha", 0.01)?;
-    pointwise(move |x| {
-        Dispatch::float_add(Dispatch::relu(x.clone()), scale(negative_part(x), alpha))
-    })
+    pointwise(move |x| leaky(x, alpha))
 }
 
 /// Before opset 7 several slopes were those of the channels.

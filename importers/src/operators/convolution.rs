@@ -5,11 +5,12 @@ use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
 use super::window::{Frame, Window};
-use super::{Operator, Role, Run, Site, one};
+use super::{MICROSOFT, Operator, Role, Run, Site, activation, one};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Conv", 1, (2, 3), conv).role(Role::Convolution).multiplies(),
+    Operator::new("FusedConv", 1, (2, 4), fused_conv).domain(MICROSOFT).multiplies(),
     Operator::new("ConvTranspose", 1, (2, 3), conv_transpose).multiplies(),
 ];
 
@@ -58,6 +59,21 @@ fn apply<const N: usize>(
         groups,
     );
     Ok(Value::new(apply(x.float()?, weight.float()?, bias, options)))
+}
+
+/// A convolution, the sum with input 3 where there is one, and an activation.
+fn fused_conv(site: &Site) -> Outcome<Run> {
+    let conv = conv(site)?;
+    let activation = site.text("activation", "")?;
+    let parameters = site.node.attributes.floats("activation_params")?.unwrap_or_default();
+    let activate = activation::of_name(&activation, &parameters)?;
+    one(move |inputs| {
+        let mut x = conv(inputs)?.into_iter().next().ok_or("it has no output")?;
+        if let Some(sum) = inputs.optional(3) {
+            x = binary(&x, &sum, Dispatch::float_add, None)?;
+        }
+        Ok(Value::new(activate(x.float()?)))
+    })
 }
 
 fn fixed<T: Copy, const N: usize>(values: &[T]) -> Outcome<[T; N]> {

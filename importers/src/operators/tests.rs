@@ -91,6 +91,29 @@ fn bounds_may_be_of_any_float() {
     }
 }
 
+#[test]
+fn a_fused_convolution_is_its_parts() {
+    let weights = || {
+        Sketch::new().weight("w", &[1, 2, 1, 1], &[0.5, -1.0]).weight("b", &[1], &[0.25]).weight(
+            "z",
+            &[1, 1, 1, 2],
+            &[1.0, -1.0],
+        )
+    };
+    let mut fused = weights();
+    let inputs = ["x", "w", "b", "z"];
+    let mut call = crate::sketch::node("FusedConv", &inputs, "y", &[text("activation", "Relu")]);
+    call.domain = "com.microsoft".into();
+    fused.graph.node.push(call);
+    let parts = weights()
+        .node("Conv", &["x", "w", "b"], "c", None)
+        .node("Add", &["c", "z"], "s", None)
+        .node("Relu", &["s"], "y", None);
+    let values = [1.0, 2.0, -0.5, 0.75];
+    let (dims, found) = output(fused, &[1, 2, 1, 2], &values);
+    assert_eq!((dims, found), output(parts, &[1, 2, 1, 2], &values));
+}
+
 /// A spatial transformer is differentiated through its places.
 #[test]
 fn places_of_samples_have_a_gradient() {
