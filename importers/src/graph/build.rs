@@ -263,23 +263,18 @@ impl Builder<'_> {
                 call.op_type
             )));
         }
-        let mut scope = Scope::new();
-        for (formal, given) in function.inputs.iter().zip(inputs) {
-            if let Some(given) = given {
-                scope.insert(formal.clone(), *given);
+        let (mut scope, mut absent) = (Scope::new(), Vec::new());
+        for (index, formal) in function.inputs.iter().enumerate() {
+            match inputs.get(index).copied().flatten() {
+                Some(given) => drop(scope.insert(formal.clone(), given)),
+                None => absent.push(formal),
             }
         }
-        let (absent, outputs) = (&function.inputs[inputs.len()..], function.outputs);
-        let absent: Vec<String> = absent.to_vec();
         let mut protos: Vec<NodeProto> =
             function.nodes.iter().map(|node| function.node(node, call)).collect();
-        let missing = |formal: &String| {
-            absent.contains(formal)
-                || function.inputs.iter().zip(inputs).any(|(f, g)| f == formal && g.is_none())
-        };
         // An optional input that the call leaves out is absent inside as well.
         for input in protos.iter_mut().flat_map(|proto| &mut proto.input) {
-            if missing(input) {
+            if absent.contains(&&*input) {
                 input.clear();
             }
         }
@@ -288,7 +283,7 @@ impl Builder<'_> {
             prefix: format!("{name} > "),
             depth: place.depth + 1,
         };
-        let outputs = outputs.to_vec();
+        let outputs = function.outputs;
         nodes.extend(self.nodes(&protos, &mut scope, &place)?);
         let made = outputs.iter().map(|name| scope.get(name).copied());
         Ok(made.take(call.output.len()).collect())

@@ -32,11 +32,7 @@ fn batch_norm(site: &Site) -> Outcome<Run> {
     if site.opset() < 9 && site.int("spatial", 1)? == 0 {
         return Err("spatial=0 is not supported".into());
     }
-    let training = match site.opset() {
-        ..7 => !site.flag("is_test", false)?,
-        7..14 => false,
-        _ => site.flag("training_mode", false)?,
-    };
+    let training = takes_batch_statistics(site)?;
     if training && site.is_of_sample(0) {
         return Err("training_mode=1 is not supported: a sample's score would depend on the others in its batch; export the model for inference (model.eval())".into());
     }
@@ -66,12 +62,19 @@ fn batch_norm(site: &Site) -> Outcome<Run> {
     })
 }
 
+/// Whether a batch normalization is in training mode.
+fn takes_batch_statistics(site: &Site) -> Outcome<bool> {
+    match site.opset() {
+        ..7 => Ok(!site.flag("is_test", false)?),
+        7..14 => Ok(false),
+        _ => site.flag("training_mode", false),
+    }
+}
+
 /// The scale and shift of a batch normalization whose numbers are all constant.
 fn batch_norm_affine(site: &Site, data: usize, _: usize, channels: usize) -> Option<Affine> {
-    let training = site.opset() >= 14 && site.flag("training_mode", false).ok()?
-        || site.opset() < 7 && !site.flag("is_test", false).ok()?
-        || site.opset() < 9 && site.int("spatial", 1).ok()? == 0;
-    if training || data != 0 {
+    let per_element = site.opset() < 9 && site.int("spatial", 1).ok()? == 0;
+    if takes_batch_statistics(site).ok()? || per_element || data != 0 {
         return None;
     }
     let epsilon = site.float("epsilon", EPSILON).ok()?;

@@ -2,7 +2,7 @@
 //! every device sees the one case it handles well.
 
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
-use burn::backend::{Dispatch, DispatchTensor};
+use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
 use super::window::{Frame, Window, resized};
 use super::{Inputs, Operator, Run, Site, one};
@@ -21,7 +21,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("GlobalLpPool", 2, (1, 1), |site| {
         let p = site.int("p", 2)?;
         one(move |inputs| {
-            global(inputs, move |x, axis| norm(x, p, |x| Dispatch::float_sum_dim(x, axis)))
+            global(inputs, move |x, axis| root(Dispatch::float_sum_dim(powers(x, p), axis), p))
         })
     }),
 ];
@@ -172,41 +172,27 @@ fn lp_pool(site: &Site) -> Outcome<Run> {
     one(move |inputs| {
         let x = inputs.value(0)?;
         let placed = pool.place(&x)?;
-        let x = placed.padded(&x, 0.0)?;
-        let window = placed.window.clone();
-        let power = |x: DispatchTensor| -> Outcome<DispatchTensor> {
-            sums(&Value::new(x), &window)?.float()
-        };
-        let mut failed = None;
-        let result = norm(x.float()?, p, |x| {
-            let kept = x.clone();
-            power(x).unwrap_or_else(|message| {
-                failed = Some(message);
-                kept
-            })
-        });
-        match failed {
-            Some(message) => Err(message),
-            None => Ok(Value::new(result)),
-        }
+        let powers = powers(placed.padded(&x, 0.0)?.float()?, p);
+        let sums = sums(&Value::new(powers), &placed.window)?;
+        Ok(Value::new(root(sums.float()?, p)))
     })
 }
 
-/// `reduce(|x|^p)^(1/p)`.
-fn norm(
-    x: DispatchTensor,
-    p: i64,
-    reduce: impl FnOnce(DispatchTensor) -> DispatchTensor,
-) -> DispatchTensor {
-    use burn::backend::Scalar;
+/// `|x|^p`.
+fn powers(x: DispatchTensor, p: i64) -> DispatchTensor {
     match p {
-        1 => reduce(Dispatch::float_abs(x)),
-        2 => super::safe_sqrt(reduce(Dispatch::float_mul(x.clone(), x))),
-        p => {
-            let powers =
-                Dispatch::float_powf_scalar(Dispatch::float_abs(x), Scalar::Float(p as f64));
-            Dispatch::float_powf_scalar(reduce(powers), Scalar::Float(1.0 / p as f64))
-        }
+        1 => Dispatch::float_abs(x),
+        2 => Dispatch::float_mul(x.clone(), x),
+        p => Dispatch::float_powf_scalar(Dispatch::float_abs(x), Scalar::Float(p as f64)),
+    }
+}
+
+/// `x^(1/p)` of a sum of such powers.
+fn root(x: DispatchTensor, p: i64) -> DispatchTensor {
+    match p {
+        1 => x,
+        2 => super::safe_sqrt(x),
+        p => Dispatch::float_powf_scalar(x, Scalar::Float(1.0 / p as f64)),
     }
 }
 
