@@ -13,7 +13,7 @@ use crate::passes;
 use crate::program::Program;
 use crate::value::{Kind, Value};
 
-/// A tensor on the host: floats of every width as float32, integers as int64, or booleans.
+/// A tensor on the host: floats of every width as float32, integers, or booleans.
 #[derive(Clone, Debug)]
 pub struct HostTensor {
     value: Value,
@@ -41,13 +41,9 @@ impl HostTensor {
         self.value.dims()
     }
 
-    /// What its elements are: `"float"`, `"integer"` or `"boolean"`.
-    pub fn kind(&self) -> &'static str {
-        match self.value.kind() {
-            Kind::Float => "float",
-            Kind::Int => "integer",
-            Kind::Bool => "boolean",
-        }
+    /// The type of its elements in ONNX's spelling; floats of every width are `"float"`.
+    pub fn element(&self) -> String {
+        self.value.element().name()
     }
 
     /// Half the distance of 1 to the next number of the type that it was stored in; 0 for integers.

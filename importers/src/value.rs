@@ -24,9 +24,11 @@ pub struct Value {
     tensor: DispatchTensor,
     /// burn has no tensors of rank 0: a scalar is held as `[1]`.
     scalar: bool,
+    /// Of integers, which are all held as int64, the type that they must fit; of others nothing.
+    integer: Element,
 }
 
-/// The kind of a value's elements: float32, int64 on the host, or boolean.
+/// The kind of a value's elements: float32, integers on the host, or boolean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Float,
@@ -46,16 +48,48 @@ macro_rules! by_kind {
 }
 
 impl Value {
-    /// A value of the tensor's own shape.
+    /// A value of the tensor's own shape; integers are int64.
     pub fn new(tensor: DispatchTensor) -> Self {
-        Self { tensor, scalar: false }
+        Self { tensor, scalar: false, integer: Element::INT64 }
     }
 
-    /// A host value of what the file stores: floats become float32, integers int64.
+    /// Another tensor of its own shape; integers stay of this value's type.
+    pub fn with(&self, tensor: DispatchTensor) -> Self {
+        Self { tensor, scalar: false, integer: self.integer }
+    }
+
+    /// The integers as those of the type `element`: what does not fit it wraps around, as in C.
+    pub fn wrapped(self, element: Element) -> Outcome<Self> {
+        let Some((bytes, lowest, highest)) = element.integer() else {
+            return Ok(self);
+        };
+        if self.kind() != Kind::Int {
+            return Ok(self);
+        }
+        let typed = Self { integer: element, ..self };
+        if (bytes, lowest) == (8, i64::MIN) {
+            return Ok(typed);
+        }
+        let (dims, values) = (typed.dims(), typed.ints()?);
+        if values.iter().all(|value| (lowest..=highest).contains(value)) {
+            return Ok(typed);
+        }
+        if bytes == 8 {
+            return Err("an integer is too large for the int64 in which uint64 is computed".into());
+        }
+        let span = highest - lowest + 1;
+        let wrapped = values.into_iter().map(|value| (value - lowest).rem_euclid(span) + lowest);
+        let whole = Self::from_ints(wrapped.collect()).reshape(&dims)?;
+        Ok(Self { integer: element, ..whole })
+    }
+
+    /// A host value of what the file stores: floats become float32.
     pub fn from_stored(stored: &Stored) -> Outcome<Self> {
         match stored.numbers()? {
             Numbers::Floats(values) => Self::from_floats(values),
-            Numbers::Ints(values) => Self::from_ints(values),
+            Numbers::Ints(values) => {
+                Self { integer: stored.element, ..Self::from_ints(values) }
+            }
             Numbers::Bools(values) => Self::from_bools(values),
         }
         .reshape(&stored.dims)
@@ -120,6 +154,15 @@ impl Value {
         }
     }
 
+    /// The type of the elements: that of floats is float32.
+    pub fn element(&self) -> Element {
+        match self.kind() {
+            Kind::Float => Element::FLOAT,
+            Kind::Int => self.integer,
+            Kind::Bool => Element::BOOL,
+        }
+    }
+
     /// The tensor, of rank 1 for a scalar.
     pub fn tensor(&self) -> DispatchTensor {
         self.tensor.clone()
@@ -173,8 +216,9 @@ impl Value {
             return Ok(Self { scalar, ..self });
         }
         let shape = Shape::from(held.to_vec());
+        let integer = self.integer;
         let tensor = by_kind!(self, float_reshape, int_reshape, bool_reshape, (self.tensor, shape));
-        Ok(Self { tensor, scalar })
+        Ok(Self { tensor, scalar, integer })
     }
 
     /// The value repeated along axes of size 1 until it has the shape `dims`.
@@ -192,7 +236,7 @@ impl Value {
         let shape = Shape::from(dims.to_vec());
         let tensor =
             by_kind!(aligned, float_expand, int_expand, bool_expand, (aligned.tensor, shape));
-        Ok(Self::new(tensor))
+        Ok(Self { tensor, scalar: false, integer: aligned.integer })
     }
 
     /// The axes in another order.
@@ -204,13 +248,13 @@ impl Value {
             return Ok(self);
         }
         let tensor = by_kind!(self, float_permute, int_permute, bool_permute, (self.tensor, axes));
-        Ok(Self::new(tensor))
+        Ok(Self { tensor, scalar: false, integer: self.integer })
     }
 
     /// A part of each axis.
     pub fn slice(self, slices: &[Slice]) -> Self {
         let tensor = by_kind!(self, float_slice, int_slice, bool_slice, (self.tensor, slices));
-        Self::new(tensor)
+        Self { tensor, scalar: false, integer: self.integer }
     }
 
     /// The slices of `axis` that `indices` name, in their order.
@@ -218,7 +262,7 @@ impl Value {
         let indices = Self::from_ints(indices).beside(&self)?.tensor;
         let tensor =
             by_kind!(self, float_select, int_select, bool_select, (self.tensor, axis, indices));
-        Ok(Self::new(tensor))
+        Ok(Self { tensor, scalar: false, integer: self.integer })
     }
 
     /// The elements that `indices` (of this rank) name along `axis`.
@@ -226,7 +270,7 @@ impl Value {
         let indices = indices.beside(&self)?.tensor;
         let tensor =
             by_kind!(self, float_gather, int_gather, bool_gather, (axis, self.tensor, indices));
-        Ok(Self::new(tensor))
+        Ok(Self { tensor, scalar: false, integer: self.integer })
     }
 
     /// The values one after the other along `axis`.
@@ -235,13 +279,12 @@ impl Value {
         let Some(first) = values.first() else {
             return Err("it has no inputs".into());
         };
-        let kind = first.kind();
-        if values.iter().any(|value| value.kind() != kind) {
-            return Err("its inputs are of different kinds".into());
+        if let Some(other) = values.iter().find(|value| value.element() != first.element()) {
+            return Err(differ(first, other));
         }
         let tensors = values.iter().map(Value::tensor).collect();
         let tensor = by_kind!(first, float_cat, int_cat, bool_cat, (tensors, axis));
-        Ok(Self::new(tensor))
+        Ok(first.with(tensor))
     }
 
     /// `yes` where `self` holds and `no` elsewhere.
@@ -253,8 +296,8 @@ impl Value {
         };
         let (mask, yes, no) =
             (mask.clone().expand(&dims)?, yes.clone().expand(&dims)?, no.clone().expand(&dims)?);
-        if yes.kind() != no.kind() || mask.kind() != Kind::Bool {
-            return Err("it takes a boolean condition and two values of one kind".into());
+        if yes.element() != no.element() || mask.kind() != Kind::Bool {
+            return Err("it takes a boolean condition and two values of one type".into());
         }
         let tensor = by_kind!(
             yes,
@@ -263,7 +306,7 @@ impl Value {
             bool_mask_where,
             (no.tensor, mask.tensor, yes.tensor)
         );
-        Ok(Self { tensor, scalar: dims.is_empty() })
+        Ok(Self { tensor, scalar: dims.is_empty(), integer: yes.integer })
     }
 
     /// The elements as float32.
@@ -276,7 +319,7 @@ impl Value {
         Self { tensor, ..self }
     }
 
-    /// The elements as integers, cut towards zero, on the host.
+    /// The elements as int64, cut towards zero, on the host.
     pub fn into_int(self) -> Outcome<Self> {
         let scalar = self.scalar;
         let host = self.to_host()?;
@@ -285,7 +328,7 @@ impl Value {
             Kind::Float => Dispatch::float_into_int(host.tensor, IntDType::I64),
             Kind::Bool => Dispatch::bool_into_int(host.tensor, IntDType::I64),
         };
-        Ok(Self { tensor, scalar })
+        Ok(Self { tensor, scalar, integer: Element::INT64 })
     }
 
     /// Whether each element differs from zero.
@@ -299,32 +342,15 @@ impl Value {
         Self { tensor, ..self }
     }
 
-    /// The elements as another `kind`.
-    pub fn like(self, kind: Kind) -> Outcome<Self> {
-        match kind {
-            Kind::Float => Ok(self.into_float()),
-            Kind::Int => self.into_int(),
-            Kind::Bool => Ok(self.into_bool()),
-        }
-    }
-
     /// The elements as `element`: integers that do not fit one wrap around, as in C.
     pub fn cast(self, element: Element) -> Outcome<Self> {
-        let Some((bytes, lowest, highest)) = element.integer() else {
-            let kind = if element == Element::BOOL { Kind::Bool } else { Kind::Float };
-            return self.like(kind);
-        };
-        let cast = self.into_int()?;
-        if bytes == 8 {
-            return Ok(cast);
+        if element.integer().is_some() {
+            self.into_int()?.wrapped(element)
+        } else if element == Element::BOOL {
+            Ok(self.into_bool())
+        } else {
+            Ok(self.into_float())
         }
-        let (dims, values) = (cast.dims(), cast.ints()?);
-        if values.iter().all(|value| (lowest..=highest).contains(value)) {
-            return Ok(cast);
-        }
-        let span = highest - lowest + 1;
-        let wrapped = values.into_iter().map(|value| (value - lowest).rem_euclid(span) + lowest);
-        Self::from_ints(wrapped.collect()).reshape(&dims)
     }
 
     /// The type of booleans where this value lives.
@@ -358,7 +384,7 @@ impl Value {
         let dims = self.tensor.shape().to_vec();
         let data = self.host_data()?;
         let moved = Self::from_data(data)?.reshape(&dims)?;
-        Ok(Self { scalar: self.scalar, ..moved })
+        Ok(Self { scalar: self.scalar, integer: self.integer, ..moved })
     }
 
     /// The value on `device`.
@@ -376,7 +402,7 @@ impl Value {
             Kind::Int => Tensor::<1, Int>::from_data(data, device).into_dispatch(),
             Kind::Bool => Tensor::<1, Bool>::from_data(data, device).into_dispatch(),
         };
-        let moved = Self::new(tensor).reshape(&dims)?;
+        let moved = self.with(tensor).reshape(&dims)?;
         Ok(Self { scalar: self.scalar, ..moved })
     }
 
@@ -415,22 +441,27 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Outcome<Vec<usize>> {
 /// An operation on two tensors, by kind.
 pub type Binary = fn(FloatTensor<Dispatch>, FloatTensor<Dispatch>) -> FloatTensor<Dispatch>;
 
-/// Applies `float` or `int` to `a` and `b`, broadcast to one shape.
+/// Applies `float` or `int` to `a` and `b`, broadcast to one shape; integers wrap around.
 pub fn binary(a: &Value, b: &Value, float: Binary, int: Option<Binary>) -> Outcome<Value> {
     let (a, b, dims) = aligned(a, b)?;
+    let element = a.element();
     let tensor = match (a.kind(), int) {
         (Kind::Float, _) => float(a.tensor, b.tensor),
         (Kind::Int, Some(int)) => int(a.tensor, b.tensor),
         (kind, _) => return Err(format!("it is not defined for {kind:?}")),
     };
-    Value::new(tensor).reshape(&dims)
+    Value::new(tensor).reshape(&dims)?.wrapped(element)
 }
 
-/// `a` and `b` in one place, of one kind and rank, and the shape they broadcast to.
+fn differ(a: &Value, b: &Value) -> String {
+    format!("its inputs are of different types, {} and {}", a.element().name(), b.element().name())
+}
+
+/// `a` and `b` in one place, of one type and rank, and the shape they broadcast to.
 pub fn aligned(a: &Value, b: &Value) -> Outcome<(Value, Value, Vec<usize>)> {
     let dims = broadcast(&a.dims(), &b.dims())?;
-    if a.kind() != b.kind() {
-        return Err(format!("its inputs are {:?} and {:?}", a.kind(), b.kind()));
+    if a.element() != b.element() {
+        return Err(differ(a, b));
     }
     let rank = dims.len().max(1);
     let pad = |value: &Value| {

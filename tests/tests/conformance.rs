@@ -53,12 +53,12 @@ fn status(folder: &Path) -> Status {
         return Status::Wrong(format!("{} outputs, not {}", found.len(), expected.len()));
     }
     for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        if found.shape() != expected.shape() || found.kind() != expected.kind() {
+        if found.shape() != expected.shape() || found.element() != expected.element() {
             return Status::Wrong(format!(
                 "output {index} is {} {:?}, not {} {:?}",
-                found.kind(),
+                found.element(),
                 found.shape(),
-                expected.kind(),
+                expected.element(),
                 expected.shape()
             ));
         }

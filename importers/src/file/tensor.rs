@@ -11,6 +11,7 @@ pub struct Element(pub i32);
 
 impl Element {
     pub const FLOAT: Self = Self(1);
+    pub const INT64: Self = Self(7);
     pub const BOOL: Self = Self(9);
     const FLOAT16: Self = Self(10);
     const DOUBLE: Self = Self(11);

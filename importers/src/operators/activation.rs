@@ -255,7 +255,7 @@ fn clip(site: &Site) -> Outcome<Run> {
             let low = min.map_or(i64::MIN, |min| min as i64);
             let high = max.map_or(i64::MAX, |max| max as i64);
             let clipped = x.ints()?.into_iter().map(|v| v.max(low).min(high)).collect();
-            return Value::from_ints(clipped).reshape(&x.dims());
+            return Value::from_ints(clipped).reshape(&x.dims())?.wrapped(x.element());
         }
         Value::new(clamp(x.float()?, min, max)).reshape(&x.dims())
     })

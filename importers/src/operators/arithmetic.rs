@@ -204,7 +204,7 @@ fn neg(inputs: &Inputs) -> Outcome<Value> {
         Kind::Int => Dispatch::int_neg(x.tensor()),
         _ => Dispatch::float_neg(x.float()?),
     };
-    Value::new(tensor).reshape(&x.dims())
+    Value::new(tensor).reshape(&x.dims())?.wrapped(x.element())
 }
 
 fn abs(inputs: &Inputs) -> Outcome<Value> {
@@ -213,7 +213,7 @@ fn abs(inputs: &Inputs) -> Outcome<Value> {
         Kind::Int => Dispatch::int_abs(x.tensor()),
         _ => Dispatch::float_abs(x.float()?),
     };
-    Value::new(tensor).reshape(&x.dims())
+    Value::new(tensor).reshape(&x.dims())?.wrapped(x.element())
 }
 
 /// A constant scalar exponent is by far the usual case.
@@ -251,7 +251,8 @@ fn integer_power(x: &Value, exponent: &Value) -> Outcome<Value> {
         }
     });
     let powers: Option<Vec<i64>> = powers.collect();
-    Value::from_ints(powers.ok_or("a power of integers is too large")?).reshape(&dims)
+    let powers = powers.ok_or("a power of integers is too large")?;
+    Value::from_ints(powers).reshape(&dims)?.wrapped(x.element())
 }
 
 /// Small powers by multiplication and roots by their own operation: exact at zero and below.

@@ -87,7 +87,7 @@ fn eye_like(site: &Site) -> Outcome<Run> {
         });
         let eye = match element {
             Some(element) => of_type(element, ones.collect())?,
-            None => Value::from_floats(ones.collect()).like(x.kind())?,
+            None => Value::from_floats(ones.collect()).cast(x.element())?,
         };
         eye.reshape(&[rows, columns])
     })
@@ -127,13 +127,15 @@ fn one_hot(site: &Site) -> Outcome<Run> {
 fn range(inputs: &Inputs) -> Outcome<Value> {
     let bounds = [inputs.value(0)?, inputs.value(1)?, inputs.value(2)?];
     if bounds.iter().all(|value| value.kind() == Kind::Int) {
+        let element = bounds[0].element();
         let [start, limit, delta] = bounds.map(|value| value.ints().map(|v| v[0]));
         let (start, limit, delta) = (start?, limit?, delta?);
         if delta == 0 {
             return Err("its step is 0".into());
         }
         let count = ((limit - start) as f64 / delta as f64).ceil().max(0.0) as i64;
-        return Ok(Value::from_ints((0..count).map(|i| start + i * delta).collect()));
+        let values = Value::from_ints((0..count).map(|i| start + i * delta).collect());
+        return values.wrapped(element);
     }
     let [start, limit, delta] = bounds.map(|value| value.into_float().floats().map(|v| v[0]));
     let (start, limit, delta) = (start?, limit?, delta?);
@@ -165,11 +167,7 @@ fn trilu(site: &Site) -> Outcome<Run> {
             })
         });
         let mask = Value::from_ints(kept.collect()).reshape(&[rows, columns])?.into_bool();
-        let zero = match x.kind() {
-            Kind::Float => Value::from_floats(vec![0.0]),
-            Kind::Int => Value::from_ints(vec![0]),
-            Kind::Bool => Value::from_ints(vec![0]).into_bool(),
-        };
+        let zero = Value::from_ints(vec![0]).cast(x.element())?;
         mask.choose(x, zero.reshape(&[])?)
     })
 }

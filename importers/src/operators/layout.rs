@@ -67,7 +67,7 @@ fn cast(site: &Site) -> Outcome<Run> {
 
 fn cast_like(site: &Site) -> Outcome<Run> {
     site.ignore(&["saturate", "round_mode"]);
-    one(|inputs| inputs.value(0)?.like(inputs.value(1)?.kind()))
+    one(|inputs| inputs.value(0)?.cast(inputs.value(1)?.element()))
 }
 
 /// 0 keeps an axis, unless zeros are allowed, and -1 takes up what is left.
@@ -274,7 +274,7 @@ fn padded(x: Value, pads: &[(usize, usize)], fill: f32) -> Outcome<Value> {
     }
     match x.kind() {
         Kind::Float => Ok(Value::new(Dispatch::float_pad(x.tensor(), pads, Mode::Constant(fill)))),
-        Kind::Int => Ok(Value::new(Dispatch::int_pad(x.tensor(), pads, Mode::Constant(fill)))),
+        Kind::Int => Ok(x.with(Dispatch::int_pad(x.tensor(), pads, Mode::Constant(fill)))),
         Kind::Bool => padded(x.into_int()?, pads, fill).map(Value::into_bool),
     }
 }

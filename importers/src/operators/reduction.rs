@@ -121,7 +121,7 @@ fn run(
     let noop = site.opset() >= since && site.flag("noop_with_empty_axes", false)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
-        let dims = x.dims();
+        let (dims, element) = (x.dims(), x.element());
         let reduced = axes.as_ref().map_or(Ok(Vec::new()), |axes| axes.read(inputs))?;
         let reduced: Vec<usize> = match reduced[..] {
             [] if noop => return Ok(x),
@@ -155,7 +155,7 @@ fn run(
             (Kind::Int, Some(int)) => int(flat.tensor(), LAST),
             (kind, _) => return Err(format!("it is not defined for {kind:?}")),
         };
-        Value::new(tensor).reshape(&out)
+        Value::new(tensor).reshape(&out)?.wrapped(element)
     })
 }
 

@@ -352,12 +352,12 @@ fn cumulative_sum(site: &Site) -> Outcome<Run> {
         let x = inputs.value(0)?;
         let along = inputs.ints(1)?;
         let axis = axis(*along.first().ok_or("its axis is missing")?, x.rank())?;
-        let is_int = x.kind() == Kind::Int;
-        let x = if x.kind() == Kind::Float { x } else { x.into_float() };
+        let element = x.element();
+        let x = x.into_float();
         let flip = |x| if reverse { Dispatch::float_flip(x, &[axis]) } else { x };
         let sums = flip(Dispatch::float_cumsum(flip(x.float()?), axis));
         let sums = if exclusive { Dispatch::float_sub(sums, x.float()?) } else { sums };
-        if is_int { Value::new(sums).into_int() } else { Ok(Value::new(sums)) }
+        Value::new(sums).cast(element)
     })
 }
 
@@ -391,7 +391,7 @@ fn cumulative_product(site: &Site) -> Outcome<Run> {
         let along = inputs.value(1)?.into_int()?.ints()?;
         let axis = axis(*along.first().ok_or("its axis is missing")?, x.rank())?;
         let (length, dims) = (x.dims()[axis], x.dims());
-        let kind = x.kind();
+        let element = x.element();
         let x = x.into_float();
         let part = |at: usize| {
             let mut slices = vec![Slice::from(..); dims.len()];
@@ -399,7 +399,7 @@ fn cumulative_product(site: &Site) -> Outcome<Run> {
             x.clone().slice(&slices)
         };
         if length == 0 {
-            return x.like(kind);
+            return x.cast(element);
         }
         let order: Vec<usize> =
             if reverse { (0..length).rev().collect() } else { (0..length).collect() };
@@ -415,7 +415,7 @@ fn cumulative_product(site: &Site) -> Outcome<Run> {
         if reverse {
             products.reverse();
         }
-        Value::concat(&products, axis)?.like(kind)
+        Value::concat(&products, axis)?.cast(element)
     })
 }
 

@@ -1,0 +1,31 @@
+//! The scores of an ONNX classifier and the gradient of one of them, as files: what
+//! `tests/coverage/coverage.py` compares with ONNX Runtime and PyTorch.
+//!
+//!     differentiate MODEL.onnx ROWS.npy TARGET OUT
+//!
+//! writes OUT/scores.npy and OUT/gradient.npy, for every row the derivative of its score `TARGET`.
+
+use std::error::Error;
+use std::fs::File;
+use std::path::Path;
+
+use attriburn::npy;
+use attriburn_onnx::OnnxModel;
+use attriburn_tests::logits_and_gradients;
+use burn::tensor::Device;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, rows, target, out] = &arguments[..] else {
+        return Err("it takes MODEL.onnx ROWS.npy TARGET OUT".into());
+    };
+    let rows = npy::read(Path::new(rows))?;
+    let count = rows.shape.first().copied().unwrap_or(0);
+    let targets = vec![target.parse()?; count];
+    let model = OnnxModel::load(model, &Device::flex())?;
+    let (scores, gradient) = logits_and_gradients(&model, &rows, &targets);
+    let out = Path::new(out);
+    npy::write(File::create(out.join("scores.npy"))?, &[count, model.classes()], &scores)?;
+    npy::write(File::create(out.join("gradient.npy"))?, &rows.shape, &gradient)?;
+    Ok(())
+}
