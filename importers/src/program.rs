@@ -159,12 +159,14 @@ impl<'a> Compiler<'a> {
     }
 
     fn add(&mut self, node: &Node) -> Outcome<()> {
-        let run = compile(self.graph, node)?;
+        let run = compile(self.graph, node, self.device)?;
         let operator = node.operator.ok_or("the operator is not supported")?;
-        let reads = |id: &Id| self.of_inputs[id.0];
-        let on_device = operator.role != Role::OfShape && node.inputs.iter().flatten().any(reads);
-        let mut inputs = Vec::with_capacity(node.inputs.len());
-        for (index, id) in node.inputs.iter().enumerate() {
+        let captured = self.graph.captured(node).into_iter().map(Some);
+        let read: Vec<Option<Id>> = node.inputs.iter().copied().chain(captured).collect();
+        let depends = |id: &Id| self.of_inputs[id.0];
+        let on_device = operator.role != Role::OfShape && read.iter().flatten().any(depends);
+        let mut inputs = Vec::with_capacity(read.len());
+        for (index, id) in read.into_iter().enumerate() {
             let wanted = on_device && !operator.settings.contains(&index);
             inputs.push(id.map(|id| self.source(id, wanted)).transpose()?);
         }

@@ -87,9 +87,7 @@ impl Value {
     pub fn from_stored(stored: &Stored) -> Outcome<Self> {
         match stored.numbers()? {
             Numbers::Floats(values) => Self::from_floats(values),
-            Numbers::Ints(values) => {
-                Self { integer: stored.element, ..Self::from_ints(values) }
-            }
+            Numbers::Ints(values) => Self { integer: stored.element, ..Self::from_ints(values) },
             Numbers::Bools(values) => Self::from_bools(values),
         }
         .reshape(&stored.dims)
@@ -255,6 +253,20 @@ impl Value {
     pub fn slice(self, slices: &[Slice]) -> Self {
         let tensor = by_kind!(self, float_slice, int_slice, bool_slice, (self.tensor, slices));
         Self { tensor, scalar: false, integer: self.integer }
+    }
+
+    /// What lies at `index` of `axis`, without that axis.
+    pub fn part(self, axis: usize, index: usize) -> Outcome<Self> {
+        let mut dims = self.dims();
+        dims.remove(axis);
+        self.range(axis, index..index + 1).reshape(&dims)
+    }
+
+    /// The elements of `axis` in `range`.
+    pub fn range(self, axis: usize, range: std::ops::Range<usize>) -> Self {
+        let mut slices = vec![Slice::from(..); self.rank()];
+        slices[axis] = Slice::from(range);
+        self.slice(&slices)
     }
 
     /// The slices of `axis` that `indices` name, in their order.

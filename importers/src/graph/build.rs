@@ -27,6 +27,7 @@ pub fn build(model: &ModelProto, folder: &mut Folder) -> Result<Graph, LoadError
             values: Vec::new(),
             nodes: Vec::new(),
             inputs: Vec::new(),
+            samples: 1,
             outputs: Vec::new(),
         },
         functions: functions(model),
@@ -223,10 +224,15 @@ impl Builder<'_> {
         let mut scope = scope.clone();
         let mut own = Scope::new();
         self.stored(graph, &mut own)?;
+        let mut inputs = Vec::with_capacity(graph.input.len());
         for input in &graph.input {
-            // A loop's; the operator that has such a graph is not supported.
             let id = self.graph.add(input.name.clone(), None);
-            own.entry(input.name.clone()).or_insert(id);
+            inputs.push(id);
+            if own.insert(input.name.clone(), id).is_some() {
+                let message =
+                    format!("the graph of a node has two inputs or weights {:?}", input.name);
+                return Err(format(message));
+            }
         }
         scope.extend(own);
         let place = Place {
@@ -243,7 +249,7 @@ impl Builder<'_> {
                 ))
             })
         });
-        Ok(Block { nodes, outputs: outputs.collect::<Result<_, _>>()? })
+        Ok(Block { inputs, nodes, outputs: outputs.collect::<Result<_, _>>()? })
     }
 
     /// Adds the nodes of the function that `call` names.

@@ -10,7 +10,7 @@ mod tests;
 use std::rc::Rc;
 
 use crate::file::Stored;
-use crate::operators::Operator;
+use crate::operators::{Operator, Role};
 use crate::value::{Outcome, Value};
 
 pub use attributes::Attributes;
@@ -26,6 +26,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The model's input first, and behind it the parameters that are kept apart.
     pub inputs: Vec<Id>,
+    /// How many of the inputs depend on the sample.
+    pub samples: usize,
     pub outputs: Vec<Id>,
 }
 
@@ -72,6 +74,8 @@ pub struct Node {
 /// A graph inside a node, over the values of the graph around it.
 #[derive(Clone)]
 pub struct Block {
+    /// What the node gives it, iteration by iteration where it is a loop's.
+    pub inputs: Vec<Id>,
     pub nodes: Vec<Node>,
     pub outputs: Vec<Id>,
 }
@@ -131,6 +135,48 @@ impl Graph {
         makers
     }
 
+    /// What the graphs inside `node` read of the values around it that are not constant: inputs of
+    /// the node behind those that it lists.
+    pub fn captured(&self, node: &Node) -> Vec<Id> {
+        let mut made = Vec::new();
+        node.blocks.iter().for_each(|(_, block)| block.makes(&mut made));
+        let mut captured: Vec<Id> = Vec::new();
+        for (_, block) in &node.blocks {
+            block.reads(&mut |id| {
+                if self.constant(id).is_none() && !made.contains(&id) && !captured.contains(&id) {
+                    captured.push(id);
+                }
+            });
+        }
+        captured
+    }
+
+    /// Whether value `id` depends on the values of the sample, and not on its shape alone.
+    pub fn is_of_sample(&self, id: Id) -> bool {
+        self.depends_on(id, &self.inputs[..self.samples])
+    }
+
+    /// Whether value `id` depends on the values, and not on the shapes alone, of one of `roots`.
+    pub fn depends_on(&self, id: Id, roots: &[Id]) -> bool {
+        let makers = self.makers();
+        let mut left = vec![id];
+        let mut seen = vec![false; self.values.len()];
+        while let Some(id) = left.pop() {
+            if std::mem::replace(&mut seen[id.0], true) {
+                continue;
+            }
+            if roots.contains(&id) {
+                return true;
+            }
+            if let Some(maker) = makers[id.0].map(|maker| &self.nodes[maker])
+                && maker.operator.is_none_or(|operator| operator.role != Role::OfShape)
+            {
+                maker.reads(&mut |id| left.push(id));
+            }
+        }
+        false
+    }
+
     /// Makes every reader of `from` read `to`.
     pub fn redirect(&mut self, change: &[(Id, Id)]) {
         let mut target: Vec<Id> = (0..self.values.len()).map(Id).collect();
@@ -145,6 +191,23 @@ impl Graph {
     }
 }
 
+impl Block {
+    /// Calls `see` with everything that is read inside it.
+    fn reads(&self, see: &mut dyn FnMut(Id)) {
+        self.nodes.iter().for_each(|node| node.reads(see));
+        self.outputs.iter().for_each(|&id| see(id));
+    }
+
+    /// Adds everything that is made inside it.
+    fn makes(&self, made: &mut Vec<Id>) {
+        made.extend(&self.inputs);
+        for node in &self.nodes {
+            made.extend(node.outputs.iter().flatten());
+            node.blocks.iter().for_each(|(_, block)| block.makes(made));
+        }
+    }
+}
+
 impl Node {
     /// The operator and the node's name, for messages.
     pub fn label(&self) -> String {
@@ -154,12 +217,14 @@ impl Node {
     /// Calls `see` with everything that the node and the graphs inside it read.
     pub fn reads(&self, see: &mut dyn FnMut(Id)) {
         self.inputs.iter().flatten().for_each(|&id| see(id));
-        for (_, block) in &self.blocks {
-            for node in &block.nodes {
-                node.reads(see);
-            }
-            block.outputs.iter().for_each(|&id| see(id));
-        }
+        self.blocks.iter().for_each(|(_, block)| block.reads(see));
+    }
+
+    /// Calls `see` with the node and every node inside it.
+    pub fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Node)) {
+        see(self);
+        let inside = self.blocks.iter().flat_map(|(_, block)| &block.nodes);
+        inside.for_each(|node| node.visit(see));
     }
 
     /// Replaces everything that the node and the graphs inside it read.

@@ -127,8 +127,27 @@ fn of_many(combine: fn(&Value, &Value) -> Outcome<Value>) -> Outcome<Run> {
     })
 }
 
-fn add(a: &Value, b: &Value) -> Outcome<Value> {
+/// `a + b`, broadcast.
+pub fn add(a: &Value, b: &Value) -> Outcome<Value> {
     binary(a, b, Dispatch::float_add, Some(Dispatch::int_add))
+}
+
+/// `a - b`, broadcast.
+pub fn subtract(a: &Value, b: &Value) -> Outcome<Value> {
+    binary(a, b, Dispatch::float_sub, Some(Dispatch::int_sub))
+}
+
+/// `a b`, broadcast.
+pub fn multiply(a: &Value, b: &Value) -> Outcome<Value> {
+    binary(a, b, Dispatch::float_mul, Some(Dispatch::int_mul))
+}
+
+/// `factor x` of floats.
+pub fn scaled(x: &Value, factor: f64) -> Outcome<Value> {
+    if factor == 1.0 {
+        return Ok(x.clone());
+    }
+    Value::new(Dispatch::float_mul_scalar(x.float()?, Scalar::Float(factor))).reshape(&x.dims())
 }
 
 /// By choice, so that no rounding enters.

@@ -7,9 +7,6 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Shape", 1, (1, 1), shape).role(Role::OfShape),
     Operator::new("Size", 1, (1, 1), |_| one(count)).role(Role::OfShape),
     Operator::new("Constant", 1, (0, 0), constant).role(Role::Constant),
-    Operator::new("If", 1, (1, 1), |_| Err("its condition depends on the input".into()))
-        .role(Role::If)
-        .outputs(super::ANY),
     Operator::new("ConstantOfShape", 9, (1, 1), constant_of_shape).settings(&[0]),
     Operator::new("Range", 11, (3, 3), |_| one(range)).settings(&[0, 1, 2]),
     Operator::new("EyeLike", 9, (1, 1), eye_like).role(Role::OfShape),

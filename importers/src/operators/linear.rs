@@ -1,10 +1,11 @@
 //! Matrix products.
 
 use burn::backend::ops::FloatTensorOps;
-use burn::backend::{Dispatch, DispatchTensor, Scalar};
+use burn::backend::{Dispatch, DispatchTensor};
 
+use super::arithmetic::{add, scaled};
 use super::{Operator, Run, Site, one};
-use crate::value::{Outcome, Value, binary, broadcast, together};
+use crate::value::{Outcome, Value, broadcast, together};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Gemm", 1, (2, 3), gemm).multiplies(),
@@ -28,10 +29,11 @@ fn gemm(site: &Site) -> Outcome<Run> {
         if a.rank() != 2 || b.rank() != 2 {
             return Err(format!("it takes two matrices, not {:?} and {:?}", a.dims(), b.dims()));
         }
-        let sum = scaled(product(&a, &b)?, alpha)?;
+        let mut sum = scaled(&product(&a, &b)?, alpha)?;
         let dims = sum.dims();
-        let bias = inputs.optional(2).map(|c| scaled(c, beta)).transpose()?;
-        let sum = plus(sum, bias)?;
+        if let Some(c) = inputs.optional(2) {
+            sum = add(&sum, &scaled(&c, beta)?)?;
+        }
         if sum.dims() != dims {
             return Err(format!("its C does not broadcast to {dims:?}"));
         }
@@ -39,24 +41,15 @@ fn gemm(site: &Site) -> Outcome<Run> {
     })
 }
 
-fn turned(matrix: Value, transposed: bool) -> Outcome<Value> {
-    if transposed { matrix.permute(&[1, 0]) } else { Ok(matrix) }
-}
-
-fn scaled(value: Value, factor: f64) -> Outcome<Value> {
-    if factor == 1.0 {
-        return Ok(value);
+/// The last two axes in the other order, where that is asked for.
+pub fn turned(x: Value, turns: bool) -> Outcome<Value> {
+    let rank = x.rank();
+    if !turns || rank < 2 {
+        return Ok(x);
     }
-    let dims = value.dims();
-    let factor = Scalar::Float(factor);
-    Value::new(Dispatch::float_mul_scalar(value.float()?, factor)).reshape(&dims)
-}
-
-fn plus(value: Value, bias: Option<Value>) -> Outcome<Value> {
-    match bias {
-        Some(bias) => binary(&value, &bias, Dispatch::float_add, None),
-        None => Ok(value),
-    }
+    let mut order: Vec<usize> = (0..rank).collect();
+    order.swap(rank - 2, rank - 1);
+    x.permute(&order)
 }
 
 /// The product of the last two axes, the others broadcast; vectors count as matrices of one row on

@@ -3,6 +3,9 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
+mod bits;
+mod control;
 mod convolution;
 mod create;
 mod einsum;
@@ -24,6 +27,7 @@ mod window;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
+use burn::tensor::Device;
 
 use crate::graph::{Graph, Node};
 use crate::value::{Outcome, Value};
@@ -57,6 +61,10 @@ pub struct Operator {
     pub settings: &'static [usize],
     /// Inputs that are statistics of the training data, and no parameters.
     pub statistics: &'static [usize],
+    /// The graphs among its attributes.
+    pub blocks: &'static [&'static str],
+    /// Whether no gradient passes it.
+    pub flat: bool,
     /// Whether its parameters of several axes are matrices or kernels, whatever their sizes.
     pub multiplies: bool,
     /// The scale and shift of channels that it is, where it is one.
@@ -123,6 +131,8 @@ impl Operator {
             role: Role::Other,
             settings: &[],
             statistics: &[],
+            blocks: &[],
+            flat: false,
             multiplies: false,
             affine: None,
             compile,
@@ -154,6 +164,16 @@ impl Operator {
         self
     }
 
+    const fn blocks(mut self, names: &'static [&'static str]) -> Self {
+        self.blocks = names;
+        self
+    }
+
+    const fn flat(mut self) -> Self {
+        self.flat = true;
+        self
+    }
+
     const fn multiplies(mut self) -> Self {
         self.multiplies = true;
         self
@@ -171,12 +191,12 @@ pub fn operator(domain: &str, name: &str) -> Option<&'static Operator> {
     all.find(|operator| operator.name == name && operator.domain == domain)
 }
 
-/// The `node` of `graph`, ready to run.
+/// The `node` of `graph`, ready to run on `device`.
 ///
 /// # Errors
 ///
 /// For everything in the node that is not known or cannot be honoured.
-pub fn compile(graph: &Graph, node: &Node) -> Outcome<Run> {
+pub fn compile(graph: &Graph, node: &Node, device: &Device) -> Outcome<Run> {
     let operator = node.operator.ok_or("the operator is not supported")?;
     if node.opset < operator.since {
         return Err(format!(
@@ -197,14 +217,15 @@ pub fn compile(graph: &Graph, node: &Node) -> Outcome<Run> {
     if let Some(index) = node.outputs.iter().skip(operator.outputs).position(Option::is_some) {
         return Err(format!("its output {} is not supported", index + operator.outputs));
     }
-    if let Some((name, _)) = node.blocks.iter().find(|_| operator.role != Role::If) {
-        return Err(format!("its graph {name} is not supported"));
+    let known = |name: &String| operator.blocks.contains(&name.as_str());
+    if let Some((name, _)) = node.blocks.iter().find(|(name, _)| !known(name)) {
+        return Err(format!("its graph {name} is not known"));
     }
     if node.opset < 6 {
         // A hint for saving memory.
         node.attributes.ignore(&["consumed_inputs"]);
     }
-    let run = (operator.compile)(&Site { graph, node })?;
+    let run = (operator.compile)(&Site { graph, node, device })?;
     match node.attributes.unread()[..] {
         [] => Ok(run),
         ref names => Err(format!(
@@ -216,10 +237,13 @@ pub fn compile(graph: &Graph, node: &Node) -> Outcome<Run> {
 }
 
 /// Every supported operator, by family.
-fn families() -> [&'static [Operator]; 16] {
+fn families() -> [&'static [Operator]; 19] {
     [
         activation::OPERATORS,
         arithmetic::OPERATORS,
+        attention::OPERATORS,
+        bits::OPERATORS,
+        control::OPERATORS,
         convolution::OPERATORS,
         create::OPERATORS,
         einsum::OPERATORS,
@@ -246,6 +270,11 @@ impl Inputs {
     /// The inputs in the node's order.
     pub fn new(values: Vec<Option<Value>>) -> Self {
         Self { values }
+    }
+
+    /// How many inputs there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
     }
 
     /// Input `index`, if it was given.

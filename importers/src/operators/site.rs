@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use burn::tensor::Device;
+
 use super::Inputs;
 use crate::file::Stored;
 use crate::graph::{Graph, Node};
@@ -11,6 +13,8 @@ use crate::value::{Outcome, Value};
 pub struct Site<'a> {
     pub graph: &'a Graph,
     pub node: &'a Node,
+    /// Where the model runs.
+    pub device: &'a Device,
 }
 
 /// Integers that an attribute gives, or an input when the model runs.
@@ -54,23 +58,10 @@ impl Site<'_> {
         }
     }
 
-    /// Whether input `index` depends on the sample.
+    /// Whether input `index` depends on the values of the sample.
     pub fn is_of_sample(&self, index: usize) -> bool {
-        let makers = self.graph.makers();
-        let mut left = vec![self.node.inputs.get(index).copied().flatten()];
-        let mut seen = vec![false; self.graph.values.len()];
-        while let Some(id) = left.pop() {
-            let Some(id) = id.filter(|id| !std::mem::replace(&mut seen[id.0], true)) else {
-                continue;
-            };
-            if self.graph.inputs.first() == Some(&id) {
-                return true;
-            }
-            if let Some(maker) = makers[id.0] {
-                left.extend(&self.graph.nodes[maker].inputs);
-            }
-        }
-        false
+        let id = self.node.inputs.get(index).copied().flatten();
+        id.is_some_and(|id| self.graph.is_of_sample(id))
     }
 
     /// How many outputs the file lists.

@@ -1,6 +1,8 @@
 //! Folds batch normalizations and constant scales and shifts of channels into the convolution in
 //! front of them, in double precision.
 
+use burn::tensor::Device;
+
 use crate::graph::{Constant, Graph, Node};
 use crate::operators::{Affine, Role, Site};
 use crate::value::Value;
@@ -53,7 +55,8 @@ fn folded(
     let weight = graph.constant((*inputs.get(1)?)?)?;
     let dims = weight.dims()?;
     let channels = *dims.first()?;
-    let Affine { scale, shift } = affine(&Site { graph, node }, data, dims.len(), channels)?;
+    let site = Site { graph, node, device: &Device::flex() };
+    let Affine { scale, shift } = affine(&site, data, dims.len(), channels)?;
     let weight = weight.value().ok()?.floats().ok()?;
     let old = match inputs.get(2).copied().flatten() {
         Some(bias) => graph.constant(bias)?.value().ok()?.floats().ok()?,

@@ -2,7 +2,7 @@
 
 use crate::error::{ErrorKind, LoadError};
 use crate::file::Numbers;
-use crate::graph::{Constant, Graph};
+use crate::graph::{Constant, Graph, Node};
 
 /// Checks every stored weight that a node reads. Minus infinity among zeros is an attention mask,
 /// and a single infinity may be a bound.
@@ -13,7 +13,7 @@ use crate::graph::{Constant, Graph};
 pub fn check(graph: &Graph) -> Result<(), LoadError> {
     let mut checked = vec![false; graph.values.len()];
     let mut wrong = Vec::new();
-    for node in &graph.nodes {
+    let mut see = |node: &Node| {
         for (index, id) in node.inputs.iter().enumerate() {
             let Some(id) = id.filter(|id| !std::mem::replace(&mut checked[id.0], true)) else {
                 continue;
@@ -33,7 +33,8 @@ pub fn check(graph: &Graph) -> Result<(), LoadError> {
                 ));
             }
         }
-    }
+    };
+    graph.nodes.iter().for_each(|node| node.visit(&mut see));
     if wrong.is_empty() {
         return Ok(());
     }

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use burn::tensor::Device;
+
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Constant, Graph, Node};
 use crate::operators::{Inputs, Role, compile};
@@ -27,7 +29,9 @@ pub fn fold(graph: &mut Graph) -> Result<(), LoadError> {
             continue;
         };
         rename(&mut node, &change);
-        if operator.role == Role::If {
+        let constant = |id: &Option<_>| id.is_none_or(|id| graph.constant(id).is_some());
+        let known = node.inputs.iter().all(constant);
+        if operator.role == Role::If && known {
             let block = branch(graph, &node).map_err(|message| wrong(&node, message))?;
             change.extend(
                 node.outputs
@@ -38,8 +42,7 @@ pub fn fold(graph: &mut Graph) -> Result<(), LoadError> {
             block.nodes.into_iter().rev().for_each(|node| left.push_front(node));
             continue;
         }
-        let constant = |id: &Option<_>| id.is_none_or(|id| graph.constant(id).is_some());
-        if !node.inputs.iter().all(constant) || !node.blocks.is_empty() {
+        if !known || !graph.captured(&node).is_empty() {
             kept.push(node);
             continue;
         }
@@ -66,7 +69,7 @@ fn rename(node: &mut Node, change: &[(crate::graph::Id, crate::graph::Id)]) {
 
 /// What a node of constants gives.
 fn values(graph: &Graph, node: &Node) -> Outcome<Vec<crate::value::Value>> {
-    let run = compile(graph, node)?;
+    let run = compile(graph, node, &Device::flex())?;
     let inputs = node.inputs.iter().map(|id| match id.and_then(|id| graph.constant(id)) {
         Some(constant) => constant.value().map(Some),
         None => Ok(None),
@@ -77,9 +80,7 @@ fn values(graph: &Graph, node: &Node) -> Outcome<Vec<crate::value::Value>> {
 /// The branch that a constant condition chooses.
 fn branch(graph: &Graph, node: &Node) -> Outcome<crate::graph::Block> {
     let condition = node.inputs.first().copied().flatten().and_then(|id| graph.constant(id));
-    let Some(condition) = condition else {
-        return Err("its condition depends on the input, which is not supported".into());
-    };
+    let condition = condition.ok_or("it has no condition")?;
     let holds = condition.value()?.into_int()?.ints()?.first().is_some_and(|&value| value != 0);
     let name = if holds { "then_branch" } else { "else_branch" };
     let block = node.blocks.iter().find(|(own, _)| own == name);

@@ -84,8 +84,11 @@ fn judge(graph: &Graph) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// The nodes whose operator is not supported: `(operator, node)`.
+/// The nodes whose operator is not supported, also in graphs inside others: `(operator, node)`.
 pub fn unsupported(graph: &Graph) -> impl Iterator<Item = (&str, &str)> {
-    let unknown = graph.nodes.iter().filter(|node| node.operator.is_none());
-    unknown.map(|node| (node.kind.as_str(), node.name.as_str()))
+    let mut unknown = Vec::new();
+    for node in &graph.nodes {
+        node.visit(&mut |node| unknown.extend(node.operator.is_none().then_some(node)));
+    }
+    unknown.into_iter().map(|node| (node.kind.as_str(), node.name.as_str()))
 }

@@ -3,7 +3,7 @@
 
 use crate::error::{ErrorKind, LoadError};
 use crate::file::Numbers;
-use crate::graph::{Constant, Graph, Id};
+use crate::graph::{Constant, Graph, Id, Node};
 
 use super::finite::is_mask;
 
@@ -28,7 +28,7 @@ pub struct Promoted {
 /// When the values of one cannot be read.
 pub fn promote(graph: &mut Graph) -> Result<Vec<Promoted>, LoadError> {
     let mut read = vec![false; graph.values.len()];
-    for node in &graph.nodes {
+    let mut see = |node: &Node| {
         let fixed = node.operator.map_or(&[][..], |operator| operator.settings);
         let statistics = node.operator.map_or(&[][..], |operator| operator.statistics);
         for (index, id) in node.inputs.iter().enumerate() {
@@ -37,7 +37,8 @@ pub fn promote(graph: &mut Graph) -> Result<Vec<Promoted>, LoadError> {
                 read[id.0] = true;
             }
         }
-    }
+    };
+    graph.nodes.iter().for_each(|node| node.visit(&mut see));
     let mut parameters = Vec::new();
     for id in (0..graph.values.len()).map(Id).filter(|id| read[id.0]) {
         let Some(Constant::Stored(stored)) = graph.constant(id) else { continue };
@@ -69,13 +70,11 @@ fn number_layers(graph: &Graph, parameters: &mut [Promoted]) {
     let mut seen = vec![false; parameters.len()];
     let mut layers = 0;
     for node in &graph.nodes {
-        let indices = node
-            .inputs
-            .iter()
-            .flatten()
-            .filter_map(|id| graph.inputs[first..].iter().position(|own| own == id));
-        let own: Vec<usize> =
-            indices.filter(|&index| !std::mem::replace(&mut seen[index], true)).collect();
+        let mut own = Vec::new();
+        node.reads(&mut |id| {
+            let index = graph.inputs[first..].iter().position(|&own| own == id);
+            own.extend(index.filter(|&index| !std::mem::replace(&mut seen[index], true)));
+        });
         if own.is_empty() {
             continue;
         }
