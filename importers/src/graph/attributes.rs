@@ -27,6 +27,7 @@ enum Content {
     Int(i64),
     Float(f32),
     Text(String),
+    Texts(Vec<String>),
     Tensor(Result<Rc<Stored>, String>),
     Ints(Vec<i64>),
     Floats(Vec<f32>),
@@ -84,6 +85,15 @@ impl Attributes {
         }
     }
 
+    /// Texts.
+    pub fn texts(&self, name: &str) -> Outcome<Option<Vec<String>>> {
+        match self.find(name) {
+            None => Ok(None),
+            Some(Content::Texts(values)) => Ok(Some(values.clone())),
+            Some(_) => Err(wrong(name, "strings")),
+        }
+    }
+
     /// Integers.
     pub fn ints(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
         match self.find(name) {
@@ -126,6 +136,9 @@ impl Content {
             AttributeType::INT => Self::Int(proto.i),
             AttributeType::FLOAT => Self::Float(proto.f),
             AttributeType::STRING => Self::Text(text(&proto.s)),
+            AttributeType::STRINGS => {
+                Self::Texts(proto.strings.iter().map(|bytes| text(bytes)).collect())
+            }
             AttributeType::INTS => Self::Ints(proto.ints.clone()),
             AttributeType::FLOATS => Self::Floats(proto.floats.clone()),
             AttributeType::TENSOR => {

@@ -27,6 +27,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("HardSigmoid", 1, (1, 1), hard_sigmoid),
     Operator::new("ThresholdedRelu", 10, (1, 1), thresholded_relu),
     Operator::new("Swish", 24, (1, 1), swish),
+    Operator::new("SwiGLU", 28, (2, 2), swiglu),
     Operator::new("Gelu", 20, (1, 1), gelu),
     Operator::new("Clip", 1, (1, 3), clip).settings(&[1, 2]),
     Operator::new("Softmax", 1, (1, 1), |site| along_axis(site, Dispatch::softmax))
@@ -233,6 +234,19 @@ fn swish(site: &Site) -> Outcome<Run> {
     pointwise(move |x| sigmoid_unit(x, alpha))
 }
 
+/// `b a sigmoid(alpha a)`.
+fn swiglu(site: &Site) -> Outcome<Run> {
+    let alpha = site.float("alpha", 1.0)?;
+    one(move |inputs| {
+        let (a, b) = (inputs.value(0)?, inputs.value(1)?);
+        if a.dims() != b.dims() {
+            return Err(format!("its inputs {:?} and {:?} differ", a.dims(), b.dims()));
+        }
+        let gate = Value::new(sigmoid_unit(a.float()?, alpha)).reshape(&a.dims())?;
+        binary(&gate, &b, Dispatch::float_mul, None)
+    })
+}
+
 fn gelu(site: &Site) -> Outcome<Run> {
     match site.text("approximate", "none")?.as_str() {
         "none" => pointwise(gelu_exact),
@@ -249,25 +263,34 @@ fn clip(site: &Site) -> Outcome<Run> {
     };
     one(move |inputs| {
         let x = inputs.value(0)?;
-        let min = attributes.0.map_or_else(|| bound(inputs, 1), |min| Ok(Some(min)))?;
-        let max = attributes.1.map_or_else(|| bound(inputs, 2), |max| Ok(Some(max)))?;
         if x.kind() == Kind::Int {
-            let low = min.map_or(i64::MIN, |min| min as i64);
-            let high = max.map_or(i64::MAX, |max| max as i64);
-            let clipped = x.ints()?.into_iter().map(|v| v.max(low).min(high)).collect();
+            let low = bound(inputs, 1, Value::ints)?.unwrap_or(i64::MIN);
+            let high = bound(inputs, 2, Value::ints)?.unwrap_or(i64::MAX);
+            let clipped = x.ints()?.into_iter().map(|value| value.max(low).min(high)).collect();
             return Value::from_ints(clipped).reshape(&x.dims())?.wrapped(x.element());
         }
+        let given = |attribute: Option<f64>, index: usize| match attribute {
+            Some(value) => Ok(Some(value)),
+            None => Ok::<_, String>(bound(inputs, index, Value::floats)?.map(f64::from)),
+        };
+        let (min, max) = (given(attributes.0, 1)?, given(attributes.1, 2)?);
+        // The upper bound is applied last.
+        let min = min.map(|min| min.min(max.unwrap_or(f64::INFINITY)));
         Value::new(clamp(x.float()?, min, max)).reshape(&x.dims())
     })
 }
 
 /// The bound that input `index` is, where it is given.
-fn bound(inputs: &Inputs, index: usize) -> Outcome<Option<f64>> {
+fn bound<N: Copy>(
+    inputs: &Inputs,
+    index: usize,
+    read: fn(&Value) -> Outcome<Vec<N>>,
+) -> Outcome<Option<N>> {
     let Some(bound) = inputs.optional(index) else {
         return Ok(None);
     };
-    match bound.into_float().floats()?[..] {
-        [value] => Ok(Some(f64::from(value))),
+    match read(&bound)?[..] {
+        [value] => Ok(Some(value)),
         ref values => Err(format!("its bound has {} values, but it takes one", values.len())),
     }
 }

@@ -150,12 +150,13 @@ pub fn scaled(x: &Value, factor: f64) -> Outcome<Value> {
     Value::new(Dispatch::float_mul_scalar(x.float()?, Scalar::Float(factor))).reshape(&x.dims())
 }
 
-/// By choice, so that no rounding enters.
-fn max(a: &Value, b: &Value) -> Outcome<Value> {
+/// The larger of `a` and `b`, broadcast: by choice, so that no rounding enters.
+pub fn max(a: &Value, b: &Value) -> Outcome<Value> {
     chosen(a, b, Dispatch::float_greater_equal, Dispatch::int_greater_equal)
 }
 
-fn min(a: &Value, b: &Value) -> Outcome<Value> {
+/// The smaller of `a` and `b`, broadcast.
+pub fn min(a: &Value, b: &Value) -> Outcome<Value> {
     chosen(a, b, Dispatch::float_lower_equal, Dispatch::int_lower_equal)
 }
 

@@ -12,6 +12,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Conv", 1, (2, 3), conv).role(Role::Convolution).multiplies(),
     Operator::new("FusedConv", 1, (2, 4), fused_conv).domain(MICROSOFT).multiplies(),
     Operator::new("ConvTranspose", 1, (2, 3), conv_transpose).multiplies(),
+    Operator::new("CausalConvWithState", 27, (2, 4), causal_conv).outputs(2).multiplies(),
 ];
 
 fn conv(site: &Site) -> Outcome<Run> {
@@ -153,4 +154,34 @@ fn whole<const N: usize>(
         groups,
     );
     Ok(Value::new(apply(x.float()?, weight.float()?, None, options)))
+}
+
+/// A convolution of each channel with what came before it, and the last values of the sequence that
+/// the next one needs.
+fn causal_conv(site: &Site) -> Outcome<Run> {
+    let activate: activation::Activation = match site.text("activation", "none")?.as_str() {
+        "none" => activation::of_name("", &[])?,
+        "silu" | "swish" => Box::new(|x| activation::sigmoid_unit(x, 1.0)),
+        other => return Err(format!("its activation {other:?} is not known")),
+    };
+    Ok(Box::new(move |inputs| {
+        let (x, weight) = (inputs.value(0)?, inputs.value(1)?);
+        let (&[n, channels, _], &[own, 1, taps]) = (&x.dims()[..], &weight.dims()[..]) else {
+            return Err(format!("its kernel {:?} does not fit {:?}", weight.dims(), x.dims()));
+        };
+        let before = taps.checked_sub(1).ok_or("its kernel is empty")?;
+        let past = match inputs.optional(3) {
+            Some(past) => past,
+            None => Value::from_floats(vec![0.0]).reshape(&[])?.expand(&[n, channels, before])?,
+        };
+        if own != channels || past.dims() != [n, channels, before] {
+            return Err(format!("its kernel or past does not fit {:?}", x.dims()));
+        }
+        let all = Value::concat(&[past, x], 2)?;
+        let options = ConvOptions::new([1], [0], [1], channels);
+        let bias = inputs.optional_float(2)?;
+        let sums = Dispatch::conv1d(all.float()?, weight.float()?, bias, options);
+        let length = all.dims()[2];
+        Ok(vec![Value::new(activate(sums)), all.range(2, length - before..length)])
+    }))
 }

@@ -11,7 +11,7 @@ use crate::value::{Kind, Outcome, Value, broadcast};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Identity", 1, (1, 1), |_| one(|inputs| inputs.value(0))).role(Role::Identity),
-    Operator::new("Dropout", 1, (1, 3), dropout).role(Role::Moves).settings(&[1, 2]),
+    Operator::new("Dropout", 1, (1, 3), dropout).outputs(2).role(Role::Moves).settings(&[1, 2]),
     Operator::new("Cast", 1, (1, 1), cast).role(Role::Moves),
     Operator::new("CastLike", 15, (2, 2), cast_like),
     Operator::new("Reshape", 1, (1, 2), reshape).role(Role::Moves).settings(&[1]),
@@ -23,12 +23,12 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Tile", 1, (2, 3), tile).settings(&[1, 2]),
     Operator::new("Concat", 1, (1, ANY), concat),
     Operator::new("Pad", 1, (1, 4), pad).settings(&[1, 2, 3]),
+    Operator::new("CenterCropPad", 18, (2, 2), center).settings(&[1]),
     Operator::new("DepthToSpace", 1, (1, 1), depth_to_space),
     Operator::new("SpaceToDepth", 1, (1, 1), space_to_depth),
 ];
 
-/// Dropout does nothing in inference; in training mode it is refused. Its second output, the mask,
-/// is not made.
+/// Dropout does nothing in inference, and its mask keeps everything; in training mode it is refused.
 fn dropout(site: &Site) -> Outcome<Run> {
     site.ignore(&["ratio", "seed"]);
     let training = match site.opset() {
@@ -43,7 +43,16 @@ fn dropout(site: &Site) -> Outcome<Run> {
     if training {
         return Err("training_mode is on; export the model for inference (model.eval())".into());
     }
-    one(|inputs| inputs.value(0))
+    if site.opset() < 10 && site.node.outputs.get(1).is_some_and(Option::is_some) {
+        return Err("its mask is not known in this opset".into());
+    }
+    let masks = site.node.outputs.len() > 1;
+    Ok(Box::new(move |inputs| {
+        let x = inputs.value(0)?;
+        let mask = Value::from_bools(vec![true]).reshape(&[])?;
+        let mask = masks.then(|| mask.expand(&x.dims())).transpose()?;
+        Ok([Some(x), mask].into_iter().flatten().collect())
+    }))
 }
 
 fn cast(site: &Site) -> Outcome<Run> {
@@ -301,6 +310,29 @@ fn extended(x: Value, axis: usize, (begin, end): (usize, usize), mode: &str) -> 
     x.select(axis, (-(begin as i64)..own + end as i64).map(place).collect())
 }
 
+/// Cuts or pads axes evenly at both ends, where that is uneven one more at the end.
+fn center(site: &Site) -> Outcome<Run> {
+    let axes = site.ints("axes")?;
+    one(move |inputs| {
+        let mut x = inputs.value(0)?;
+        let dims = x.dims();
+        let shape = inputs.ints(1)?.into_iter().map(size).collect::<Outcome<Vec<_>>>()?;
+        let axes = axes.clone().unwrap_or_else(|| (0..dims.len() as i64).collect());
+        if axes.len() != shape.len() {
+            return Err(format!("its shape {shape:?} does not fit {} axes", axes.len()));
+        }
+        let mut grown = vec![(0, 0); dims.len()];
+        for (&along, &wanted) in axes.iter().zip(&shape) {
+            let axis = axis(along, dims.len())?;
+            let (less, more) =
+                (dims[axis].saturating_sub(wanted), wanted.saturating_sub(dims[axis]));
+            x = cut(x, axis, (less / 2) as i64, (less - less / 2) as i64)?;
+            grown[axis] = (more / 2, more - more / 2);
+        }
+        padded(x, &grown, 0.0)
+    })
+}
+
 /// `(begin, end)` for each of `rank` axes.
 fn per_axis(pads: &[i64], axes: Option<Vec<i64>>, rank: usize) -> Outcome<Vec<(i64, i64)>> {
     let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
@@ -316,11 +348,7 @@ fn per_axis(pads: &[i64], axes: Option<Vec<i64>>, rank: usize) -> Outcome<Vec<(i
 
 fn depth_to_space(site: &Site) -> Outcome<Run> {
     let b = block(site)?;
-    let columns_first = match site.text("mode", "DCR")?.as_str() {
-        "DCR" => false,
-        "CRD" => true,
-        other => return Err(format!("its mode {other:?} is not known")),
-    };
+    let columns_first = columns_first(site)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let [n, c, h, w] = four(&x)?;
@@ -341,18 +369,26 @@ fn block(site: &Site) -> Outcome<usize> {
     }
 }
 
+/// The mode is said from opset 28 on.
 fn space_to_depth(site: &Site) -> Outcome<Run> {
     let b = block(site)?;
+    let columns_first = site.opset() >= 28 && columns_first(site)?;
     one(move |inputs| {
         let x = inputs.value(0)?;
         let [n, c, h, w] = four(&x)?;
-        x.reshape(&[n, c, h / b, b, w / b, b])?.permute(&[0, 3, 5, 1, 2, 4])?.reshape(&[
-            n,
-            c * b * b,
-            h / b,
-            w / b,
-        ])
+        let order = if columns_first { [0, 1, 3, 5, 2, 4] } else { [0, 3, 5, 1, 2, 4] };
+        let split = x.reshape(&[n, c, h / b, b, w / b, b])?;
+        split.permute(&order)?.reshape(&[n, c * b * b, h / b, w / b])
     })
+}
+
+/// Whether the channels come before the places of a block, or behind them.
+fn columns_first(site: &Site) -> Outcome<bool> {
+    match site.text("mode", "DCR")?.as_str() {
+        "DCR" => Ok(false),
+        "CRD" => Ok(true),
+        other => Err(format!("its mode {other:?} is not known")),
+    }
 }
 
 fn four(x: &Value) -> Outcome<[usize; 4]> {

@@ -16,10 +16,13 @@ mod logic;
 mod loss;
 mod normalization;
 mod pooling;
+mod recurrent;
 mod reduction;
 mod resize;
 mod sampling;
+mod scatter;
 mod selection;
+mod signal;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -237,7 +240,7 @@ pub fn compile(graph: &Graph, node: &Node, device: &Device) -> Outcome<Run> {
 }
 
 /// Every supported operator, by family.
-fn families() -> [&'static [Operator]; 19] {
+fn families() -> [&'static [Operator]; 22] {
     [
         activation::OPERATORS,
         arithmetic::OPERATORS,
@@ -254,10 +257,13 @@ fn families() -> [&'static [Operator]; 19] {
         loss::OPERATORS,
         normalization::OPERATORS,
         pooling::OPERATORS,
+        recurrent::OPERATORS,
         reduction::OPERATORS,
         resize::OPERATORS,
         sampling::OPERATORS,
+        scatter::OPERATORS,
         selection::OPERATORS,
+        signal::OPERATORS,
     ]
 }
 

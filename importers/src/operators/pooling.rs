@@ -9,7 +9,7 @@ use super::{Inputs, Operator, Run, Site, one};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("MaxPool", 1, (1, 1), max_pool),
+    Operator::new("MaxPool", 1, (1, 1), max_pool).outputs(2),
     Operator::new("AveragePool", 1, (1, 1), average_pool),
     Operator::new("LpPool", 2, (1, 1), lp_pool),
     Operator::new("GlobalAveragePool", 1, (1, 1), |_| {
@@ -84,6 +84,62 @@ impl Placed {
         resized(x, &pads, fill)
     }
 
+    /// Where the largest element of each window lies in the flat input, the first of several; with
+    /// `columns_first` the axes of an image count in the other order.
+    fn largest(&self, x: &Value, columns_first: bool) -> Outcome<Value> {
+        let dims = x.dims();
+        let (values, sizes) = (x.to_host()?.floats()?, &dims[2..]);
+        let window = &self.window;
+        let outs: Vec<usize> = (0..sizes.len())
+            .map(|axis| {
+                let (begin, end) = window.pads[axis];
+                let padded = sizes[axis] as i64 + begin + end + self.beyond[axis];
+                (padded as usize - window.span(axis)) / window.strides[axis] + 1
+            })
+            .collect();
+        let split = |mut flat: usize, sizes: &[usize]| {
+            let mut place = vec![0; sizes.len()];
+            for axis in (0..sizes.len()).rev() {
+                (place[axis], flat) = (flat % sizes[axis], flat / sizes[axis]);
+            }
+            place
+        };
+        let strides: Vec<usize> = (0..sizes.len())
+            .map(|axis| match columns_first {
+                true => sizes[..axis].iter().product(),
+                false => sizes[axis + 1..].iter().product(),
+            })
+            .collect();
+        let (area, count): (usize, usize) = (sizes.iter().product(), outs.iter().product());
+        let taps: usize = window.kernel.iter().product();
+        let mut indices = Vec::with_capacity(dims[0] * dims[1] * count);
+        for plane in 0..dims[0] * dims[1] {
+            for out in 0..count {
+                let out = split(out, &outs);
+                let mut best: Option<(f32, usize)> = None;
+                for tap in (0..taps).map(|tap| split(tap, &window.kernel)) {
+                    let at = (0..sizes.len()).map(|axis| {
+                        let from = out[axis] * window.strides[axis];
+                        let at = (from + tap[axis] * window.dilations[axis]) as i64;
+                        usize::try_from(at - window.pads[axis].0)
+                            .ok()
+                            .filter(|&at| at < sizes[axis])
+                    });
+                    let Some(at) = at.collect::<Option<Vec<_>>>() else { continue };
+                    let flat = at.iter().zip(sizes).fold(0, |flat, (&at, &size)| flat * size + at);
+                    let value = values[plane * area + flat];
+                    if best.is_none_or(|(largest, _)| value > largest) {
+                        let index = at.iter().zip(&strides).map(|(at, stride)| at * stride);
+                        best = Some((value, plane * area + index.sum::<usize>()));
+                    }
+                }
+                let (_, index) = best.ok_or("a window of it has no elements")?;
+                indices.push(index as i64);
+            }
+        }
+        Value::from_ints(indices).reshape(&[&dims[..2], &outs].concat())
+    }
+
     /// For each output element along `axis`, how many elements of its window count.
     fn counts(&self, axis: usize, size: usize, counts_padding: bool) -> Vec<f32> {
         let (window, (begin, end)) = (&self.window, self.window.pads[axis]);
@@ -103,18 +159,28 @@ impl Placed {
     }
 }
 
+/// Integers of 8 bits are pooled as floats, which hold them exactly.
 fn max_pool(site: &Site) -> Outcome<Run> {
     let pool = Pool::new(site)?;
-    // The order of the indices, which are not made.
-    site.ignore(&["storage_order"]);
-    one(move |inputs| {
+    let columns_first = site.opset() >= 8 && site.flag("storage_order", false)?;
+    let indexes = site.node.outputs.get(1).is_some_and(Option::is_some);
+    Ok(Box::new(move |inputs| {
         let x = inputs.value(0)?;
+        let element = x.element();
+        if element.integer().is_some_and(|(bytes, ..)| bytes > 1) {
+            return Err(format!("it does not pool {}", element.name()));
+        }
+        let x = x.into_float();
         let placed = pool.place(&x)?;
+        let indices = match indexes {
+            true => Some(placed.largest(&x, columns_first)?),
+            false => None,
+        };
         let (x, pads) = match placed.symmetric() {
             Some(pads) => (x, pads),
             None => (placed.padded(&x, f32::NEG_INFINITY)?, vec![0; placed.beyond.len()]),
         };
-        over_axes(
+        let pooled = over_axes(
             &x,
             &placed.window,
             &pads,
@@ -122,8 +188,9 @@ fn max_pool(site: &Site) -> Outcome<Run> {
                 Dispatch::max_pool2d(x, kernel, stride, pads, dilation, false)
             },
             true,
-        )
-    })
+        )?;
+        Ok([Some(pooled.cast(element)?), indices].into_iter().flatten().collect())
+    }))
 }
 
 fn average_pool(site: &Site) -> Outcome<Run> {

@@ -5,6 +5,7 @@ use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::IntDType;
 
 use super::{Operator, Role, Run, Site, axis, one, safe_sqrt};
+use crate::file::Element;
 use crate::value::{Kind, Outcome, Value};
 
 /// Reduces one axis to size 1.
@@ -122,9 +123,12 @@ fn run(
     one(move |inputs| {
         let x = inputs.value(0)?;
         let (dims, element) = (x.dims(), x.element());
+        // The largest and smallest of booleans, which count as 0 and 1.
+        let is_extreme = int.is_some() && empty.is_some_and(f32::is_infinite);
+        let x = if is_extreme && x.kind() == Kind::Bool { x.into_int()? } else { x };
         let reduced = axes.as_ref().map_or(Ok(Vec::new()), |axes| axes.read(inputs))?;
         let reduced: Vec<usize> = match reduced[..] {
-            [] if noop => return Ok(x),
+            [] if noop => return x.cast(element),
             [] => (0..dims.len()).collect(),
             _ => reduced.iter().map(|&a| axis(a, dims.len())).collect::<Outcome<_>>()?,
         };
@@ -142,10 +146,12 @@ fn run(
             false => kept.iter().map(|&a| dims[a]).collect(),
         };
         if columns == 0 {
-            let Some(empty) = empty.filter(|_| x.kind() == Kind::Float) else {
-                return Err(format!("it reduces no elements of {dims:?}"));
+            let of_none = match (element, empty) {
+                (Element::FLOAT, Some(empty)) => Value::from_floats(vec![empty; rows]),
+                (Element::BOOL, Some(empty)) => Value::from_bools(vec![empty > 0.0; rows]),
+                _ => return Err(format!("it reduces no elements of {dims:?}")),
             };
-            return Value::from_floats(vec![empty; rows]).reshape(&out);
+            return of_none.reshape(&out);
         }
         let in_order = order.windows(2).all(|pair| pair[0] < pair[1]);
         let ordered = if in_order { x } else { x.permute(&order)? };
@@ -155,7 +161,7 @@ fn run(
             (Kind::Int, Some(int)) => int(flat.tensor(), LAST),
             (kind, _) => return Err(format!("it is not defined for {kind:?}")),
         };
-        Value::new(tensor).reshape(&out)?.wrapped(element)
+        Value::new(tensor).reshape(&out)?.cast(element)
     })
 }
 

@@ -1,11 +1,9 @@
 //! Resize, as a weighted sum of rows and columns: exact for every coordinate rule, and the same on
 //! every device.
 
-use burn::backend::Dispatch;
-use burn::backend::ops::FloatTensorOps;
-
+use super::arithmetic::{add, multiply};
 use super::{Inputs, Operator, Run, Site, axis, one, size};
-use crate::value::{Outcome, Value, binary};
+use crate::value::{Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Resize", 10, (1, 4), resize).settings(&[1, 2, 3]),
@@ -20,6 +18,10 @@ struct Rule {
     cubic: f32,
     /// Whether what lies outside does not count.
     excludes: bool,
+    /// What lies outside the image where a part of it is named.
+    outside: f32,
+    /// Whether an image that becomes smaller is smoothed.
+    antialias: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ enum Coordinates {
     AlignCorners,
     Asymmetric,
     TfHalfPixel,
+    /// A part of the image that an input names.
+    Crop,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,12 +79,15 @@ fn resize(site: &Site) -> Outcome<Run> {
             nearest: Nearest::Outward,
             cubic: 0.0,
             excludes: false,
+            outside: 0.0,
+            antialias: false,
         };
         return one(move |inputs| {
             let x = inputs.value(0)?;
             let scales = inputs.value(1)?.floats()?;
             let outputs = scaled(&x.dims(), &scales)?;
-            apply(x, &rule, &outputs)
+            let whole = vec![WHOLE; outputs.len()];
+            apply(x, &rule, &outputs, &whole)
         });
     }
     let coordinates = match site.text("coordinate_transformation_mode", "half_pixel")?.as_str() {
@@ -90,6 +97,7 @@ fn resize(site: &Site) -> Outcome<Run> {
         "align_corners" => Coordinates::AlignCorners,
         "asymmetric" => Coordinates::Asymmetric,
         "tf_half_pixel_for_nn" => Coordinates::TfHalfPixel,
+        "tf_crop_and_resize" => Coordinates::Crop,
         other => return Err(format!("coordinate_transformation_mode {other} is not supported")),
     };
     let nearest = match site.text("nearest_mode", "round_prefer_floor")?.as_str() {
@@ -101,12 +109,9 @@ fn resize(site: &Site) -> Outcome<Run> {
     };
     let cubic = site.float("cubic_coeff_a", -0.75)? as f32;
     let excludes = site.flag("exclude_outside", false)?;
-    // What lies outside tf_crop_and_resize's region.
-    site.ignore(&["extrapolation_value"]);
-    let rule = Rule { mode, coordinates, nearest, cubic, excludes };
-    if site.opset() >= 18 && site.flag("antialias", false)? {
-        return Err("antialias=1 is not supported".into());
-    }
+    let outside = site.float("extrapolation_value", 0.0)? as f32;
+    let antialias = site.opset() >= 18 && site.flag("antialias", false)?;
+    let rule = Rule { mode, coordinates, nearest, cubic, excludes, outside, antialias };
     let axes = if site.opset() >= 18 { site.ints("axes")? } else { None };
     let aspect = match site.opset() {
         ..18 => Aspect::Stretch,
@@ -119,9 +124,41 @@ fn resize(site: &Site) -> Outcome<Run> {
     };
     one(move |inputs| {
         let x = inputs.value(0)?;
-        let outputs = outputs(inputs, &x.dims(), axes.as_deref(), aspect)?;
-        apply(x, &rule, &outputs)
+        let dims = x.dims();
+        let outputs = outputs(inputs, &dims, axes.as_deref(), aspect)?;
+        let parts = match rule.coordinates {
+            Coordinates::Crop => parts(inputs, &dims, axes.as_deref())?,
+            _ => vec![WHOLE; dims.len()],
+        };
+        apply(x, &rule, &outputs, &parts)
     })
+}
+
+/// The part of an axis that is taken, as shares of its length less one.
+type Part = (f32, f32);
+
+const WHOLE: Part = (0.0, 1.0);
+
+/// The part that input 1 names for each axis: all begins, then all ends.
+fn parts(inputs: &Inputs, dims: &[usize], axes: Option<&[i64]>) -> Outcome<Vec<Part>> {
+    let given = inputs.value(1)?.into_float().floats()?;
+    let axes = named(axes, dims.len())?;
+    if given.len() != 2 * axes.len() {
+        return Err(format!("its roi {given:?} does not fit {} axes", axes.len()));
+    }
+    let mut parts = vec![WHOLE; dims.len()];
+    axes.iter()
+        .enumerate()
+        .for_each(|(at, &axis)| parts[axis] = (given[at], given[at + axes.len()]));
+    Ok(parts)
+}
+
+/// The axes that are named, or all.
+fn named(axes: Option<&[i64]>, rank: usize) -> Outcome<Vec<usize>> {
+    match axes {
+        Some(axes) => axes.iter().map(|&a| axis(a, rank)).collect(),
+        None => Ok((0..rank).collect()),
+    }
 }
 
 /// Scales were attributes before opset 9.
@@ -132,6 +169,8 @@ fn upsample(site: &Site) -> Outcome<Run> {
         nearest: Nearest::Floor,
         cubic: 0.0,
         excludes: false,
+        outside: 0.0,
+        antialias: false,
     };
     let scales = if site.opset() < 9 { site.node.attributes.floats("scales")? } else { None };
     one(move |inputs| {
@@ -141,7 +180,8 @@ fn upsample(site: &Site) -> Outcome<Run> {
             None => inputs.value(1)?.floats()?,
         };
         let outputs = scaled(&x.dims(), &scales)?;
-        apply(x, &rule, &outputs)
+        let whole = vec![WHOLE; outputs.len()];
+        apply(x, &rule, &outputs, &whole)
     })
 }
 
@@ -163,10 +203,7 @@ fn outputs(
     axes: Option<&[i64]>,
     aspect: Aspect,
 ) -> Outcome<Sizes> {
-    let given: Vec<usize> = match axes {
-        Some(axes) => axes.iter().map(|&a| axis(a, dims.len())).collect::<Outcome<_>>()?,
-        None => (0..dims.len()).collect(),
-    };
+    let given = named(axes, dims.len())?;
     let fits = |count: usize| match count == given.len() {
         true => Ok(()),
         false => Err(format!("its sizes or scales do not match {dims:?}")),
@@ -200,77 +237,122 @@ fn outputs(
     Ok(all)
 }
 
-fn apply(mut x: Value, rule: &Rule, outputs: &Sizes) -> Outcome<Value> {
+fn apply(mut x: Value, rule: &Rule, outputs: &Sizes, parts: &[Part]) -> Outcome<Value> {
     let dims = x.dims();
     for (axis, &(length, scale)) in outputs.iter().enumerate() {
-        if length != dims[axis] || scale != 1.0 {
+        if length != dims[axis] || scale != 1.0 || parts[axis] != WHOLE {
             if dims[axis] == 0 || length == 0 {
                 return Err(format!("it makes {length} of axis {axis} of {dims:?}"));
             }
-            x = along(x, axis, &taps(rule, dims[axis], length, scale))?;
+            let along = Along { own: dims[axis], out: length, scale, part: parts[axis] };
+            x = along.apply(x, axis, rule)?;
         }
     }
     Ok(x)
 }
 
-/// For each output element the input elements it is made of: taps of (indices, weights).
-type Taps = Vec<(Vec<i64>, Vec<f32>)>;
-
-fn taps(rule: &Rule, own: usize, out: usize, scale: f32) -> Taps {
-    let places: Vec<f32> = (0..out).map(|i| source(rule, i as f32, own, out, scale)).collect();
-    let inside = |index: f32| index.clamp(0.0, own as f32 - 1.0) as i64;
-    if rule.mode == Mode::Nearest {
-        let indices = places.iter().map(|&place| inside(nearest(rule.nearest, place, scale)));
-        return vec![(indices.collect(), vec![1.0; out])];
-    }
-    let a = rule.cubic;
-    let near = move |d: f32| ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0;
-    let far = move |d: f32| ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a;
-    let weight = |offset: i32, t: f32| match (rule.mode, offset) {
-        (Mode::Linear, 0) => 1.0 - t,
-        (Mode::Linear, _) => t,
-        (_, -1) => far(1.0 + t),
-        (_, 0) => near(t),
-        (_, 1) => near(1.0 - t),
-        _ => far(2.0 - t),
-    };
-    let offsets = if rule.mode == Mode::Linear { 0..2 } else { -1..3 };
-    let is_outside = |index: f32| index < 0.0 || index >= own as f32;
-    let mut taps: Taps = offsets
-        .map(|offset| {
-            let at = |place: &f32| place.floor() + offset as f32;
-            let weight = |place: &f32| match rule.excludes && is_outside(at(place)) {
-                true => 0.0,
-                false => weight(offset, place - place.floor()),
-            };
-            let indices = places.iter().map(|place| inside(at(place)));
-            (indices.collect(), places.iter().map(weight).collect())
-        })
-        .collect();
-    if rule.excludes {
-        let totals: Vec<f32> =
-            (0..out).map(|i| taps.iter().map(|(_, weights)| weights[i]).sum()).collect();
-        for (_, weights) in &mut taps {
-            weights.iter_mut().zip(&totals).for_each(|(weight, total)| *weight /= total);
-        }
-    }
-    taps
+/// The elements of an axis that become those of the output.
+struct Along {
+    own: usize,
+    out: usize,
+    scale: f32,
+    part: Part,
 }
 
-/// Where output element `i` lies in the input.
-fn source(rule: &Rule, i: f32, own: usize, out: usize, scale: f32) -> f32 {
-    let (own, out) = (own as f32, out as f32);
-    match rule.coordinates {
-        Coordinates::AlignCorners | Coordinates::PytorchHalfPixel if out == 1.0 => 0.0,
-        // The length before it was rounded down.
-        Coordinates::AlignCorners => i * (own - 1.0) / (scale * own - 1.0),
-        Coordinates::Asymmetric => i / scale,
-        Coordinates::TfHalfPixel => (i + 0.5) / scale,
-        Coordinates::HalfPixelSymmetric => {
-            let offset = own / 2.0 * (1.0 - out / (scale * own));
-            offset + (i + 0.5) / scale - 0.5
+/// For each output element an input element it is made of, and its weight.
+type Tap = (Vec<i64>, Vec<f32>);
+
+impl Along {
+    /// Where output element `i` lies in the input.
+    fn source(&self, rule: &Rule, i: f32) -> f32 {
+        let (own, out, scale) = (self.own as f32, self.out as f32, self.scale);
+        match rule.coordinates {
+            Coordinates::AlignCorners | Coordinates::PytorchHalfPixel if out == 1.0 => 0.0,
+            // The length before it was rounded down.
+            Coordinates::AlignCorners => i * (own - 1.0) / (scale * own - 1.0),
+            Coordinates::Asymmetric => i / scale,
+            Coordinates::TfHalfPixel => (i + 0.5) / scale,
+            Coordinates::HalfPixelSymmetric => {
+                let offset = own / 2.0 * (1.0 - out / (scale * own));
+                offset + (i + 0.5) / scale - 0.5
+            }
+            Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => (i + 0.5) / scale - 0.5,
+            Coordinates::Crop => {
+                let (start, end) = self.part;
+                match out == 1.0 {
+                    true => 0.5 * (start + end) * (own - 1.0),
+                    false => start * (own - 1.0) + i * (end - start) * (own - 1.0) / (out - 1.0),
+                }
+            }
         }
-        Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => (i + 0.5) / scale - 0.5,
+    }
+
+    fn taps(&self, rule: &Rule, places: &[f32]) -> Vec<Tap> {
+        let last = self.own as f32 - 1.0;
+        let inside = |index: f32| index.clamp(0.0, last) as i64;
+        if rule.mode == Mode::Nearest {
+            let nearest = places.iter().map(|&place| nearest(rule.nearest, place, self.scale));
+            return vec![(nearest.map(inside).collect(), vec![1.0; places.len()])];
+        }
+        // Smoothed, the weights stretch over as many more elements as the axis becomes shorter.
+        let scale = if rule.antialias { self.scale.min(1.0) } else { 1.0 };
+        let reach = if rule.mode == Mode::Linear { 1.0 } else { 2.0 };
+        let first = (-reach / scale).floor() as i64 + 1;
+        let is_outside = |index: f32| index < 0.0 || index > last;
+        let mut taps: Vec<Tap> = (first..2 - first)
+            .map(|offset| {
+                let at = |place: &f32| place.floor() + offset as f32;
+                let weight = |place: &f32| match rule.excludes && is_outside(at(place)) {
+                    true => 0.0,
+                    false => weight(rule, (at(place) - place).abs() * scale),
+                };
+                let indices = places.iter().map(|place| inside(at(place)));
+                (indices.collect(), places.iter().map(weight).collect())
+            })
+            .collect();
+        if rule.excludes || scale < 1.0 {
+            let total = |i: usize| taps.iter().map(|(_, weights)| weights[i]).sum::<f32>();
+            let totals: Vec<f32> = (0..places.len()).map(total).collect();
+            for (_, weights) in &mut taps {
+                weights.iter_mut().zip(&totals).for_each(|(weight, total)| *weight /= total);
+            }
+        }
+        taps
+    }
+
+    fn apply(&self, x: Value, axis: usize, rule: &Rule) -> Outcome<Value> {
+        let places: Vec<f32> = (0..self.out).map(|i| self.source(rule, i as f32)).collect();
+        let mut shape = vec![1; x.rank()];
+        shape[axis] = self.out;
+        let mut sum: Option<Value> = None;
+        for (indices, weights) in self.taps(rule, &places) {
+            let mut part = x.clone().select(axis, indices)?;
+            if weights.iter().any(|&weight| weight != 1.0) {
+                part = multiply(&part, &Value::from_floats(weights).reshape(&shape)?)?;
+            }
+            sum = Some(match sum {
+                Some(sum) => add(&sum, &part)?,
+                None => part,
+            });
+        }
+        let sum = sum.ok_or("it has no output")?;
+        let is_outside = |&place: &f32| place < 0.0 || place > self.own as f32 - 1.0;
+        if rule.coordinates != Coordinates::Crop || !places.iter().any(is_outside) {
+            return Ok(sum);
+        }
+        let outside = Value::from_bools(places.iter().map(is_outside).collect()).reshape(&shape)?;
+        outside.choose(Value::from_floats(vec![rule.outside]).reshape(&[])?, sum)
+    }
+}
+
+/// The weight of an element at a distance.
+fn weight(rule: &Rule, distance: f32) -> f32 {
+    let (a, d) = (rule.cubic, distance);
+    match rule.mode {
+        Mode::Cubic if d <= 1.0 => ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0,
+        Mode::Cubic if d < 2.0 => ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a,
+        Mode::Linear if d < 1.0 => 1.0 - d,
+        _ => 0.0,
     }
 }
 
@@ -283,22 +365,4 @@ fn nearest(rule: Nearest, place: f32, scale: f32) -> f32 {
         Nearest::Outward if scale < 1.0 => place.ceil(),
         Nearest::Outward => place.floor(),
     }
-}
-
-fn along(x: Value, axis: usize, taps: &Taps) -> Outcome<Value> {
-    let mut shape = vec![1; x.rank()];
-    let mut sum: Option<Value> = None;
-    for (indices, weights) in taps {
-        shape[axis] = weights.len();
-        let mut part = x.clone().select(axis, indices.clone())?;
-        if weights.iter().any(|&weight| weight != 1.0) {
-            let weights = Value::from_floats(weights.clone()).reshape(&shape)?;
-            part = binary(&part, &weights, Dispatch::float_mul, None)?;
-        }
-        sum = Some(match sum {
-            Some(sum) => binary(&sum, &part, Dispatch::float_add, None)?,
-            None => part,
-        });
-    }
-    sum.ok_or_else(|| "it has no output".into())
 }

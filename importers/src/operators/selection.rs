@@ -2,10 +2,10 @@
 
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
-use burn::tensor::{IndexingUpdateOp, Slice};
+use burn::tensor::Slice;
 
 use super::{Inputs, Operator, Run, Site, axis, one, size};
-use crate::value::{Kind, Outcome, Value, binary, together};
+use crate::value::{Kind, Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Slice", 1, (1, 5), slice).settings(&[1, 2, 3, 4]),
@@ -13,9 +13,9 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Gather", 1, (2, 2), gather),
     Operator::new("GatherElements", 11, (2, 2), gather_elements),
     Operator::new("GatherND", 11, (2, 2), gather_nd),
-    Operator::new("ScatterND", 11, (3, 3), scatter_nd),
-    Operator::new("ScatterElements", 11, (3, 3), scatter_elements),
     Operator::new("TopK", 1, (1, 2), top_k).outputs(2).settings(&[1]),
+    Operator::new("ReverseSequence", 10, (2, 2), reverse_sequence).settings(&[1]),
+    Operator::new("NonZero", 9, (1, 1), |_| one(non_zero)).flat(),
     Operator::new("Compress", 9, (2, 2), compress).settings(&[1]),
     Operator::new("CumProd", 26, (2, 2), cumulative_product).settings(&[1]),
     Operator::new("CumSum", 11, (2, 2), cumulative_sum).settings(&[1]),
@@ -145,7 +145,7 @@ fn gather(site: &Site) -> Outcome<Run> {
 }
 
 /// Indices counted from the start, checked.
-fn from_start(indices: Vec<i64>, length: usize) -> Outcome<Vec<i64>> {
+pub fn from_start(indices: Vec<i64>, length: usize) -> Outcome<Vec<i64>> {
     let length = length as i64;
     let counted = |index: i64| if index < 0 { index + length } else { index };
     indices
@@ -196,7 +196,7 @@ fn gather_nd(site: &Site) -> Outcome<Run> {
 }
 
 /// The flat row that each index tuple names, and the length of a tuple.
-fn rows_of(indices: &Value, dims: &[usize]) -> Outcome<(Vec<i64>, usize)> {
+pub fn rows_of(indices: &Value, dims: &[usize]) -> Outcome<(Vec<i64>, usize)> {
     let wanted = indices.dims();
     let depth = *wanted.last().ok_or("its indices are a scalar")?;
     if depth == 0 || depth > dims.len() {
@@ -209,90 +209,6 @@ fn rows_of(indices: &Value, dims: &[usize]) -> Outcome<(Vec<i64>, usize)> {
         })
     });
     Ok((rows.collect::<Outcome<_>>()?, depth))
-}
-
-/// How updates join what is there.
-fn adds(site: &Site) -> Outcome<bool> {
-    match site.text("reduction", "none")?.as_str() {
-        "none" => Ok(false),
-        "add" => Ok(true),
-        other => Err(format!("the reduction {other} is not supported")),
-    }
-}
-
-fn scatter_nd(site: &Site) -> Outcome<Run> {
-    let adds = adds(site)?;
-    one(move |inputs| {
-        let (x, indices, updates) = (inputs.value(0)?, inputs.value(1)?, inputs.value(2)?);
-        let dims = x.dims();
-        let (rows, depth) = rows_of(&indices, &dims)?;
-        let (outer, inner): (usize, usize) =
-            (dims[..depth].iter().product(), dims[depth..].iter().product());
-        let updates = updates.reshape(&[rows.len(), inner])?;
-        let x = x.reshape(&[outer, inner])?;
-        if adds {
-            let wide = rows.iter().flat_map(|&row| std::iter::repeat_n(row, inner)).collect();
-            let wide = Value::from_ints(wide).reshape(&[rows.len(), inner])?;
-            return scatter_add(0, x, wide, updates)?.reshape(&dims);
-        }
-        let sources = last_writers(&rows, outer);
-        Value::concat(&[x, updates], 0)?.select(0, sources)?.reshape(&dims)
-    })
-}
-
-fn scatter_add(axis: usize, x: Value, indices: Value, updates: Value) -> Outcome<Value> {
-    let parts = together(&[x, indices, updates])?;
-    let [x, indices, updates] = &parts[..] else {
-        return Err("it takes three inputs".into());
-    };
-    Ok(Value::new(Dispatch::float_scatter(
-        axis,
-        x.float()?,
-        indices.tensor(),
-        updates.float()?,
-        IndexingUpdateOp::Add,
-    )))
-}
-
-/// For each of `outer` rows, itself, or the update that writes it last (numbered after the rows).
-fn last_writers(rows: &[i64], outer: usize) -> Vec<i64> {
-    let mut sources: Vec<i64> = (0..outer as i64).collect();
-    for (update, &row) in rows.iter().enumerate() {
-        sources[row as usize] = (outer + update) as i64;
-    }
-    sources
-}
-
-fn scatter_elements(site: &Site) -> Outcome<Run> {
-    let (along, adds) = (site.int("axis", 0)?, adds(site)?);
-    one(move |inputs| {
-        let (x, updates) = (inputs.value(0)?, inputs.value(2)?);
-        let (dims, wanted) = (x.dims(), inputs.value(1)?.dims());
-        let axis = axis(along, dims.len())?;
-        let fits = (0..dims.len()).all(|a| a == axis || wanted.get(a) <= dims.get(a));
-        if wanted.len() != dims.len() || updates.dims() != wanted || !fits {
-            return Err(format!("its indices {wanted:?} do not fit an input of {dims:?}"));
-        }
-        let indices = from_start(inputs.ints(1)?, dims[axis])?;
-        if adds {
-            return scatter_add(axis, x, Value::from_ints(indices).reshape(&wanted)?, updates);
-        }
-        let (total, count): (usize, usize) = (dims.iter().product(), wanted.iter().product());
-        let places: Vec<i64> = (0..count)
-            .map(|at| {
-                let (mut left, mut place, mut step) = (at, 0, 1);
-                for a in (0..dims.len()).rev() {
-                    let own = left % wanted[a];
-                    left /= wanted[a];
-                    place += step * if a == axis { indices[at] as usize } else { own };
-                    step *= dims[a];
-                }
-                place as i64
-            })
-            .collect();
-        let all = Value::concat(&[x.reshape(&[total])?, updates.reshape(&[count])?], 0)?;
-        all.select(0, last_writers(&places, total))?.reshape(&dims)
-    })
 }
 
 /// The largest or smallest along an axis, the first of equals first, and their indices. Before
@@ -350,15 +266,41 @@ fn cumulative_sum(site: &Site) -> Outcome<Run> {
     let (exclusive, reverse) = (site.flag("exclusive", false)?, site.flag("reverse", false)?);
     one(move |inputs: &Inputs| {
         let x = inputs.value(0)?;
+        let dims = x.dims();
         let along = inputs.ints(1)?;
-        let axis = axis(*along.first().ok_or("its axis is missing")?, x.rank())?;
-        let element = x.element();
-        let x = x.into_float();
+        let axis = axis(*along.first().ok_or("its axis is missing")?, dims.len())?;
+        if x.kind() == Kind::Int {
+            let sums = integer_sums(&x.ints()?, &dims, axis, exclusive, reverse);
+            return Value::from_ints(sums).reshape(&dims)?.wrapped(x.element());
+        }
         let flip = |x| if reverse { Dispatch::float_flip(x, &[axis]) } else { x };
         let sums = flip(Dispatch::float_cumsum(flip(x.float()?), axis));
         let sums = if exclusive { Dispatch::float_sub(sums, x.float()?) } else { sums };
-        Value::new(sums).cast(element)
+        Value::new(sums).reshape(&dims)
     })
+}
+
+/// The sums of the elements up to each, or from each on.
+fn integer_sums(
+    values: &[i64],
+    dims: &[usize],
+    axis: usize,
+    exclusive: bool,
+    reverse: bool,
+) -> Vec<i64> {
+    let (length, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
+    let mut sums = vec![0; values.len()];
+    for row in 0..values.len() / length.max(1) {
+        let mut sum = 0i64;
+        for step in 0..length {
+            let at = if reverse { length - 1 - step } else { step };
+            let place = (row / inner * length + at) * inner + row % inner;
+            let next = sum.wrapping_add(values[place]);
+            sums[place] = if exclusive { sum } else { next };
+            sum = next;
+        }
+    }
+    sums
 }
 
 /// The slices along an axis, or the elements of the flat input, for which the condition holds.
@@ -381,6 +323,50 @@ fn compress(site: &Site) -> Outcome<Run> {
         let chosen = held.iter().enumerate().filter(|(_, held)| **held != 0);
         x.select(axis, chosen.map(|(index, _)| index as i64).collect())
     })
+}
+
+/// The first elements of each sequence in reverse, as many as its length says.
+fn reverse_sequence(site: &Site) -> Outcome<Run> {
+    let (batch, time) = (site.int("batch_axis", 1)?, site.int("time_axis", 0)?);
+    if ![(0, 1), (1, 0)].contains(&(batch, time)) {
+        return Err(format!("its batch_axis {batch} and time_axis {time} are not 0 and 1"));
+    }
+    one(move |inputs| {
+        let (x, lengths) = (inputs.value(0)?, inputs.ints(1)?);
+        let dims = x.dims();
+        let [first, second, ..] = dims[..] else {
+            return Err(format!("it does not take an input of {dims:?}"));
+        };
+        let (samples, longest) = if batch == 0 { (first, second) } else { (second, first) };
+        let fits = |&length: &i64| (0..=longest as i64).contains(&length);
+        if lengths.len() != samples || !lengths.iter().all(fits) {
+            return Err(format!("its lengths {lengths:?} do not fit {dims:?}"));
+        }
+        let rows = (0..first * second).map(|row| {
+            let (a, b) = ((row / second) as i64, (row % second) as i64);
+            let (sample, at) = if batch == 0 { (a, b) } else { (b, a) };
+            let length = lengths[sample as usize];
+            let from = if at < length { length - 1 - at } else { at };
+            if batch == 0 { a * second as i64 + from } else { from * second as i64 + b }
+        });
+        let inner = dims[2..].iter().product();
+        x.reshape(&[first * second, inner])?.select(0, rows.collect())?.reshape(&dims)
+    })
+}
+
+/// The places of the elements that are not zero: `[rank, count]`.
+fn non_zero(inputs: &Inputs) -> Outcome<Value> {
+    let x = inputs.value(0)?;
+    let dims = x.dims();
+    let held = x.into_bool().into_int()?.ints()?;
+    let places: Vec<usize> = (0..held.len()).filter(|&at| held[at] != 0).collect();
+    let along = |axis: usize| {
+        let inner: usize = dims[axis + 1..].iter().product();
+        let size = dims[axis];
+        places.iter().map(move |at| (at / inner % size) as i64)
+    };
+    let indices = (0..dims.len()).flat_map(along).collect();
+    Value::from_ints(indices).reshape(&[dims.len(), places.len()])
 }
 
 /// Products of the elements up to each: with `exclusive` without its own.

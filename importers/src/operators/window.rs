@@ -85,6 +85,11 @@ impl Frame {
         self.at(Some(kernel), kernel.len())
     }
 
+    /// The window whose pooling is undone over so many axes.
+    pub fn unpooled(&self, axes: usize) -> Outcome<Window> {
+        self.at(None, axes)
+    }
+
     fn at(&self, kernel: Option<&[usize]>, axes: usize) -> Outcome<Window> {
         let kernel = match (kernel, &self.kernel) {
             (Some(kernel), Some(own)) if kernel != own => {
