@@ -39,4 +39,5 @@ mod value;
 pub use error::{ErrorKind, LoadError};
 pub use evaluator::{HostTensor, evaluate};
 pub use model::{Loader, OnnxModel, summary};
+pub use operators::{Name as OperatorName, names as operators};
 pub use summary::{Summary, ValueInfo};

@@ -1,6 +1,7 @@
 //! Logits and gradients of every reference model agree with PyTorch's, or with finite differences
 //! in double precision.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use attriburn::{Domain, Explainer, Input, Output, Plan, Readout, Target};
@@ -96,6 +97,30 @@ fn of_a_probability_that_a_model_does_not_have_are_refused() {
 #[test]
 fn of_each_operator_on_the_cpu() {
     check(&folders("operators"), &Device::flex(), 1e-4);
+}
+
+/// Every operator that passes a gradient is part of a model whose gradient is checked.
+#[test]
+fn are_checked_for_every_operator() {
+    let index = std::fs::read_to_string(data("operators/index.tsv")).expect("the index");
+    let checked: HashSet<&str> = index
+        .lines()
+        .filter(|line| line.starts_with("operators/"))
+        .filter(|line| data(line.split('\t').next().unwrap_or("")).exists())
+        .flat_map(|line| line.rsplit('\t').next().unwrap_or("").split(' '))
+        .collect();
+    let unchecked: Vec<String> = attriburn_onnx::operators(true)
+        .into_iter()
+        .map(|(domain, name)| match domain {
+            "" => name.to_owned(),
+            domain => format!("{domain}::{name}"),
+        })
+        .filter(|name| !checked.contains(name.as_str()))
+        .collect();
+    assert!(
+        unchecked.is_empty(),
+        "operators without a model in tests/data/operators: {unchecked:?}"
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub const OPERATORS: &[Operator] = &[
         .role(Role::Softmax),
     Operator::new("LogSoftmax", 1, (1, 1), |site| along_axis(site, Dispatch::log_softmax))
         .role(Role::Softmax),
-    Operator::new("Hardmax", 1, (1, 1), |site| along_axis(site, hardmax)),
+    Operator::new("Hardmax", 1, (1, 1), |site| along_axis(site, hardmax)).flat(),
 ];
 
 fn scale(x: T, factor: f64) -> T {

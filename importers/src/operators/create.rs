@@ -4,13 +4,13 @@ use super::{Inputs, Operator, Role, Run, Site, one, size};
 use crate::value::{Kind, Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Shape", 1, (1, 1), shape).role(Role::OfShape),
-    Operator::new("Size", 1, (1, 1), |_| one(count)).role(Role::OfShape),
-    Operator::new("Constant", 1, (0, 0), constant).role(Role::Constant),
-    Operator::new("ConstantOfShape", 9, (1, 1), constant_of_shape).settings(&[0]),
-    Operator::new("Range", 11, (3, 3), |_| one(range)).settings(&[0, 1, 2]),
-    Operator::new("EyeLike", 9, (1, 1), eye_like).role(Role::OfShape),
-    Operator::new("OneHot", 9, (3, 3), one_hot).settings(&[0, 1, 2]),
+    Operator::new("Shape", 1, (1, 1), shape).flat().role(Role::OfShape),
+    Operator::new("Size", 1, (1, 1), |_| one(count)).flat().role(Role::OfShape),
+    Operator::new("Constant", 1, (0, 0), constant).flat().role(Role::Constant),
+    Operator::new("ConstantOfShape", 9, (1, 1), constant_of_shape).flat().settings(&[0]),
+    Operator::new("Range", 11, (3, 3), |_| one(range)).flat().settings(&[0, 1, 2]),
+    Operator::new("EyeLike", 9, (1, 1), eye_like).flat().role(Role::OfShape),
+    Operator::new("OneHot", 9, (3, 3), one_hot).flat().settings(&[0, 1, 2]),
     Operator::new("Trilu", 14, (1, 2), trilu).settings(&[1]),
 ];
 

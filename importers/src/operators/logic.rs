@@ -12,30 +12,35 @@ use crate::value::{Binary, Kind, Outcome, Value, aligned};
 pub type Comparison = fn(DispatchTensor, DispatchTensor, BoolDType) -> DispatchTensor;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Equal", 1, (2, 2), equal),
+    Operator::new("Equal", 1, (2, 2), equal).flat(),
     Operator::new("Greater", 1, (2, 2), |site| {
         comparison(site, Dispatch::float_greater, Dispatch::int_greater)
-    }),
+    })
+    .flat(),
     Operator::new("GreaterOrEqual", 12, (2, 2), |site| {
         comparison(site, Dispatch::float_greater_equal, Dispatch::int_greater_equal)
-    }),
+    })
+    .flat(),
     Operator::new("Less", 1, (2, 2), |site| {
         comparison(site, Dispatch::float_lower, Dispatch::int_lower)
-    }),
+    })
+    .flat(),
     Operator::new("LessOrEqual", 12, (2, 2), |site| {
         comparison(site, Dispatch::float_lower_equal, Dispatch::int_lower_equal)
-    }),
-    Operator::new("And", 1, (2, 2), |site| boolean(site, Dispatch::bool_and)),
-    Operator::new("Or", 1, (2, 2), |site| boolean(site, Dispatch::bool_or)),
-    Operator::new("Xor", 1, (2, 2), |site| boolean(site, Dispatch::bool_xor)),
-    Operator::new("Not", 1, (1, 1), |_| not()),
+    })
+    .flat(),
+    Operator::new("And", 1, (2, 2), |site| boolean(site, Dispatch::bool_and)).flat(),
+    Operator::new("Or", 1, (2, 2), |site| boolean(site, Dispatch::bool_or)).flat(),
+    Operator::new("Xor", 1, (2, 2), |site| boolean(site, Dispatch::bool_xor)).flat(),
+    Operator::new("Not", 1, (1, 1), |_| not()).flat(),
     Operator::new("IsNaN", 9, (1, 1), |_| {
         one(|inputs| {
             let x = inputs.value(0)?;
             Value::new(Dispatch::float_is_nan(x.float()?, x.bool_dtype())).reshape(&x.dims())
         })
-    }),
-    Operator::new("IsInf", 10, (1, 1), is_infinite),
+    })
+    .flat(),
+    Operator::new("IsInf", 10, (1, 1), is_infinite).flat(),
     Operator::new("Where", 9, (3, 3), |_| choice()),
 ];
 

@@ -194,6 +194,16 @@ pub fn operator(domain: &str, name: &str) -> Option<&'static Operator> {
     all.find(|operator| operator.name == name && operator.domain == domain)
 }
 
+/// An operator that can be imported, as `(domain, name)`; ONNX's own domain is empty.
+pub type Name = (&'static str, &'static str);
+
+/// The operators that can be imported: those that a gradient passes, or the others.
+pub fn names(differentiable: bool) -> Vec<Name> {
+    let all = families().into_iter().flatten();
+    let wanted = all.filter(|operator| operator.flat != differentiable);
+    wanted.map(|operator| (operator.domain, operator.name)).collect()
+}
+
 /// The `node` of `graph`, ready to run on `device`.
 ///
 /// # Errors

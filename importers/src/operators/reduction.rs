@@ -32,8 +32,8 @@ pub const OPERATORS: &[Operator] = &[
     reduction("ReduceSumSquare", |site| run(site, 18, squares, Some(int_squares), Some(0.0))),
     reduction("ReduceLogSum", |site| run(site, 18, log_sum, None, Some(f32::NEG_INFINITY))),
     reduction("ReduceLogSumExp", |site| run(site, 18, log_sum_exp, None, Some(f32::NEG_INFINITY))),
-    Operator::new("ArgMax", 1, (1, 1), |site| place(site, Dispatch::float_argmax)),
-    Operator::new("ArgMin", 1, (1, 1), |site| place(site, Dispatch::float_argmin)),
+    Operator::new("ArgMax", 1, (1, 1), |site| place(site, Dispatch::float_argmax)).flat(),
+    Operator::new("ArgMin", 1, (1, 1), |site| place(site, Dispatch::float_argmin)).flat(),
 ];
 
 const LAST: usize = 1;
