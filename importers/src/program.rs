@@ -158,8 +158,15 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// Adds a node; what it makes is known even where that fails, so that its readers do not fail
+    /// with it.
     fn add(&mut self, node: &Node) -> Outcome<()> {
-        let run = compile(self.graph, node, self.device)?;
+        let run = compile(self.graph, node, self.device);
+        let run = run.inspect_err(|_| {
+            for id in node.outputs.iter().flatten() {
+                self.slots.insert(*id, self.slots.len());
+            }
+        })?;
         let operator = node.operator.ok_or("the operator is not supported")?;
         let captured = self.graph.captured(node).into_iter().map(Some);
         let read: Vec<Option<Id>> = node.inputs.iter().copied().chain(captured).collect();

@@ -17,7 +17,8 @@ operators, without the index; else it writes
 The numbers of a model are
 
     input.npy       float32 [2, ...]
-    logits.npy      what onnxruntime gives for that input, optimisations off
+    logits.npy      what onnxruntime gives for that input, optimisations off,
+                    or the evaluator below where index.tsv says so
     target.npy      int64 [2], the largest logit of each row
     gradient.npy    float32 [2, ...], d logits[i, target[i]] / d input[i]
 
@@ -50,12 +51,20 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_conv import _conv_implementation as convolve
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as OneGroupConvTranspose
+from onnx.reference.ops.op_grid_sample import GridSample as ReferenceGridSample
+from onnx.reference.ops.op_loop import Loop as ReferenceLoop
+from onnx.reference.ops.op_roi_align import RoiAlign as ReferenceRoiAlign
+from onnx.reference.ops.op_scatter_elements import (
+    ScatterElements as ReferenceScatterElements,
+)
 from PIL import Image, ImageDraw
 
 CLASSES = 5
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63) + 1  # as exporters write it
+MICROSOFT = "com.microsoft"
 
 STEPS = (1e-5, 2e-5)
 LONG_STEP = 3e-4
@@ -67,7 +76,8 @@ LONG_STEP = 3e-4
 class Graph:
     """A graph under construction; values are named by strings."""
 
-    def __init__(self, seed, shape, opset=17, batch="N", input_name="image"):
+    def __init__(self, seed, shape, opset=17, batch="N", input_name="image",
+                 runner="onnxruntime"):
         self.rng = np.random.default_rng(seed)
         self.opset = opset
         self.batch = batch
@@ -77,6 +87,7 @@ class Graph:
         self.x = input_name
         self.count = 0
         self.domains = {}
+        self.runner = runner
 
     def fresh(self, stem):
         self.count += 1
@@ -109,9 +120,14 @@ class Graph:
         return self.const(self.rng.uniform(0.5, 1.5, size=shape), "weight")
 
     def op(self, kind, *inputs, outputs=1, name=None, domain="", **attributes):
-        """Adds a node; gives its output, or a list where there are several."""
+        """Adds a node; gives its output, or a list where there are several.
+
+        Outputs may be a list of names too, "" for one that is left out.
+        """
         name = name or self.fresh(kind.lower())
-        if outputs == 1:
+        if isinstance(outputs, list):
+            names = [word and f"{name}_{word}" for word in outputs]
+        elif outputs == 1:
             names = [name + "_out"]
         else:
             names = [f"{name}_out{k}" for k in range(outputs)]
@@ -121,7 +137,7 @@ class Graph:
         self.nodes.append(node)
         if domain:
             self.domains[domain] = 1
-        return names[0] if outputs == 1 else names
+        return names[0] if outputs == 1 else [word for word in names if word]
 
     def conv(self, x, channels_in, channels_out, kernel=3, bias=True, **attributes):
         group = attributes.get("group", 1)
@@ -134,8 +150,10 @@ class Graph:
     def size(self, value):
         """The shape of a value, found by running what has been built so far."""
         probe = self.model([(value, None, None)])
-        feed = {self.x: np.ones((1,) + self.shape, np.float32)}
-        return session(probe).run(None, feed)[0].shape
+        one = np.ones((1,) + self.shape, np.float32)
+        if self.runner != "onnxruntime":
+            return Float64(probe)(one.astype(np.float64)).shape
+        return session(probe).run(None, {self.x: one})[0].shape
 
     def linear(self, value, outputs=CLASSES, name=None):
         """Gemm as exporters write a linear layer."""
@@ -307,8 +325,438 @@ class Pad(OpRun):
         return (np.pad(x[cut], widths, mode=mode, **more),)
 
 
+class LpPool(OpRun):
+    """A sum over the window; the evaluator's is an average without the padding."""
+
+    def _run(self, x, auto_pad=None, ceil_mode=None, dilations=None,
+             kernel_shape=None, p=None, pads=None, strides=None):
+        axes = len(kernel_shape)
+        strides = strides or [1] * axes
+        dilations = dilations or [1] * axes
+        pads = pads or [0] * 2 * axes
+        p = p or 2
+        sizes, widths = [], [(0, 0), (0, 0)]
+        for k in range(axes):
+            reach = dilations[k] * (kernel_shape[k] - 1) + 1
+            span = x.shape[2 + k] + pads[k] + pads[axes + k] - reach
+            steps = -(-span // strides[k]) if ceil_mode else span // strides[k]
+            sizes.append(steps + 1)
+            widths.append((pads[k], pads[axes + k] + strides[k]))
+        powers = np.pad(np.abs(x) ** p, widths)
+        total = 0
+        for offset in np.ndindex(*kernel_shape):
+            total = total + powers[
+                (..., *(
+                    slice(o * d, o * d + s * (n - 1) + 1, s)
+                    for o, d, s, n in zip(offset, dilations, strides, sizes)
+                ))
+            ]
+        return (total ** (1 / p),)
+
+
+class GlobalMaxPool(OpRun):
+    """Over any number of axes; the evaluator's takes the last two."""
+
+    def _run(self, x):
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class MaxUnpool(OpRun):
+    """With places in the output as it is, whichever shape it is given."""
+
+    def _run(self, x, places, shape=None, kernel_shape=None, pads=None, strides=None):
+        if shape is None:
+            steps = strides or [1] * len(kernel_shape)
+            cut = np.reshape(pads or [0] * 2 * len(kernel_shape), (2, -1)).sum(axis=0)
+            sizes = (np.array(x.shape[2:]) - 1) * steps + kernel_shape - cut
+            shape = (*x.shape[:2], *sizes)
+        y = np.zeros(int(np.prod(shape)))
+        y[places.ravel()] = x.ravel()
+        return (y.reshape(shape),)
+
+
+class BatchNormalization(OpRun):
+    """Before opset 14; the evaluator's takes the input's own mean and variance."""
+
+    def _run(self, x, scale, bias, mean, variance, epsilon=None, **_):
+        wide = (-1,) + (1,) * (x.ndim - 2)
+        root = np.sqrt(variance + epsilon).reshape(wide)
+        y = (x - mean.reshape(wide)) / root * scale.reshape(wide)
+        return (y + bias.reshape(wide),)
+
+
+class MeanVarianceNormalization(OpRun):
+    """In float64."""
+
+    def _run(self, x, axes=None):
+        axes = (0, 2, 3) if axes is None else tuple(axes)
+        x = x - x.mean(axis=axes, keepdims=True)
+        return (x / (np.sqrt((x**2).mean(axis=axes, keepdims=True)) + 1e-9),)
+
+
+class RoiAlign(ReferenceRoiAlign):
+    """Before opset 16, when there was only one way of placing the pixels."""
+
+    def _run(self, *inputs, **attributes):
+        attributes["coordinate_transformation_mode"] = "output_half_pixel"
+        return ReferenceRoiAlign._run(self, *inputs, **attributes)
+
+
+class Loop(ReferenceLoop):
+    """With no condition, and the slices of an output along an axis of their own."""
+
+    def _run(self, count, goes_on, *states, context=None, **_):
+        goes_on = np.bool_(True) if goes_on is None else goes_on
+        slices = [[] for _ in range(self.K)]
+        k = 0
+        while goes_on and (count is None or k < count):
+            values = dict(context or {})
+            given = [np.array(k, np.int64), goes_on, *states]
+            values.update(zip(self.body.input_names, given))
+            goes_on, *made = self._run_body(values)
+            states = made[: self.N]
+            for kept, value in zip(slices, made[self.N :]):
+                kept.append(value)
+            k += 1
+        return (*states, *(np.stack(kept) for kept in slices))
+
+
+class Scan(OpRun):
+    """Along any axis and in both directions."""
+
+    def need_context(self):
+        return True
+
+    def _run(self, *inputs, context=None, body=None, num_scan_inputs=None,
+             scan_input_axes=None, scan_input_directions=None, scan_output_axes=None,
+             scan_output_directions=None, **_):
+        count = len(inputs) - num_scan_inputs
+        states, inputs = inputs[:count], inputs[count:]
+        axes = scan_input_axes or [0] * len(inputs)
+        inputs = [np.moveaxis(value, axis, 0) for value, axis in zip(inputs, axes)]
+        for k, backwards in enumerate(scan_input_directions or []):
+            inputs[k] = inputs[k][::-1] if backwards else inputs[k]
+        slices = [[] for _ in self.body.output_names[count:]]
+        for parts in zip(*inputs):
+            values = dict(context or {})
+            values.update(zip(self.body.input_names, [*states, *parts]))
+            made = self._run_body(values)
+            states = made[:count]
+            for kept, value in zip(slices, made[count:]):
+                kept.append(value)
+        for k, backwards in enumerate(scan_output_directions or []):
+            slices[k] = slices[k][::-1] if backwards else slices[k]
+        axes = scan_output_axes or [0] * len(slices)
+        return (*states, *(np.stack(kept, axis) for kept, axis in zip(slices, axes)))
+
+
+class GlobalLpPool(OpRun):
+    def _run(self, x, p=None):
+        p = 2 if p is None else p
+        axes = tuple(range(2, x.ndim))
+        return ((np.abs(x) ** p).sum(axis=axes, keepdims=True) ** (1 / p),)
+
+
+class GridSample(ReferenceGridSample):
+    """With coordinates in float64, and the names of modes before opset 20."""
+
+    def _run(self, x, grid, mode=None, **attributes):
+        mode = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
+        return ReferenceGridSample._run(self, x, grid, mode=mode, **attributes)
+
+    def _gs_denormalize_coordinates(self, n, dims, align_corners):
+        return np.array(
+            [self._gs_denormalize(v, d, align_corners) for v, d in zip(n, dims)]
+        )
+
+
+class AffineGrid(OpRun):
+    """In float64."""
+
+    def _run(self, theta, size, align_corners=None):
+        places = []
+        for length in size[2:]:
+            if align_corners:
+                places.append(np.linspace(-1, 1, length))
+            else:
+                places.append((2 * np.arange(length) + 1) / length - 1)
+        grid = np.meshgrid(*places, indexing="ij")
+        points = np.stack([*grid[::-1], np.ones_like(grid[0])], axis=-1)
+        return (np.einsum("nij,...j->n...i", theta, points),)
+
+
+class DeformConv(OpRun):
+    """With coordinates in float64, over two spatial axes."""
+
+    def _run(self, x, w, offset, b=None, mask=None, dilations=None, group=None,
+             kernel_shape=None, offset_group=None, pads=None, strides=None):
+        group, parts = group or 1, offset_group or 1
+        rows, channels = x.shape[:2]
+        kernel = w.shape[2:]
+        strides, dilations = strides or [1, 1], dilations or [1, 1]
+        pads = pads or [0, 0, 0, 0]
+        out = offset.shape[2:]
+        offset = offset.reshape(rows, parts, *kernel, 2, *out)
+        mask = np.ones((rows, parts, *kernel, *out)) if mask is None else (
+            mask.reshape(rows, parts, *kernel, *out)
+        )
+        taken = np.zeros((rows, channels, *kernel, *out))
+        n = np.arange(rows)[:, None, None, None]
+        c = np.arange(channels)[None, :, None, None]
+        part = np.arange(channels) // (channels // parts)
+        for i, j in np.ndindex(*kernel):
+            place = []
+            for k, at in enumerate((i, j)):
+                start = np.arange(out[k]) * strides[k] - pads[k] + at * dilations[k]
+                start = start.reshape((-1, 1) if k == 0 else (1, -1))
+                place.append(start + offset[:, part, i, j, k])
+            low = [np.floor(v).astype(int) for v in place]
+            for corner in np.ndindex(2, 2):
+                at = [v + d for v, d in zip(low, corner)]
+                inside = np.ones(at[0].shape)
+                for k in range(2):
+                    inside = inside * (1 - np.abs(place[k] - at[k]))
+                    inside = inside * ((at[k] >= 0) & (at[k] < x.shape[2 + k]))
+                    at[k] = np.clip(at[k], 0, x.shape[2 + k] - 1)
+                taken[:, :, i, j] += inside * x[n, c, at[0], at[1]]
+            taken[:, :, i, j] *= mask[:, part, i, j]
+        taken = taken.reshape(rows, group, channels // group, *kernel, *out)
+        w = w.reshape(group, w.shape[0] // group, *w.shape[1:])
+        y = np.einsum("ngcijhw,gocij->ngohw", taken, w)
+        y = y.reshape(rows, -1, *out)
+        return (y if b is None else y + b.reshape(-1, 1, 1),)
+
+
+class Scatter(ReferenceScatterElements):
+    """The evaluator has it under its later name only."""
+
+    def _run(self, data, indices, updates, axis=None):
+        axis = 0 if axis is None else axis
+        return ReferenceScatterElements._run(self, data, indices, updates, axis=axis)
+
+
+class Upsample(OpRun):
+    """Also linear; scales are an attribute before opset 9."""
+
+    def _run(self, x, scales=None, mode=None):
+        for axis, scale in enumerate(scales):
+            length = x.shape[axis]
+            place = np.arange(int(np.floor(length * scale))) / scale
+            low = np.floor(place).astype(int)
+            high = np.minimum(low + 1, length - 1)
+            far = (place - low if mode == "linear" else 0 * place)
+            far = far.reshape((-1,) + (1,) * (x.ndim - axis - 1))
+            x = (1 - far) * x.take(low, axis) + far * x.take(high, axis)
+        return (x,)
+
+
+class Recurrent(OpRun):
+    """RNN, GRU and LSTM with the lengths and activations the evaluator leaves out."""
+
+    gates = 1
+    states = 1
+    usual = ["Tanh"]
+    functions = {
+        "tanh": np.tanh,
+        "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+        "relu": lambda v: np.maximum(v, 0),
+    }
+
+    def _run(self, x, w, r, b=None, lengths=None, *initial, activations=None,
+             direction=None, hidden_size=None, layout=None, **attributes):
+        peephole = initial[self.states] if len(initial) > self.states else None
+        if layout:
+            x = x.swapaxes(0, 1)
+        steps, rows = x.shape[:2]
+        ways = w.shape[0]
+        if lengths is None:
+            lengths = np.full(rows, steps)
+        chosen = activations if activations else self.usual * ways
+        y = np.zeros((steps, ways, rows, hidden_size))
+        last = [np.zeros((ways, rows, hidden_size)) for _ in range(self.states)]
+        for k, given in enumerate(initial[: self.states]):
+            if given is not None:
+                last[k][...] = given.swapaxes(0, 1) if layout else given
+        for way in range(ways):
+            backwards = direction == "reverse" or way == 1
+            each = len(self.usual)
+            names = chosen[way * each : (way + 1) * each]
+            f = [self.functions[name.lower()] for name in names]
+            bias = np.zeros((2, self.gates * hidden_size))
+            if b is not None:
+                bias = b[way].reshape(2, -1)
+            p = np.zeros((3, hidden_size))
+            if peephole is not None:
+                p = peephole[way].reshape(3, -1)
+            for step in range(steps)[:: -1 if backwards else 1]:
+                state = [v[way] for v in last]
+                after = self.step(
+                    f, x[step] @ w[way].T + bias[0], r[way], bias[1], p, state,
+                    attributes,
+                )
+                lives = (step < lengths)[:, None]
+                for k in range(self.states):
+                    last[k][way] = np.where(lives, after[k], state[k])
+                y[step, way] = np.where(lives, after[0], 0)
+        if layout:
+            y = y.transpose(2, 0, 1, 3)
+            last = [v.swapaxes(0, 1) for v in last]
+        return tuple([y, *last][: len(self.onnx_node.output)])
+
+
+class RNN(Recurrent):
+    def step(self, f, x, r, b, p, state, attributes):
+        return [f[0](x + state[0] @ r.T + b)]
+
+
+class GRU(Recurrent):
+    gates = 3
+    usual = ["Sigmoid", "Tanh"]
+
+    def step(self, f, x, r, b, p, state, attributes):
+        (h,) = state
+        x = np.split(x, 3, axis=-1)
+        r, b = np.split(r, 3), np.split(b, 3)
+        z = f[0](x[0] + h @ r[0].T + b[0])
+        reset = f[0](x[1] + h @ r[1].T + b[1])
+        if attributes.get("linear_before_reset"):
+            new = f[1](x[2] + reset * (h @ r[2].T + b[2]))
+        else:
+            new = f[1](x[2] + (reset * h) @ r[2].T + b[2])
+        return [(1 - z) * new + z * h]
+
+
+class LSTM(Recurrent):
+    gates = 4
+    states = 2
+    usual = ["Sigmoid", "Tanh", "Tanh"]
+
+    def step(self, f, x, r, b, p, state, attributes):
+        h, c = state
+        i, o, forget, new = np.split(x + h @ r.T + b, 4, axis=-1)
+        i = f[0](i + p[0] * c)
+        forget = f[0](forget + p[2] * c)
+        if attributes.get("input_forget"):
+            forget = 1 - i
+        c = forget * c + i * f[1](new)
+        return [f[0](o + p[1] * c) * f[2](c), c]
+
+
+class LinearAttention(OpRun):
+    """In float64."""
+
+    def _run(self, q, k, v, state=None, decay=None, beta=None, chunk_size=None,
+             kv_num_heads=None, q_num_heads=None, scale=None, update_rule=None):
+        rows, steps = q.shape[:2]
+        q = q.reshape(rows, steps, q_num_heads, -1)
+        k = k.reshape(rows, steps, kv_num_heads, -1)
+        v = v.reshape(rows, steps, kv_num_heads, -1)
+        scale = scale or q.shape[-1] ** -0.5
+        if state is None:
+            state = np.zeros((rows, kv_num_heads, k.shape[-1], v.shape[-1]))
+        y = []
+        for t in range(steps):
+            new = v[:, t]
+            if "gated" in update_rule:
+                fade = decay[:, t].reshape(rows, kv_num_heads, -1, 1)
+                state = state * np.exp(fade)
+            if "delta" in update_rule:
+                known = np.einsum("nhdm,nhd->nhm", state, k[:, t])
+                new = beta[:, t][..., None] * (new - known)
+            state = state + k[:, t][..., None] * new[:, :, None]
+            wide = state.repeat(q_num_heads // kv_num_heads, axis=1)
+            y.append(scale * np.einsum("nhd,nhdm->nhm", q[:, t], wide))
+        return (np.stack(y, axis=1).reshape(rows, steps, -1), state)
+
+
+class CausalConvWithState(OpRun):
+    """In float64."""
+
+    def _run(self, x, w, b=None, state=None, activation=None):
+        length, reach = x.shape[2], w.shape[2] - 1
+        if state is None:
+            state = np.zeros((*x.shape[:2], reach))
+        x = np.concatenate([state, x], axis=2)
+        y = sum(w[:, 0, k, None] * x[:, :, k : k + length] for k in range(reach + 1))
+        if b is not None:
+            y = y + b[:, None]
+        if activation in ("silu", "swish"):
+            y = y / (1 + np.exp(-y))
+        return (y, x[:, :, x.shape[2] - reach :])
+
+
+class MicrosoftOp(OpRun):
+    op_domain = MICROSOFT
+
+
+class BiasGelu(MicrosoftOp):
+    def _run(self, x, b):
+        return Gelu._run(self, x + b)
+
+
+class FastGelu(MicrosoftOp):
+    def _run(self, x, b=None):
+        return Gelu._run(self, x if b is None else x + b, approximate="tanh")
+
+
+# The operator is found by the class's name.
+MicrosoftGelu = type("Gelu", (Gelu,), {"op_domain": MICROSOFT})
+
+
+class QuickGelu(MicrosoftOp):
+    def _run(self, x, alpha=None):
+        return (x / (1 + np.exp(-(1.702 if alpha is None else alpha) * x)),)
+
+
+class FusedMatMul(MicrosoftOp):
+    def _run(self, a, b, alpha=None, transA=None, transB=None, transBatchA=None,
+             transBatchB=None):
+        def turned(v, batch, matrix):
+            # The first axis moves behind the other batch axes, then the matrix turns.
+            v = np.moveaxis(v, 0, -2) if batch else v
+            return v.swapaxes(-1, -2) if matrix else v
+
+        product = turned(a, transBatchA, transA) @ turned(b, transBatchB, transB)
+        return ((1 if alpha is None else alpha) * product,)
+
+
+class FusedConv(MicrosoftOp):
+    def _run(self, x, w, b=None, z=None, activation=None, activation_params=None,
+             auto_pad=None, dilations=None, group=None, kernel_shape=None, pads=None,
+             strides=None):
+        y = convolve(
+            x, w, b, auto_pad or "NOTSET", dilations, group or 1, kernel_shape, pads,
+            strides,
+        )
+        y = y if z is None else y + z
+        if activation == "LeakyRelu":
+            return (np.where(y < 0, activation_params[0] * y, y),)
+        if activation == "Clip":
+            return (np.clip(y, *activation_params),)
+        return ({"Relu": lambda v: np.maximum(v, 0), "Tanh": np.tanh}[activation](y),)
+
+
+class SkipLayerNormalization(MicrosoftOp):
+    def _run(self, x, skip, gamma, beta=None, bias=None, epsilon=None):
+        total = x + skip + (0 if bias is None else bias)
+        mean = total.mean(axis=-1, keepdims=True)
+        root = np.sqrt(total.var(axis=-1, keepdims=True) + epsilon)
+        y = (total - mean) / root * gamma + (0 if beta is None else beta)
+        return (y, mean, 1 / root, total)[: len(self.onnx_node.output)]
+
+
 def replacements(opset):
-    chosen = [Erf, Gelu, LpNormalization, LRN, ConvTranspose, GroupNormalization]
+    chosen = [
+        Erf, Gelu, LpNormalization, LRN, ConvTranspose, GroupNormalization, LpPool,
+        GlobalLpPool, GridSample, AffineGrid, DeformConv, Scatter, Upsample, RNN, GRU,
+        LSTM, LinearAttention, CausalConvWithState, BiasGelu, FastGelu, QuickGelu,
+        MicrosoftGelu, FusedMatMul, FusedConv, SkipLayerNormalization,
+        GlobalMaxPool, MaxUnpool, MeanVarianceNormalization, Loop, Scan,
+    ]
+    if opset < 16:
+        chosen.append(RoiAlign)
+    if opset < 14:
+        chosen.append(BatchNormalization)
     if opset >= 11:
         chosen.append(Pad)
     if opset < 13:
@@ -407,7 +855,9 @@ def numbers(model, x, path=None, flat=False, runner="onnxruntime"):
             logits = run(x)
             assert np.allclose(logits, alone, atol=1e-5), "the rows are not independent"
     else:
-        logits = exact(wide)
+        logits = exact(wide).astype(x.dtype)
+        alone = row_by_row(exact, wide)
+        assert np.allclose(logits, alone, atol=1e-5), "the rows are not independent"
     assert np.isfinite(logits).all()
     assert logits.shape == (len(x), CLASSES), logits.shape
 
@@ -473,6 +923,8 @@ def model(name, shape=(3, 6, 6), opset=17, optional=False, low=None, **options):
     """Registers a builder: it takes a Graph and the input, and gives logits.
 
     The input is normal, or uniform from `low` to `low + 1` where that is given.
+    `runner` is "onnx.reference" where onnxruntime lacks the operator, and `batch`
+    is 1 where the rows would not be independent.
     """
 
     def keep(build):
@@ -1488,6 +1940,1285 @@ def _(g, x):
     return g.head(g.op("Relu", g.conv(x, 3, 4)))
 
 
+# What most image classifiers do without, family by family. Within each, the
+# number of axes varies. Where an operator has several inputs with a gradient,
+# all of them depend on the image in one of its models.
+
+
+def mixed(g, x, columns):
+    """The last axis times a random matrix."""
+    rows = g.size(x)[-1]
+    return g.op("MatMul", x, g.normal(rows, columns, scale=1.2 / np.sqrt(rows)))
+
+
+def pointwise(g, x, columns):
+    """A convolution of kernel 1 over any number of spatial axes."""
+    size = g.size(x)
+    return g.op("Conv", x, g.weight(columns, size[1], *[1] * (len(size) - 2)))
+
+
+def repeated(g, x, array):
+    """A constant, once for each row."""
+    array = np.asarray(array)
+    rows = g.op("Gather", g.op("Shape", x), g.const([0]), axis=0)
+    if array.ndim == 0:
+        return g.op("Expand", g.const(array[None]), rows)
+    shape = g.op("Concat", rows, g.const(list(array.shape)), axis=0)
+    return g.op("Expand", g.const(array[None]), shape)
+
+
+def rows_last(g, x):
+    """The batch axis behind all others."""
+    rank = len(g.size(x))
+    return g.op("Transpose", x, perm=[*range(1, rank), 0])
+
+
+def rows_first(g, x):
+    rank = len(g.size(x))
+    return g.op("Transpose", x, perm=[rank - 1, *range(rank - 1)])
+
+
+for kind, shape, low in [
+    ("Acos", (8,), -0.5), ("Asin", (4, 5), -0.5), ("Atan", (3, 4, 4), None),
+    ("Acosh", (4, 5), 1.2), ("Asinh", (3, 4, 4), None), ("Atanh", (8,), -0.5),
+    ("Cosh", (8,), None), ("Sinh", (4, 5), None), ("Tan", (3, 4, 4), -0.5),
+]:
+
+    @model("arith-" + kind.lower(), shape=shape, low=low)
+    def _(g, x, kind=kind):
+        return g.head(g.op(kind, x))
+
+
+for name, shape, divisor in [("mod", (4, 5), 0.7), ("mod-tensor", (3, 4, 4), None)]:
+
+    @model("arith-" + name, shape=shape)
+    def _(g, x, divisor=divisor):
+        # The remainder has the sign of the dividend.
+        by = g.positive(3, 1, 4) if divisor is None else g.const(np.float32(divisor))
+        return g.head(g.op("Mod", x, by, fmod=1))
+
+
+@model("arith-pow-computed", shape=(3, 4), low=0.4)
+def _(g, x):
+    return g.head(g.op("Pow", x, mixed(g, x, 4)))
+
+
+@model("act-prelu-computed", shape=(3, 4, 3))
+def _(g, x):
+    slope = g.op("ReduceMean", mixed(g, x, 3), axes=[2, 3])
+    return g.head(g.op("PRelu", x, slope))
+
+
+@model("cast-like", shape=(4, 5))
+def _(g, x):
+    return g.head(g.op("CastLike", g.op("Tanh", x), g.normal(1)))
+
+
+for name, opset, shape, apply in [
+    ("shrink", 17, (3, 4, 4), single("Shrink", lambd=0.4, bias=0.2)),
+    ("shrink-default", 17, (4, 5), single("Shrink")),
+    ("swish-operator", 24, (3, 4, 4), single("Swish")),
+    ("swish-operator-alpha", 24, (8,), single("Swish", alpha=1.7)),
+    ("quick-gelu", 17, (4, 5), single("QuickGelu", domain=MICROSOFT)),
+    ("quick-gelu-alpha", 17, (8,), single("QuickGelu", domain=MICROSOFT, alpha=0.8)),
+    ("fast-gelu", 17, (3, 4, 4), single("FastGelu", domain=MICROSOFT)),
+    ("gelu-fused", 17, (4, 5), single("Gelu", domain=MICROSOFT)),
+]:
+
+    @model("act-" + name, shape=shape, opset=opset)
+    def _(g, x, apply=apply):
+        return g.head(apply(g, x))
+
+
+for name, kind in [("fast-gelu-bias", "FastGelu"), ("bias-gelu", "BiasGelu")]:
+
+    @model("act-" + name, shape=(4, 5))
+    def _(g, x, kind=kind):
+        return g.head(g.op(kind, mixed(g, x, 6), g.normal(6), domain=MICROSOFT))
+
+
+for name, shape, attributes in [
+    ("swiglu", (4, 5), {}), ("swiglu-alpha", (8,), dict(alpha=1.6)),
+]:
+
+    # onnxruntime puts Swish in its place, and does not have that here.
+    @model("act-" + name, shape=shape, opset=28, runner="onnx.reference")
+    def _(g, x, attributes=attributes):
+        return g.head(g.op("SwiGLU", mixed(g, x, 4), mixed(g, x, 4), **attributes))
+
+
+# Convolution and pooling over one and three spatial axes.
+
+
+@model("conv-3d", shape=(2, 4, 3, 4))
+def _(g, x):
+    x = g.op(
+        "Conv", x, g.weight(4, 1, 2, 2, 3), g.normal(4, scale=0.3), group=2,
+        kernel_shape=[2, 2, 3], strides=[2, 1, 1], dilations=[1, 1, 2],
+        pads=[0, 1, 1, 1, 0, 2],
+    )
+    return g.head(g.op("Relu", x))
+
+
+@model("conv-1d-groups-same", shape=(4, 7))
+def _(g, x):
+    x = g.op("Conv", x, g.weight(6, 2, 4), group=2, strides=[2], auto_pad="SAME_LOWER")
+    return g.head(g.op("Relu", x))
+
+
+@model("conv-transpose-1d", shape=(3, 5))
+def _(g, x):
+    x = g.op(
+        "ConvTranspose", x, g.weight(3, 2, 3), g.normal(2), kernel_shape=[3],
+        strides=[2], pads=[1, 0], output_padding=[1],
+    )
+    return g.head(g.op("Relu", x))
+
+
+@model("conv-transpose-3d", shape=(2, 2, 3, 2))
+def _(g, x):
+    x = g.op(
+        "ConvTranspose", x, g.weight(2, 3, 2, 2, 3), kernel_shape=[2, 2, 3],
+        strides=[1, 2, 1], pads=[1, 0, 1, 0, 1, 0],
+    )
+    return g.head(g.op("Relu", x))
+
+
+@model("conv-transpose-dilated", shape=(2, 4, 3))
+def _(g, x):
+    x = g.op(
+        "ConvTranspose", x, g.weight(2, 3, 2, 2), dilations=[2, 1], strides=[1, 2],
+        pads=[1, 0, 0, 1],
+    )
+    return g.head(g.op("Relu", x))
+
+
+for name, activation, params, add in [
+    ("relu", "Relu", None, False), ("leaky-relu", "LeakyRelu", [0.2], False),
+    ("clip", "Clip", [-0.4, 0.6], False), ("sum", "Tanh", None, True),
+]:
+
+    @model("fused-conv-" + name, shape=(3, 5, 4))
+    def _(g, x, activation=activation, params=params, add=add):
+        inputs = [x, g.weight(4, 3, 3, 3), g.normal(4, scale=0.3)]
+        if add:
+            inputs.append(g.conv(x, 3, 4, kernel=1))
+        more = {"activation_params": params} if params else {}
+        return g.head(g.op(
+            "FusedConv", *inputs, domain=MICROSOFT, kernel_shape=[3, 3],
+            pads=[1, 1, 1, 1], activation=activation, **more,
+        ))
+
+
+@model("deform-conv", shape=(2, 5, 4), opset=19)
+def _(g, x):
+    # Where it looks and how much of that it takes depend on the image.
+    offset = g.op("Mul", g.conv(x, 2, 8, kernel=2), g.const(np.float32(0.4)))
+    mask = g.op("Sigmoid", g.conv(x, 2, 4, kernel=2))
+    x = g.op(
+        "DeformConv", x, g.weight(3, 2, 2, 2), offset, g.normal(3), mask,
+        kernel_shape=[2, 2],
+    )
+    return g.head(x)
+
+
+@model("deform-conv-groups", shape=(4, 5, 4), opset=22)
+def _(g, x):
+    # Two groups of offsets, and some places that are outside.
+    offset = g.conv(x, 4, 16, strides=[2, 1], pads=[1, 1, 1, 1])
+    x = g.op(
+        "DeformConv", x, g.weight(4, 2, 2, 2), offset, offset_group=2, group=2,
+        strides=[2, 1], dilations=[2, 1], pads=[1, 1, 1, 0],
+    )
+    return g.head(x)
+
+
+for name, kind, shape, opset, attributes in [
+    ("maxpool-1d", "MaxPool", (3, 9), 17,
+     dict(kernel_shape=[3], strides=[2], pads=[1, 0], dilations=[2])),
+    ("maxpool-3d", "MaxPool", (2, 4, 3, 4), 17,
+     dict(kernel_shape=[2, 2, 3], strides=[2, 1, 1], pads=[0, 1, 1, 1, 0, 0])),
+    ("averagepool-1d", "AveragePool", (3, 8), 17,
+     dict(kernel_shape=[3], strides=[2], pads=[1, 0])),
+    ("averagepool-3d", "AveragePool", (2, 4, 3, 4), 17,
+     dict(kernel_shape=[2, 2, 3], strides=[2, 1, 1], pads=[0, 1, 1, 1, 0, 0])),
+    ("averagepool-3d-include-pad", "AveragePool", (2, 3, 3, 4), 17,
+     dict(kernel_shape=[2, 2, 2], strides=[2, 1, 2], pads=[0, 1, 1, 1, 0, 0],
+          count_include_pad=1)),
+    ("averagepool-dilated", "AveragePool", (3, 6, 5), 19,
+     dict(kernel_shape=[2, 3], dilations=[2, 1], pads=[1, 1, 0, 1])),
+    ("lppool", "LpPool", (3, 6, 5), 17,
+     dict(kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 1])),
+    ("lppool-1d", "LpPool", (3, 9), 11, dict(kernel_shape=[3], strides=[2], p=1)),
+    ("lppool-3d", "LpPool", (2, 4, 3, 4), 22,
+     dict(kernel_shape=[2, 2, 2], strides=[2, 1, 2], p=3)),
+    ("lppool-dilated-ceil", "LpPool", (3, 6, 5), 18,
+     dict(kernel_shape=[2, 2], strides=[2, 2], dilations=[2, 1], ceil_mode=1, p=2)),
+    ("global-lp-pool", "GlobalLpPool", (3, 4, 3), 17, {}),
+    ("global-lp-pool-1d", "GlobalLpPool", (3, 6), 17, dict(p=1)),
+    ("global-lp-pool-3d", "GlobalLpPool", (3, 2, 3, 2), 17, dict(p=3)),
+    ("global-average-pool-1d", "GlobalAveragePool", (3, 6), 17, {}),
+    ("global-max-pool-3d", "GlobalMaxPool", (3, 2, 3, 2), 17, {}),
+]:
+
+    @model(name, shape=shape, opset=opset)
+    def _(g, x, kind=kind, attributes=attributes):
+        columns = 5 if kind.startswith("Global") else 2
+        return g.head(g.op(kind, pointwise(g, x, columns), **attributes))
+
+
+for name, shape, attributes in [
+    ("max-unpool", (2, 6, 4), dict(kernel_shape=[2, 2], strides=[2, 2])),
+    ("max-unpool-1d", (3, 8), dict(kernel_shape=[2], strides=[2])),
+]:
+
+    @model(name, shape=shape)
+    def _(g, x, attributes=attributes):
+        y, places = g.op("MaxPool", x, outputs=2, **attributes)
+        return g.head(g.op("MaxUnpool", g.op("Tanh", y), places, **attributes))
+
+
+def regions(g, x, **attributes):
+    """Two regions of each picture, their values side by side."""
+    rows = g.op("Gather", g.op("Shape", x), g.const(np.int64(0)), axis=0)
+    row = g.op("Range", g.const(np.int64(0)), rows, g.const(np.int64(1)))
+    both = g.op("Concat", batch_of(g, x), g.const([2]), axis=0)
+    row = g.op("Expand", g.op("Unsqueeze", row, g.const([1])), both)
+    boxes = repeated(g, x, [[0.4, 0.7, 7.3, 9.1], [-2.0, 3.2, 12.5, 8.0]])
+    y = g.op(
+        "RoiAlign", g.conv(x, 3, 2, kernel=1), g.op("Reshape", boxes, g.const([-1, 4])),
+        g.op("Reshape", row, g.const([-1])), output_height=2, output_width=3,
+        spatial_scale=0.5, **attributes,
+    )
+    return g.linear(g.op("Reshape", y, g.const([-1, 24])))
+
+
+for name, opset, attributes in [
+    ("half-pixel", 16, dict(sampling_ratio=2)),
+    ("adaptive", 16, dict(coordinate_transformation_mode="output_half_pixel")),
+    ("10", 13, dict(sampling_ratio=2)),
+    ("max", 16, dict(sampling_ratio=2, mode="max")),
+]:
+
+    @model("roi-align-" + name, shape=(3, 6, 5), opset=opset)
+    def _(g, x, attributes=attributes):
+        return regions(g, x, **attributes)
+
+
+# Normalisation over other axes.
+
+
+@model("batchnorm-1d", shape=(3, 6))
+def _(g, x):
+    return g.head(g.op("Tanh", batch_norm(g, pointwise(g, x, 4), 4)))
+
+
+@model("batchnorm-vectors-9", shape=(8,), opset=9)
+def _(g, x):
+    return g.linear(g.op("Tanh", batch_norm(g, x, 8, epsilon=1e-2)))
+
+
+@model("batchnorm-3d", shape=(2, 2, 3, 3))
+def _(g, x):
+    return g.head(g.op("Tanh", batch_norm(g, pointwise(g, x, 3), 3)))
+
+
+for name, shape in [("1d", (3, 6)), ("3d", (2, 2, 3, 3))]:
+
+    @model("instancenorm-" + name, shape=shape)
+    def _(g, x):
+        x = pointwise(g, x, 4)
+        x = g.op("InstanceNormalization", x, g.positive(4), g.normal(4))
+        return g.head(g.op("Tanh", x))
+
+
+for name, shape in [("1d", (3, 6)), ("3d", (2, 2, 3, 2))]:
+
+    @model("groupnorm-" + name, shape=shape, opset=21)
+    def _(g, x):
+        x = pointwise(g, x, 4)
+        x = g.op("GroupNormalization", x, g.positive(4), g.normal(4), num_groups=2)
+        return g.head(g.op("Tanh", x))
+
+
+for name, shape, axis, weights in [
+    ("vectors", (8,), -1, (8,)), ("tokens", (4, 5), 2, (5,)),
+    ("all-axes", (3, 4, 3), 1, (3, 4, 3)), ("five-axes", (2, 2, 3, 3), 3, (3, 3)),
+]:
+
+    @model("layernorm-" + name, shape=shape)
+    def _(g, x, axis=axis, weights=weights):
+        weights = g.positive(*weights), g.normal(*weights)
+        return g.head(g.op("Tanh", g.op("LayerNormalization", x, *weights, axis=axis)))
+
+
+for name, shape, weights, attributes in [
+    ("vectors", (8,), (8,), {}), ("tokens", (4, 5), (5,), dict(epsilon=1e-2)),
+    ("two-axes", (3, 4, 3), (4, 3), dict(axis=2)),
+]:
+
+    @model("rmsnorm-" + name, shape=shape, opset=23)
+    def _(g, x, weights=weights, attributes=attributes):
+        x = g.op("RMSNormalization", x, g.positive(*weights), **attributes)
+        return g.head(g.op("Tanh", x))
+
+
+for name, shape, axes in [("two-axes", (3, 4, 3), [2, 3]), ("tokens", (4, 5), [2])]:
+
+    @model("mean-variance-" + name, shape=shape)
+    def _(g, x, axes=axes):
+        return g.head(g.op("Tanh", g.op("MeanVarianceNormalization", x, axes=axes)))
+
+
+@model("skip-layernorm", shape=(4, 5))
+def _(g, x):
+    x = g.op(
+        "SkipLayerNormalization", x, mixed(g, g.op("Tanh", x), 5), g.positive(5),
+        g.normal(5), g.normal(5), domain=MICROSOFT, epsilon=1e-3,
+    )
+    return g.head(g.op("Tanh", x))
+
+
+@model("skip-layernorm-sum", shape=(4, 5))
+def _(g, x):
+    # The sum before the normalisation is an output, too; no bias.
+    y, total = g.op(
+        "SkipLayerNormalization", x, mixed(g, x, 5), g.positive(5), domain=MICROSOFT,
+        epsilon=1e-3, outputs=["y", "", "", "sum"],
+    )
+    return g.head(g.op("Mul", g.op("Tanh", y), total))
+
+
+# Matrix products and attention.
+
+
+@model("fused-matmul", shape=(4, 5))
+def _(g, x):
+    y = g.op("FusedMatMul", mixed(g, x, 3), x, domain=MICROSOFT, transA=1, alpha=0.4)
+    return g.head(g.op("Tanh", y))
+
+
+@model("fused-matmul-transposed-b", shape=(2, 3, 4))
+def _(g, x):
+    y = g.op("FusedMatMul", x, mixed(g, x, 4), domain=MICROSOFT, transB=1)
+    return g.head(g.op("Tanh", y))
+
+
+@model("fused-matmul-batch", shape=(3, 4))
+def _(g, x):
+    # The first axis of both belongs between the batch and the columns.
+    y = g.op("Transpose", x, perm=[1, 0, 2])
+    z = g.op("Transpose", mixed(g, x, 4), perm=[2, 0, 1])
+    y = g.op("FusedMatMul", y, z, domain=MICROSOFT, transBatchA=1, transBatchB=1)
+    return g.head(g.op("Tanh", y))
+
+
+@model("fused-matmul-batch-transposed", shape=(3, 4))
+def _(g, x):
+    y = g.op("Transpose", x, perm=[2, 0, 1])
+    z = g.op("Transpose", mixed(g, x, 4), perm=[1, 0, 2])
+    y = g.op(
+        "FusedMatMul", y, z, domain=MICROSOFT, transBatchA=1, transBatchB=1, transA=1,
+        transB=1,
+    )
+    return g.head(g.op("Tanh", y))
+
+
+@model("matmul-vector", shape=(3, 4, 5))
+def _(g, x):
+    # A vector on the right takes the last axis away.
+    return g.head(g.op("MatMul", g.op("Tanh", x), g.normal(5)))
+
+
+@model("matmul-broadcast", shape=(2, 3, 4))
+def _(g, x):
+    # Rank 4 times rank 3, then times one matrix for both channels.
+    scores = g.op("Tanh", g.op("MatMul", x, g.normal(2, 4, 3)))
+    return g.head(g.op("MatMul", scores, g.op("ReduceMean", x, axes=[1])))
+
+
+for name, shape, equation in [
+    ("outer", (3, 4), "bi,bj->bij"), ("scores", (2, 3, 4), "bhqd,bhkd->bhqk"),
+    ("implicit", (3, 4), "bij,jk"), ("ellipsis", (2, 3, 4), "b...i,ij->b...j"),
+    ("diagonal", (3, 3), "bii->bi"), ("sum", (3, 2, 4), "bchw->bwc"),
+    ("three", (3, 4), "bij,bik,jk->bi"),
+]:
+
+    @model("einsum-" + name, shape=shape)
+    def _(g, x, name=name, equation=equation):
+        x = g.op("Tanh", x)
+        if name == "outer":
+            inputs = [g.linear(g.op("Flatten", x), 4), g.linear(g.op("Flatten", x), 3)]
+        elif name == "scores":
+            inputs = [x, mixed(g, x, 4)]
+        elif name in ("implicit", "ellipsis"):
+            inputs = [x, g.normal(4, 3)]
+        elif name == "three":
+            inputs = [x, mixed(g, x, 3), g.normal(4, 3)]
+        else:
+            inputs = [x]
+        return g.head(g.op("Einsum", *inputs, equation=equation))
+
+
+def query_key_value(g, x, *widths):
+    return [mixed(g, x, width) for width in widths]
+
+
+@model("attention-4d", shape=(2, 4, 5), opset=23)
+def _(g, x):
+    q, k, v = query_key_value(g, x, 4, 4, 3)
+    q = sliced(g, q, [1], [4], [2])
+    return g.head(g.op("Attention", q, k, v))
+
+
+@model("attention-3d-causal", shape=(4, 5), opset=23)
+def _(g, x):
+    q, k, v = query_key_value(g, x, 6, 6, 6)
+    return g.head(g.op(
+        "Attention", q, k, v, q_num_heads=2, kv_num_heads=2, is_causal=1,
+    ))
+
+
+@model("attention-mask-softcap", shape=(2, 4, 5), opset=23)
+def _(g, x):
+    q, k, v = query_key_value(g, x, 4, 4, 3)
+    return g.head(g.op(
+        "Attention", q, k, v, g.normal(4, 4), softcap=1.5, scale=0.8,
+    ))
+
+
+@model("attention-mask-computed", shape=(2, 4, 5), opset=23)
+def _(g, x):
+    q, k, v = query_key_value(g, x, 4, 4, 3)
+    return g.head(g.op("Attention", q, k, v, mixed(g, x, 4)))
+
+
+@model("attention-boolean-mask", shape=(4, 5), opset=23)
+def _(g, x):
+    q, k, v = query_key_value(g, x, 6, 6, 6)
+    mask = g.rng.random((4, 4)) < 0.6
+    mask[:, 1] = True
+    return g.head(g.op(
+        "Attention", q, k, v, g.const(mask), q_num_heads=3, kv_num_heads=3,
+    ))
+
+
+@model("attention-grouped", shape=(4, 5), opset=23)
+def _(g, x):
+    # Two heads of queries for each head of keys and values.
+    q, k, v = query_key_value(g, x, 8, 4, 6)
+    return g.head(g.op("Attention", q, k, v, q_num_heads=4, kv_num_heads=2))
+
+
+@model("attention-past", shape=(2, 3, 4), opset=23)
+def _(g, x):
+    q, k, v, past_k, past_v = query_key_value(g, x, 4, 4, 3, 4, 3)
+    made = g.op("Attention", q, k, v, "", past_k, past_v, outputs=3)
+    made = [g.op("Flatten", g.op("Tanh", value)) for value in made]
+    return g.head(g.op("Concat", *made, axis=1))
+
+
+@model("rotary", shape=(2, 3, 4), opset=23)
+def _(g, x):
+    # The angles depend on the image as well.
+    angle = mixed(g, g.op("ReduceMean", x, g.const([1]), keepdims=0), 2)
+    y = g.op("RotaryEmbedding", x, g.op("Cos", angle), g.op("Sin", angle))
+    return g.head(g.op("Tanh", y))
+
+
+@model("rotary-interleaved", shape=(3, 8), opset=23)
+def _(g, x):
+    angle = g.rng.normal(size=(5, 2))
+    places = repeated(g, x, [2, 0, 4])
+    y = g.op(
+        "RotaryEmbedding", x, g.const(np.cos(angle)), g.const(np.sin(angle)), places,
+        interleaved=1, num_heads=2,
+    )
+    return g.head(g.op("Tanh", y))
+
+
+for name, interleaved in [("", 0), ("-interleaved", 1)]:
+
+    @model("rotary-partial" + name, shape=(2, 3, 6), opset=23)
+    def _(g, x, interleaved=interleaved):
+        angle = g.rng.normal(size=(3, 2))
+        places = repeated(g, x, [0, 1, 2])
+        y = g.op(
+            "RotaryEmbedding", x, g.const(np.cos(angle)), g.const(np.sin(angle)),
+            places, rotary_embedding_dim=4, interleaved=interleaved,
+        )
+        return g.head(g.op("Tanh", y))
+
+
+for rule in ("linear", "gated", "delta", "gated_delta"):
+
+    @model("linear-attention-" + rule.replace("_", "-"), shape=(3, 5), opset=27)
+    def _(g, x, rule=rule):
+        # Two of them with grouped heads, one with a state to start from.
+        grouped = rule in ("gated", "delta")
+        q = mixed(g, x, 8 if grouped else 4)
+        k, v = mixed(g, x, 4), mixed(g, x, 6)
+        inputs = [q, k, v, "", "", ""]
+        if rule in ("linear", "gated_delta"):
+            state = g.linear(g.op("Flatten", x), 12)
+            inputs[3] = g.op("Reshape", g.op("Tanh", state), g.const([-1, 2, 2, 3]))
+        if "gated" in rule:
+            decay = g.op("Sigmoid", mixed(g, x, 4 if rule == "gated" else 2))
+            inputs[4] = g.op("Neg", decay)
+        if "delta" in rule:
+            inputs[5] = g.op("Sigmoid", mixed(g, x, 1 if rule == "delta" else 2))
+        while inputs[-1] == "":
+            inputs.pop()
+        y, state = g.op(
+            "LinearAttention", *inputs, q_num_heads=4 if grouped else 2,
+            kv_num_heads=2, update_rule=rule, outputs=2,
+        )
+        if rule == "gated_delta":
+            y = g.op("Concat", g.op("Flatten", y), g.op("Flatten", state), axis=1)
+        return g.head(g.op("Tanh", y))
+
+
+@model("causal-conv", shape=(3, 5), opset=27)
+def _(g, x):
+    y, _state = g.op("CausalConvWithState", x, g.normal(3, 1, 3), outputs=2)
+    return g.head(g.op("Tanh", y))
+
+
+@model("causal-conv-state", shape=(3, 5), opset=27)
+def _(g, x):
+    y, state = g.op(
+        "CausalConvWithState", g.op("Tanh", x), g.normal(3, 1, 3), g.normal(3),
+        mixed(g, x, 2), activation="silu", outputs=2,
+    )
+    return g.head(g.op("Concat", y, state, axis=2))
+
+
+# Losses as layers. The mean and the sum are over the rows too, so that these
+# models take one.
+
+
+def classes_of(g, x, array):
+    return repeated(g, x, np.asarray(array, np.int64))
+
+
+@model("nll-loss", shape=(4, 3))
+def _(g, x):
+    x = g.op("LogSoftmax", pointwise(g, x, 6), axis=1)
+    classes = classes_of(g, x, [2, 0, 5])
+    return g.head(g.op(
+        "NegativeLogLikelihoodLoss", x, classes, g.positive(6), reduction="none",
+    ))
+
+
+@model("nll-loss-ignored", shape=(3, 2, 3))
+def _(g, x):
+    x = g.op("LogSoftmax", pointwise(g, x, 4), axis=1)
+    classes = classes_of(g, x, [[2, 0, 1], [1, 3, 2]])
+    return g.head(g.op(
+        "NegativeLogLikelihoodLoss", x, classes, reduction="none", ignore_index=1,
+    ))
+
+
+@model("nll-loss-mean", shape=(4, 3), batch=1)
+def _(g, x):
+    x = g.op("LogSoftmax", pointwise(g, x, 6), axis=1)
+    loss = g.op(
+        "NegativeLogLikelihoodLoss", x, g.const([[2, 0, 5]]), g.positive(6),
+        reduction="mean",
+    )
+    return g.linear(g.op("Reshape", loss, g.const([1, 1])))
+
+
+@model("softmax-loss", shape=(6,))
+def _(g, x):
+    losses = [
+        g.op("SoftmaxCrossEntropyLoss", mixed(g, x, 4), classes_of(g, x, k),
+             reduction="none")
+        for k in (3, 1)
+    ]
+    losses = [g.op("Unsqueeze", loss, g.const([1])) for loss in losses]
+    return g.linear(g.op("Concat", *losses, axis=1))
+
+
+@model("softmax-loss-probabilities", shape=(3, 2, 3))
+def _(g, x):
+    x = pointwise(g, x, 4)
+    classes = classes_of(g, x, [[2, 0, 1], [1, 3, 2]])
+    loss, log = g.op(
+        "SoftmaxCrossEntropyLoss", x, classes, g.positive(4), reduction="none",
+        ignore_index=1, outputs=2,
+    )
+    return g.head(g.op("Mul", g.op("Unsqueeze", loss, g.const([1])), log))
+
+
+@model("softmax-loss-sum", shape=(4, 3), batch=1)
+def _(g, x):
+    loss = g.op(
+        "SoftmaxCrossEntropyLoss", pointwise(g, x, 4), g.const([[2, 0, 3]]),
+        reduction="sum",
+    )
+    return g.linear(g.op("Reshape", loss, g.const([1, 1])))
+
+
+@model("softmax-loss-mean", shape=(4, 3), batch=1)
+def _(g, x):
+    loss = g.op(
+        "SoftmaxCrossEntropyLoss", pointwise(g, x, 4), g.const([[2, 0, 3]]),
+        g.positive(4), ignore_index=0,
+    )
+    return g.linear(g.op("Reshape", loss, g.const([1, 1])))
+
+
+# Reductions.
+
+
+@model("reduce-l1-attribute", shape=(3, 4, 3), opset=13)
+def _(g, x):
+    return g.head(g.op("ReduceL1", g.conv(x, 3, 4, kernel=1), axes=[2, 3], keepdims=0))
+
+
+@model("reduce-l1-input", shape=(4, 5), opset=18)
+def _(g, x):
+    return g.head(g.op("ReduceL1", x, g.const([-2])))
+
+
+@model("reduce-logsum-attribute", shape=(3, 4, 3), opset=13, low=0.3)
+def _(g, x):
+    x = g.op("Sigmoid", g.conv(x, 3, 4, kernel=1))
+    return g.head(g.op("ReduceLogSum", x, axes=[2, 3], keepdims=0))
+
+
+@model("reduce-logsum-input", shape=(4, 5), opset=18, low=0.3)
+def _(g, x):
+    return g.head(g.op("ReduceLogSum", x, g.const([-2])))
+
+
+@model("reduce-l2-vectors", shape=(8,), opset=18)
+def _(g, x):
+    parts = [g.op("ReduceL2", mixed(g, x, 4), g.const([1])) for _ in range(3)]
+    return g.linear(g.op("Concat", *parts, axis=1))
+
+
+@model("reduce-l2-five-axes", shape=(2, 3, 2, 3), opset=18)
+def _(g, x):
+    return g.head(g.op("ReduceL2", x, g.const([2, -1]), keepdims=0))
+
+
+@model("reduce-nothing", shape=(4, 5), opset=18)
+def _(g, x):
+    # With no axes, and told to leave it at that.
+    y = g.op("ReduceSum", g.op("Tanh", x), g.const(np.zeros(0, np.int64)),
+             noop_with_empty_axes=1)
+    return g.head(y)
+
+
+@model("cumprod", shape=(3, 3, 3), opset=26)
+def _(g, x):
+    x = g.op("CumProd", x, g.const(np.int64(2)))
+    x = g.op("CumProd", g.op("Tanh", x), g.const(np.int64(-1)), exclusive=1, reverse=1)
+    return g.head(x)
+
+
+# Taking and putting elements.
+
+
+@model("compress", shape=(3, 4, 3))
+def _(g, x):
+    keep = g.const(np.array([True, False, True, True]))
+    return g.head(g.op("Compress", g.op("Tanh", x), keep, axis=2))
+
+
+@model("compress-negative-axis", shape=(3, 5))
+def _(g, x):
+    # The condition may end before the axis does.
+    return g.head(g.op("Compress", g.op("Tanh", x), g.const([False, True, True]), axis=-1))
+
+
+@model("gather-nd", shape=(3, 4, 2))
+def _(g, x):
+    # The first two axes are indexed, one element twice; the rows are the last.
+    index = g.const([[0, 1], [-1, 2], [0, 1], [1, -4]])
+    y = g.op("GatherND", rows_last(g, g.op("Tanh", x)), index)
+    return g.head(rows_first(g, y))
+
+
+@model("gather-nd-batch", shape=(3, 4, 2))
+def _(g, x):
+    index = repeated(g, x, [[[0, 1], [2, 2]], [[0, 1], [1, 3]]])
+    return g.head(g.op("GatherND", g.op("Tanh", x), index, batch_dims=1))
+
+
+@model("gather-nd-two-batch-axes", shape=(3, 4))
+def _(g, x):
+    index = repeated(g, x, [[[0], [1]], [[3], [-2]], [[2], [2]]])
+    return g.head(g.op("GatherND", g.op("Tanh", x), index, batch_dims=2))
+
+
+for reduction, shape, axis, count in [
+    ("none", (2, 4, 3), 2, 2), ("add", (4, 5), -1, 7), ("mul", (3, 4), 1, 5),
+    ("max", (2, 4, 3), -2, 5), ("min", (6,), 1, 8),
+]:
+
+    @model("scatter-elements-" + reduction, shape=shape, opset=18)
+    def _(g, x, reduction=reduction, shape=shape, axis=axis, count=count):
+        # Data and updates depend on the image; only with a reduction does an
+        # index come twice.
+        length = ((2,) + shape)[axis]
+        places = list(shape)
+        places[axis - 1 if axis > 0 else axis] = count
+        if reduction == "none":
+            index = g.rng.random(shape).argsort(axis=1)[:, :count]
+        else:
+            index = g.rng.integers(-length, length, size=places)
+        updates = g.linear(g.op("Flatten", x), int(np.prod(places)))
+        updates = g.op("Reshape", updates, g.const([-1, *places]))
+        more = {} if reduction == "none" else {"reduction": reduction}
+        return g.head(g.op(
+            "ScatterElements", g.op("Tanh", x), repeated(g, x, index), updates,
+            axis=axis, **more,
+        ))
+
+
+for opset in (9, 10):
+
+    @model(f"scatter-{opset}", shape=(3, 4) if opset == 9 else (3, 4, 2), opset=opset)
+    def _(g, x):
+        size = g.size(x)[1:]
+        index = g.rng.random(size).argsort(axis=1)[:, :2]
+        updates = g.op("Mul", g.op("Slice", x, starts=[1], ends=[3], axes=[2]) if
+                       g.opset == 9 else sliced(g, x, [1], [3], [2]), g.const([1.7]))
+        y = g.op("Scatter", g.op("Tanh", x), repeated(g, x, index), updates, axis=2)
+        return g.head(y)
+
+
+for reduction, shape in [
+    ("none", (3, 4, 2)), ("add", (3, 4)), ("mul", (3, 4)), ("max", (3, 4, 2)),
+    ("min", (5,)),
+]:
+
+    @model("scatter-nd-" + reduction, shape=shape, opset=18)
+    def _(g, x, reduction=reduction, shape=shape):
+        # The rows are the last axis, so that the indices need not name them.
+        index = {
+            (3, 4, 2): [[0, 1], [-1, 2], [1, -1]], (3, 4): [[2, 1], [0, 3], [2, 1]],
+            (5,): [[3], [0], [-2], [2]],
+        }[shape]
+        if reduction == "max":
+            index[2] = index[0]
+        places = [len(index), *shape[len(index[0]):]]
+        updates = g.linear(g.op("Flatten", x), int(np.prod(places)))
+        updates = g.op("Reshape", updates, g.const([-1, *places]))
+        more = {} if reduction == "none" else {"reduction": reduction}
+        y = g.op(
+            "ScatterND", rows_last(g, g.op("Tanh", x)), g.const(index),
+            rows_last(g, updates), **more,
+        )
+        return g.head(rows_first(g, y))
+
+
+@model("scatter-nd-rows", shape=(4, 3))
+def _(g, x):
+    # The indices name the row, from Range.
+    rows = g.op("Gather", g.op("Shape", x), g.const(np.int64(0)), axis=0)
+    row = g.op("Range", g.const(np.int64(0)), rows, g.const(np.int64(1)))
+    row = g.op("Unsqueeze", row, g.const([1, 2]))
+    both = g.op("Concat", batch_of(g, x), g.const([2, 1]), axis=0)
+    place = repeated(g, x, [[3], [1]])
+    index = g.op("Concat", g.op("Expand", row, both), place, axis=2)
+    updates = sliced(g, mixed(g, x, 3), [0], [2], [1])
+    return g.head(g.op("ScatterND", g.op("Tanh", x), index, updates))
+
+
+for name, opset, shape, attributes in [
+    ("topk", 17, (3, 4, 3), {}), ("topk-smallest", 17, (5, 3), dict(axis=1, largest=0)),
+    ("topk-vectors", 24, (8,), dict(axis=1)), ("topk-attribute", 9, (5, 3), dict(axis=1)),
+]:
+
+    @model(name, shape=shape, opset=opset)
+    def _(g, x, opset=opset, attributes=attributes):
+        if opset == 9:
+            attributes = dict(attributes, k=3)
+        inputs = [x] if opset == 9 else [x, g.const([2])]
+        values, places = g.op("TopK", *inputs, outputs=2, **attributes)
+        if opset == 17:
+            # What another tensor has in the same places.
+            other = g.op("Tanh", mixed(g, x, 3))
+            other = g.op(
+                "GatherElements", other, places, axis=attributes.get("axis", 3)
+            )
+            values = g.op("Mul", values, other)
+        return g.head(values)
+
+
+@model("reverse-sequence", shape=(4, 3))
+def _(g, x):
+    lengths = repeated(g, x, 3)
+    return g.head(g.op("ReverseSequence", x, lengths, batch_axis=0, time_axis=1))
+
+
+@model("reverse-sequence-default", shape=(4, 3, 2))
+def _(g, x):
+    # Time is the first axis and the batch the second.
+    x = g.op("Transpose", g.op("Tanh", x), perm=[1, 0, 2, 3])
+    x = g.op("ReverseSequence", x, repeated(g, g.x, 2))
+    return g.head(g.op("Transpose", x, perm=[1, 0, 2, 3]))
+
+
+@model("center-crop-pad", shape=(3, 6, 3), opset=18)
+def _(g, x):
+    x = g.op("CenterCropPad", g.op("Tanh", x), g.const([3, 6]), axes=[2, -1])
+    return g.head(g.op("Relu", g.conv(x, 3, 3)))
+
+
+@model("center-crop-pad-all-axes", shape=(4, 3), opset=18)
+def _(g, x):
+    shape = g.op("Concat", batch_of(g, x), g.const([5, 2]), axis=0)
+    return g.head(g.op("CenterCropPad", g.op("Tanh", x), shape))
+
+
+@model("tensor-scatter", shape=(2, 4, 3), opset=24)
+def _(g, x):
+    update = sliced(g, mixed(g, x, 3), [0], [2], [2])
+    return g.head(g.op("TensorScatter", g.op("Tanh", x), update, repeated(g, x, 1)))
+
+
+@model("tensor-scatter-circular", shape=(4, 3), opset=24)
+def _(g, x):
+    update = sliced(g, mixed(g, x, 3), [0], [2], [1])
+    return g.head(g.op(
+        "TensorScatter", g.op("Tanh", x), update, repeated(g, x, 3), axis=1,
+        mode="circular",
+    ))
+
+
+@model("tensor-scatter-at-start", shape=(4, 3), opset=24)
+def _(g, x):
+    update = sliced(g, mixed(g, x, 3), [0], [2], [1])
+    return g.head(g.op("TensorScatter", g.op("Tanh", x), update))
+
+
+for name, shape, image, block, attributes in [
+    ("col2im", (8, 6), [3, 4], [2, 2], {}),
+    ("col2im-strided", (6, 6), [5, 5], [3, 2],
+     dict(pads=[1, 0, 1, 1], strides=[2, 2], dilations=[1, 2])),
+    ("col2im-1d", (6, 4), [6], [3], {}),
+    ("col2im-3d", (4, 4), [2, 3, 2], [2, 2, 1], {}),
+]:
+
+    @model(name, shape=shape, opset=18)
+    def _(g, x, image=image, block=block, attributes=attributes):
+        x = g.op("Col2Im", g.op("Tanh", x), g.const(image), g.const(block), **attributes)
+        return g.head(x)
+
+
+# Sampling at computed places.
+
+
+def places_for(g, x, *size, scale=0.8):
+    """Places from -1 to 1 and a little beyond, from the image."""
+    places = g.linear(g.op("Flatten", x), int(np.prod(size)))
+    places = g.op("Mul", g.op("Tanh", places), g.const(np.float32(1.2 * scale)))
+    return g.op("Reshape", places, g.const([-1, *size]))
+
+
+@model("grid-sample", shape=(2, 4, 3), opset=20)
+def _(g, x):
+    return g.head(g.op("GridSample", x, places_for(g, x, 2, 3, 2)))
+
+
+@model("grid-sample-border-aligned", shape=(2, 4, 3), opset=16)
+def _(g, x):
+    grid = repeated(g, x, g.rng.uniform(-1.3, 1.3, size=(2, 3, 2)).astype(np.float32))
+    return g.head(g.op(
+        "GridSample", x, grid, mode="bilinear", padding_mode="border", align_corners=1,
+    ))
+
+
+@model("grid-sample-border-computed", shape=(2, 4, 3), opset=20)
+def _(g, x):
+    return g.head(g.op(
+        "GridSample", x, places_for(g, x, 2, 3, 2, scale=1.1), padding_mode="border",
+    ))
+
+
+@model("grid-sample-reflection", shape=(2, 4, 3), opset=20)
+def _(g, x):
+    return g.head(g.op(
+        "GridSample", x, places_for(g, x, 2, 3, 2, scale=1.2),
+        padding_mode="reflection", align_corners=1,
+    ))
+
+
+@model("grid-sample-cubic", shape=(2, 4, 3), opset=20)
+def _(g, x):
+    return g.head(g.op("GridSample", x, places_for(g, x, 2, 2, 2), mode="cubic"))
+
+
+@model("grid-sample-nearest", shape=(2, 4, 3), opset=20)
+def _(g, x):
+    grid = repeated(g, x, g.rng.uniform(-1.1, 1.1, size=(3, 3, 2)).astype(np.float32))
+    return g.head(g.op("GridSample", x, grid, mode="nearest"))
+
+
+@model("grid-sample-3d", shape=(1, 2, 3, 4), opset=20)
+def _(g, x):
+    return g.head(g.op("GridSample", x, places_for(g, x, 2, 1, 3, 3)))
+
+
+@model("affine-grid", shape=(3, 3), opset=20)
+def _(g, x):
+    theta = g.op("Reshape", g.linear(g.op("Flatten", x), 6), g.const([-1, 2, 3]))
+    size = g.op("Concat", batch_of(g, x), g.const([1, 3, 2]), axis=0)
+    return g.head(g.op("Tanh", g.op("AffineGrid", theta, size)))
+
+
+@model("affine-grid-3d", shape=(3, 3), opset=20)
+def _(g, x):
+    theta = g.op("Reshape", g.linear(g.op("Flatten", x), 12), g.const([-1, 3, 4]))
+    size = g.op("Concat", batch_of(g, x), g.const([1, 2, 3, 2]), axis=0)
+    return g.head(g.op("Tanh", g.op("AffineGrid", theta, size, align_corners=1)))
+
+
+@model("spatial-transformer", shape=(2, 4, 3), opset=20)
+def _(g, x):
+    theta = g.op("Tanh", g.linear(g.op("Flatten", x), 6))
+    theta = g.op("Reshape", theta, g.const([-1, 2, 3]))
+    grid = g.op("AffineGrid", theta, g.op("Shape", x))
+    return g.head(g.op("GridSample", x, grid))
+
+
+for name, opset, mode in [("nearest", 9, "nearest"), ("linear", 9, "linear"),
+                          ("scales-attribute", 8, "nearest")]:
+
+    @model("upsample-" + name, shape=(2, 3, 4), opset=opset)
+    def _(g, x, opset=opset, mode=mode):
+        scales = [1.0, 1.0, 2.0, 3.0]
+        x = g.op("Tanh", x)
+        if opset == 9:
+            y = g.op("Upsample", x, g.const(scales), mode=mode)
+        else:
+            y = g.op("Upsample", x, scales=scales, mode=mode)
+        return g.pooled_head(g.op("Relu", g.conv(y, 2, 3)))
+
+
+for name, opset, shape, scales, sizes, attributes in [
+    ("antialias-linear", 18, (2, 7, 6), [1, 1, 0.5, 0.6], None,
+     dict(mode="linear", antialias=1)),
+    ("antialias-cubic", 18, (2, 7, 6), None, [4, 3],
+     dict(mode="cubic", antialias=1)),
+    ("antialias-cubic-outside", 18, (2, 7, 6), [1, 1, 0.5, 0.6], None,
+     dict(mode="cubic", antialias=1, exclude_outside=1, cubic_coeff_a=-0.5)),
+    ("cubic", 17, (2, 4, 3), [1, 1, 2, 1.7], None, dict(mode="cubic")),
+    ("cubic-outside", 17, (2, 4, 3), [1, 1, 1.5, 2], None,
+     dict(mode="cubic", exclude_outside=1, cubic_coeff_a=-0.5,
+          coordinate_transformation_mode="asymmetric")),
+    ("linear-1d", 17, (3, 5), [1, 1, 1.6], None, dict(mode="linear")),
+    ("linear-3d", 17, (2, 2, 3, 2), [1, 1, 2, 1.5, 2], None,
+     dict(mode="linear", coordinate_transformation_mode="pytorch_half_pixel")),
+    ("linear-symmetric", 19, (2, 4, 3), [1, 1, 1.6, 2.3], None,
+     dict(mode="linear", coordinate_transformation_mode="half_pixel_symmetric")),
+    ("nearest-ceil", 17, (2, 4, 3), [1, 1, 1.6, 2], None,
+     dict(mode="nearest", nearest_mode="ceil",
+          coordinate_transformation_mode="half_pixel")),
+    ("nearest-prefer-ceil", 17, (3, 5), None, [3],
+     dict(mode="nearest", nearest_mode="round_prefer_ceil",
+          coordinate_transformation_mode="align_corners")),
+    ("not-larger", 18, (2, 4, 3), None, [7, 5],
+     dict(mode="linear", keep_aspect_ratio_policy="not_larger")),
+]:
+
+    @model("resize-" + name, shape=shape, opset=opset)
+    def _(g, x, opset=opset, scales=scales, sizes=sizes, attributes=attributes):
+        x = g.op("Tanh", x)
+        if scales:
+            y = g.op("Resize", x, "", g.const(np.array(scales, np.float32)), **attributes)
+        elif opset == 18:
+            y = g.op("Resize", x, "", "", g.const(sizes), axes=[2, 3], **attributes)
+        else:
+            front = g.op("Slice", g.op("Shape", x), g.const([0]), g.const([2]))
+            sizes = g.op("Concat", front, g.const(sizes), axis=0)
+            y = g.op("Resize", x, "", "", sizes, **attributes)
+        return g.head(y)
+
+
+@model("resize-crop", shape=(2, 5, 4), opset=17)
+def _(g, x):
+    # A part of the picture that is partly outside it.
+    roi = g.const([0.0, 0.0, 0.1, 0.3, 1.0, 1.0, 0.8, 1.2])
+    scales = g.const([1.0, 1.0, 0.8, 1.25])
+    return g.head(g.op(
+        "Resize", g.op("Tanh", x), roi, scales, mode="linear", extrapolation_value=0.4,
+        coordinate_transformation_mode="tf_crop_and_resize",
+    ))
+
+
+# Fourier transforms and determinants.
+
+
+@model("dft", shape=(5, 1))
+def _(g, x):
+    return g.head(g.op("Tanh", g.op("DFT", g.op("Tanh", x), axis=1)))
+
+
+@model("dft-onesided", shape=(2, 6, 1), opset=20)
+def _(g, x):
+    y = g.op("DFT", g.op("Tanh", x), "", g.const(np.int64(2)), onesided=1)
+    return g.head(g.op("Tanh", y))
+
+
+@model("dft-inverse", shape=(4, 3, 2), opset=20)
+def _(g, x):
+    y = g.op("DFT", g.op("Tanh", x), "", g.const(np.int64(1)), inverse=1)
+    return g.head(g.op("Tanh", y))
+
+
+@model("dft-inverse-onesided", shape=(4, 2), opset=20)
+def _(g, x):
+    y = g.op("DFT", g.op("Tanh", x), "", g.const(np.int64(1)), inverse=1, onesided=1)
+    return g.head(g.op("Tanh", y))
+
+
+@model("dft-longer", shape=(3, 5, 2))
+def _(g, x):
+    # Padded along one axis, then cut along another.
+    y = g.op("DFT", g.op("Tanh", x), g.const(np.int64(8)), axis=2)
+    y = g.op("DFT", y, g.const(np.int64(2)), axis=1)
+    return g.head(g.op("Tanh", y))
+
+
+@model("stft", shape=(12,))
+def _(g, x):
+    x = g.op("Unsqueeze", g.op("Tanh", x), g.const([2]))
+    y = g.op(
+        "STFT", x, g.const(np.int64(3)), g.positive(6), g.const(np.int64(6)),
+        onesided=1,
+    )
+    return g.head(g.op("Tanh", y))
+
+
+@model("stft-complex", shape=(8, 2))
+def _(g, x):
+    # Both sides, which a complex signal needs; no window.
+    y = g.op("STFT", g.op("Tanh", x), g.const(np.int64(2)), "", g.const(np.int64(4)),
+             onesided=0)
+    return g.head(g.op("Tanh", y))
+
+
+@model("stft-both-sides", shape=(10, 1))
+def _(g, x):
+    y = g.op("STFT", g.op("Tanh", x), g.const(np.int64(2)), g.positive(5), onesided=0)
+    return g.head(g.op("Tanh", y))
+
+
+# Recurrent layers. Time is the first axis and the batch the second.
+
+
+def recurrent(g, x, kind, size=3, ways=1, bias=True, initial=False, lengths=None,
+              peepholes=False, outputs=1, time_first=True, **attributes):
+    gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
+    columns = g.size(x)[-1]
+    flat = g.op("Flatten", x)
+    inputs = [
+        g.op("Transpose", x, perm=[1, 0, 2]) if time_first else x,
+        g.normal(ways, gates * size, columns, scale=0.7),
+        g.normal(ways, gates * size, size, scale=0.7),
+        g.normal(ways, 2 * gates * size, scale=0.3) if bias else "",
+        repeated(g, x, np.int32(lengths)) if lengths else "",
+    ]
+    for _ in range(2 if kind == "LSTM" else 1):
+        state = ""
+        if initial:
+            state = g.op("Tanh", g.linear(flat, ways * size))
+            state = g.op("Reshape", state, g.const([-1, ways, size]))
+            if time_first:
+                state = g.op("Transpose", state, perm=[1, 0, 2])
+        inputs.append(state)
+    inputs.append(g.normal(ways, 3 * size, scale=0.7) if peepholes else "")
+    while inputs[-1] == "":
+        inputs.pop()
+    made = g.op(kind, *inputs, hidden_size=size, outputs=outputs, **attributes)
+    made = [made] if isinstance(made, str) else made
+    parts = []
+    for k, value in enumerate(made):
+        if time_first:
+            perm = [1, 0, 2]
+            if k == 0 and not isinstance(outputs, list):
+                perm = [2, 0, 1, 3]
+            value = g.op("Transpose", value, perm=perm)
+        parts.append(g.op("Flatten", value))
+    return g.linear(parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=1))
+
+
+BOTH = dict(ways=2, direction="bidirectional")
+
+for name, kind, options in [
+    ("rnn", "RNN", dict(size=4)),
+    ("rnn-bidirectional", "RNN", dict(initial=True, outputs=2, **BOTH)),
+    ("rnn-reverse-relu", "RNN", dict(bias=False, direction="reverse",
+                                     activations=["Relu"])),
+    ("rnn-lengths", "RNN", dict(lengths=3, outputs=2, **BOTH)),
+    ("gru", "GRU", dict(bias=False)),
+    ("gru-initial", "GRU", dict(initial=True, outputs=2)),
+    ("gru-bidirectional", "GRU", dict(initial=True, linear_before_reset=1,
+                                      outputs=["", "last"], **BOTH)),
+    ("gru-reverse-lengths", "GRU", dict(lengths=2, direction="reverse", outputs=2)),
+    ("lstm", "LSTM", dict()),
+    ("lstm-initial", "LSTM", dict(initial=True, outputs=3, size=2)),
+    ("lstm-bidirectional", "LSTM", dict(initial=True, size=2, outputs=3, **BOTH)),
+    ("lstm-peepholes", "LSTM", dict(peepholes=True, direction="reverse")),
+    ("lstm-lengths", "LSTM", dict(lengths=3, outputs=3, size=2, **BOTH)),
+    ("lstm-activations", "LSTM", dict(activations=["Sigmoid", "Relu", "Tanh"],
+                                      bias=False)),
+]:
+
+    @model(name, shape=(4, 3))
+    def _(g, x, kind=kind, options=options):
+        return recurrent(g, x, kind, **options)
+
+
+for kind in ("RNN", "GRU", "LSTM"):
+
+    # onnxruntime does not run these with the batch first.
+    @model(kind.lower() + "-batch-first", shape=(4, 3), runner="onnx.reference")
+    def _(g, x, kind=kind):
+        return recurrent(
+            g, x, kind, size=2, initial=True, time_first=False, layout=1, outputs=2,
+            **BOTH,
+        )
+
+
+# Control flow.
+
+
+def body(g, name, build, inputs, outputs):
+    """A graph for an attribute: build makes its nodes and gives its outputs.
+
+    Inputs and outputs are (type, shape) each.
+    """
+    around, g.nodes = g.nodes, []
+    names = [g.fresh(name + "_in") for _ in inputs]
+    results = build(*names)
+    nodes, g.nodes = g.nodes, around
+
+    def infos(values, kinds):
+        return [
+            helper.make_tensor_value_info(value, kind, shape)
+            for value, (kind, shape) in zip(values, kinds)
+        ]
+
+    return helper.make_graph(
+        nodes, name, infos(names, inputs), infos(results, outputs)
+    )
+
+
+FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+
+
+@model("if-shape", shape=(3, 4, 4))
+def _(g, x):
+    # Which branch runs depends on the number of channels only.
+    x = g.conv(x, 3, 4)
+    channels = g.op("Gather", g.op("Shape", x), g.const(np.int64(1)), axis=0)
+    test = g.op("Equal", channels, g.const(np.int64(4)))
+    outputs = [(FLOAT, None)]
+    scale = g.normal(4, 1, 1)
+    yes = body(g, "yes", lambda: [g.op("Mul", g.op("Tanh", x), scale)], [], outputs)
+    no = body(g, "no", lambda: [g.op("Relu", x)], [], outputs)
+    return g.head(g.op("If", test, then_branch=yes, else_branch=no))
+
+
+@model("if-shape-else", shape=(4, 3))
+def _(g, x):
+    # Two outputs, of the branch for when it does not hold.
+    columns = g.op("Gather", g.op("Shape", x), g.const(np.int64(2)), axis=0)
+    test = g.op("Greater", columns, g.const(np.int64(5)))
+    outputs = [(FLOAT, None), (FLOAT, None)]
+    yes = body(g, "yes", lambda: [g.op("Relu", x), g.op("Neg", x)], [], outputs)
+    no = body(g, "no", lambda: [g.op("Tanh", x), g.op("Sin", x)], [], outputs)
+    first, second = g.op("If", test, then_branch=yes, else_branch=no, outputs=2)
+    return g.head(g.op("Mul", first, second))
+
+
+@model("loop", shape=(6,))
+def _(g, x):
+    # Three steps of one layer, whose weights are outside the loop.
+    matrix, bias = g.normal(6, 6, scale=0.5), g.normal(6)
+    state = ("N", 6)
+
+    def step(_count, goes_on, h):
+        h = g.op("Tanh", g.op("Add", g.op("MatMul", h, matrix), bias))
+        return [g.op("Identity", goes_on), h]
+
+    inside = body(
+        g, "step", step, [(INT64, []), (BOOL, []), (FLOAT, state)],
+        [(BOOL, []), (FLOAT, state)],
+    )
+    y = g.op("Loop", g.const(np.int64(3)), g.const(np.bool_(True)), x, body=inside)
+    return g.linear(y)
+
+
+@model("loop-counted", shape=(3, 4))
+def _(g, x):
+    # Each step takes the part of the image that its number says, and gives
+    # one more slice of the second output.
+    state = ("N", 4)
+    start = g.op("ReduceMean", x, axes=[1], keepdims=0)
+
+    def step(count, goes_on, h):
+        part = g.op("Gather", x, count, axis=1)
+        h = g.op("Tanh", g.op("Add", g.op("Mul", h, weight), part))
+        return [g.op("Identity", goes_on), h, g.op("Mul", h, part)]
+
+    weight = g.normal(4)
+    inside = body(
+        g, "step", step, [(INT64, []), (BOOL, []), (FLOAT, state)],
+        [(BOOL, []), (FLOAT, state), (FLOAT, state)],
+    )
+    last, each = g.op("Loop", g.const(np.int64(3)), "", start, body=inside, outputs=2)
+    each = g.op("Flatten", g.op("Transpose", each, perm=[1, 0, 2]))
+    return g.linear(g.op("Concat", last, each, axis=1))
+
+
+@model("scan", shape=(4, 3))
+def _(g, x):
+    # A layer that sums along the second axis; the state starts from the image.
+    matrix = g.normal(3, 3, scale=0.7)
+    start = g.op("ReduceMean", x, axes=[1], keepdims=0)
+
+    def step(h, part):
+        h = g.op("Tanh", g.op("Add", g.op("MatMul", h, matrix), part))
+        return [h, g.op("Mul", h, part)]
+
+    row = (FLOAT, ("N", 3))
+    inside = body(g, "step", step, [row, row], [row, row])
+    last, each = g.op(
+        "Scan", start, x, body=inside, num_scan_inputs=1, scan_input_axes=[1],
+        scan_output_axes=[1], outputs=2,
+    )
+    return g.linear(g.op("Concat", last, g.op("Flatten", each), axis=1))
+
+
+@model("scan-reverse", shape=(4, 3))
+def _(g, x):
+    # Two inputs, one of them from its end; the first axis by default.
+    first = g.op("Transpose", x, perm=[1, 0, 2])
+    second = g.op("Tanh", mixed(g, first, 3))
+    start = g.op("Mul", sliced(g, x, [0], [1], [1]), g.const([0.0]))
+    start = g.op("Squeeze", start, g.const([1]))
+
+    def step(h, a, b):
+        h = g.op("Add", g.op("Mul", h, g.op("Sigmoid", a)), b)
+        return [h, g.op("Tanh", h)]
+
+    row = (FLOAT, ("N", 3))
+    inside = body(g, "step", step, [row, row, row], [row, row])
+    _last, each = g.op(
+        "Scan", start, first, second, body=inside, num_scan_inputs=2,
+        scan_input_directions=[0, 1], scan_output_directions=[1], outputs=2,
+    )
+    return g.head(g.op("Transpose", each, perm=[1, 0, 2]))
+
+
 def apply_after(made, after):
     """What a builder cannot say about the model's form."""
     graph = made.graph
@@ -1538,13 +3269,17 @@ def write_operators(out, index, only=None):
         folder = out / "operators" / name
         folder.mkdir(parents=True, exist_ok=True)
         after = options.get("after")
+        batch = options.get("batch", "N")
+        runner = options.get("runner", "onnxruntime")
 
         def make(attempt):
-            g = Graph([zlib.crc32(name.encode()), attempt, 0], shape, opset)
+            seed = [zlib.crc32(name.encode()), attempt, 0]
+            g = Graph(seed, shape, opset, batch=batch, runner=runner)
             made = g.finish(build(g, g.x))
             apply_after(made, after)
             onnx.checker.check_model(made, full_check=True)
-            return made, numbers(made, input_for(name, attempt, shape, low))
+            x = input_for(name, attempt, shape, low)
+            return made, numbers(made, x, runner=runner)
 
         made, found = search(name, make)
         path = folder / "model.onnx"
@@ -1562,7 +3297,7 @@ def write_operators(out, index, only=None):
             save_bytes(path, made)
         save_numbers(f"{folder}/", found)
         index.append(
-            index_line(f"operators/{name}/model.onnx", made, "onnxruntime", optional)
+            index_line(f"operators/{name}/model.onnx", made, runner, optional)
         )
         print(name, flush=True)
 

@@ -67,7 +67,8 @@ fn norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-/// The logits of `rows`, and the gradient of each row's target logit, all rows in one batch.
+/// The logits of `rows`, and the gradient of each row's target logit, as many rows in a batch as the
+/// model takes.
 ///
 /// # Panics
 ///
@@ -77,9 +78,21 @@ pub fn logits_and_gradients(
     rows: &attriburn::npy::Array,
     targets: &[f32],
 ) -> (Vec<f32>, Vec<f32>) {
-    let count = rows.shape[0];
-    let features = rows.values.len() / count;
-    let data = TensorData::new(rows.values.clone(), [count, features]);
+    let features = rows.values.len() / targets.len();
+    let at_once = model.max_batch().unwrap_or(targets.len());
+    let batches = rows.values.chunks(at_once * features).zip(targets.chunks(at_once));
+    let (mut logits, mut gradients) = (Vec::new(), Vec::new());
+    for (rows, targets) in batches {
+        let (own, gradient) = of_batch(model, rows.to_vec(), targets);
+        logits.extend(own);
+        gradients.extend(gradient);
+    }
+    (logits, gradients)
+}
+
+fn of_batch(model: &dyn Model, rows: Vec<f32>, targets: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let (count, features) = (targets.len(), rows.len() / targets.len());
+    let data = TensorData::new(rows, [count, features]);
     let input = Tensor::<2>::from_data(data, model.device()).autodiff().require_grad();
     let logits = model.forward(input.clone()).unwrap_or_else(|error| panic!("{error}"));
     let classes = logits.dims()[1];

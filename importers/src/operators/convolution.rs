@@ -52,7 +52,13 @@ fn apply<const N: usize>(
     groups: usize,
     apply: Apply<N>,
 ) -> Outcome<Value> {
-    let (x, padding) = window.cut(x)?;
+    let (mut x, mut padding) = window.cut(x)?;
+    // burn's input gradient over three axes knows one padding for both ends.
+    if padding.iter().any(|(begin, end)| begin != end) {
+        let pads = padding.iter().map(|&(begin, end)| (begin as i64, end as i64));
+        x = super::window::resized(&x, &pads.collect::<Vec<_>>(), 0.0)?;
+        padding.fill((0, 0));
+    }
     let options = ConvOptions::new_with_padding(
         fixed(&window.strides)?,
         fixed(&padding)?,

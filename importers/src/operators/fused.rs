@@ -29,7 +29,9 @@ pub const OPERATORS: &[Operator] = &[
         })
     })
     .domain(MICROSOFT),
-    Operator::new("SkipLayerNormalization", 1, (3, 5), skip_layer_norm).domain(MICROSOFT),
+    Operator::new("SkipLayerNormalization", 1, (3, 5), skip_layer_norm)
+        .domain(MICROSOFT)
+        .outputs(4),
     Operator::new("FusedMatMul", 1, (2, 2), fused_matmul).domain(MICROSOFT).multiplies(),
 ];
 
@@ -39,30 +41,46 @@ fn quick_gelu(site: &Site) -> Outcome<Run> {
     pointwise(move |x| sigmoid_unit(x, alpha))
 }
 
-/// The layer normalization of `x + skip + bias` over the last axis.
+/// The layer normalization of `x + skip + bias` over the last axis; the last output is the sum, and
+/// the two between are for training alone.
 fn skip_layer_norm(site: &Site) -> Outcome<Run> {
     use burn::backend::ops::ModuleOps;
     let epsilon = site.float("epsilon", 1e-5)?;
-    one(move |inputs| {
+    let reads = |output: usize| site.node.outputs.get(output).is_some_and(Option::is_some);
+    if reads(1) || reads(2) {
+        return Err("its outputs 1 and 2, mean and deviation, are not supported".into());
+    }
+    Ok(Box::new(move |inputs| {
         let mut sum = add(&inputs.value(0)?, &inputs.value(1)?)?;
         if let Some(bias) = inputs.optional(4) {
             sum = add(&sum, &bias)?;
         }
         let (gamma, beta) = (inputs.float(2)?, inputs.optional_float(3)?);
-        Ok(Value::new(Dispatch::layer_norm(sum.float()?, gamma, beta, epsilon)))
-    })
+        let normal = Value::new(Dispatch::layer_norm(sum.float()?, gamma, beta, epsilon));
+        // Nothing reads the second and the third.
+        Ok(vec![normal.clone(), normal.clone(), normal, sum])
+    }))
 }
 
-/// `alpha A' B'`, the last two axes turned where that is asked for.
+/// `alpha A' B'`: where that is asked for, the first axis moved behind the other batch axes, and then
+/// the last two turned.
 fn fused_matmul(site: &Site) -> Outcome<Run> {
     let alpha = site.float("alpha", 1.0)?;
     let (turns_a, turns_b) = (site.flag("transA", false)?, site.flag("transB", false)?);
-    if site.flag("transBatchA", false)? || site.flag("transBatchB", false)? {
-        return Err("transBatchA=1 and transBatchB=1 are not supported".into());
-    }
+    let (moves_a, moves_b) = (site.flag("transBatchA", false)?, site.flag("transBatchB", false)?);
     one(move |inputs| {
-        let a = turned(inputs.value(0)?, turns_a)?;
-        let b = turned(inputs.value(1)?, turns_b)?;
+        let a = turned(moved(inputs.value(0)?, moves_a)?, turns_a)?;
+        let b = turned(moved(inputs.value(1)?, moves_b)?, turns_b)?;
         scaled(&product(&a, &b)?, alpha)
     })
+}
+
+/// The first axis in front of the last.
+fn moved(x: Value, moves: bool) -> Outcome<Value> {
+    let rank = x.rank();
+    if !moves || rank < 3 {
+        return Ok(x);
+    }
+    let order: Vec<usize> = (1..rank - 1).chain([0, rank - 1]).collect();
+    x.permute(&order)
 }

@@ -6,7 +6,7 @@ use burn::tensor::IndexingUpdateOp;
 
 use super::arithmetic::{add, max, min, multiply};
 use super::selection::{from_start, rows_of};
-use super::window::{Frame, resized};
+use super::window::Frame;
 use super::{Operator, Run, Site, axis, one, size};
 use crate::value::{Kind, Outcome, Value, together};
 
@@ -265,15 +265,13 @@ fn max_unpool(site: &Site) -> Outcome<Run> {
         let empty = Value::from_floats(vec![0.0]).reshape(&[])?.expand(&[total, 1])?;
         let whole = written(empty, &places, &x.reshape(&[count, 1])?, Reduction::Replace)?;
         let whole = whole.reshape(&out)?;
-        let Some(wanted) = inputs.optional(2) else {
-            return Ok(whole);
-        };
-        let wanted = wanted.ints()?.into_iter().map(size).collect::<Outcome<Vec<_>>>()?;
-        if wanted.len() != out.len() || wanted[..2] != out[..2] {
-            return Err(format!("its output_shape {wanted:?} does not fit {dims:?}"));
+        match inputs.optional(2).map(|wanted| wanted.ints()).transpose()? {
+            Some(wanted) if !wanted.iter().map(|&size| size as usize).eq(out.iter().copied()) => {
+                Err(format!(
+                    "its output_shape {wanted:?} is not {out:?}, to which its places belong: in a larger one their meaning differs between runtimes"
+                ))
+            }
+            _ => Ok(whole),
         }
-        let pads =
-            wanted[2..].iter().zip(&out[2..]).map(|(&to, &from)| (0, to as i64 - from as i64));
-        resized(&whole, &pads.collect::<Vec<_>>(), 0.0)
     })
 }
