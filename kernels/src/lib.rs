@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 pub mod estimator;
+pub mod frozen;
 pub mod mollifier;
 pub mod noise;
 pub mod parameter;

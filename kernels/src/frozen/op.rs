@@ -1,0 +1,122 @@
+//! A segment as an operation on tensors, with its own backward pass.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, DispatchTensor, Flex, backend_extension};
+use burn::tensor::TensorData;
+
+use super::{Segment, Tapes};
+
+/// Backends that run frozen segments.
+#[backend_extension(Autodiff, Flex)]
+pub trait FrozenBackend: Backend {
+    /// The outputs `[n, channels, height, width]` of the samples `x`; see [`frozen`].
+    fn frozen_forward(x: FloatTensor<Self>, segment: Arc<Segment>, kept: Slot)
+    -> FloatTensor<Self>;
+
+    /// The gradient with respect to the samples.
+    fn frozen_gradient(
+        gradient: FloatTensor<Self>,
+        segment: Arc<Segment>,
+        kept: Slot,
+    ) -> FloatTensor<Self>;
+}
+
+/// Where the forward pass leaves what the backward pass reads.
+#[derive(Clone, Default)]
+pub struct Slot(Arc<Mutex<Option<Tapes>>>);
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what a segment kept of a batch")
+    }
+}
+
+/// The outputs `[n, channels, height, width]` of `segment` for the samples `x`, of the shape of its
+/// input, on the CPU. It can be differentiated with respect to `x`.
+///
+/// # Panics
+///
+/// When `x` is not of such samples, or not on the CPU.
+pub fn frozen(x: DispatchTensor, segment: &Arc<Segment>) -> DispatchTensor {
+    <Dispatch as FrozenBackend>::frozen_forward(x, Arc::clone(segment), Slot::default())
+}
+
+impl FrozenBackend for Flex {
+    fn frozen_forward(
+        x: FloatTensor<Self>,
+        segment: Arc<Segment>,
+        kept: Slot,
+    ) -> FloatTensor<Self> {
+        let x = x.to_contiguous();
+        let count = x.layout().shape()[0];
+        let values = x.as_slice::<f32>().expect("contiguous float32 samples");
+        let (y, tapes) = segment.forward(values);
+        *kept.0.lock().expect("no thread failed") = Some(tapes);
+        let [channels, height, width] = segment.output();
+        FloatTensor::<Self>::from_data(TensorData::new(y, [count, channels, height, width]))
+    }
+
+    fn frozen_gradient(
+        gradient: FloatTensor<Self>,
+        segment: Arc<Segment>,
+        kept: Slot,
+    ) -> FloatTensor<Self> {
+        let gradient = gradient.to_contiguous();
+        let count = gradient.layout().shape()[0];
+        let values = gradient.as_slice::<f32>().expect("contiguous float32 gradients");
+        let mut kept = kept.0.lock().expect("no thread failed");
+        let tapes = kept.as_mut().expect("a forward pass before the backward pass");
+        let x = segment.backward(values, tapes);
+        let [channels, height, width] = segment.input();
+        FloatTensor::<Self>::from_data(TensorData::new(x, [count, channels, height, width]))
+    }
+}
+
+#[derive(Debug)]
+struct Frozen;
+
+impl<B: FrozenBackend> Backward<B, 1> for Frozen {
+    type State = (Arc<Segment>, Slot);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (segment, kept) = ops.state;
+        unary::<B, _>(ops.parents, ops.node, grads, |gradient| {
+            B::frozen_gradient(gradient, segment, kept)
+        });
+    }
+}
+
+impl<B: FrozenBackend, C: CheckpointStrategy> FrozenBackend for Autodiff<B, C> {
+    fn frozen_forward(
+        x: FloatTensor<Self>,
+        segment: Arc<Segment>,
+        kept: Slot,
+    ) -> FloatTensor<Self> {
+        let node = x.node();
+        let y = B::frozen_forward(x.into_primitive(), Arc::clone(&segment), kept.clone());
+        match Frozen.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((segment, kept), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn frozen_gradient(
+        _gradient: FloatTensor<Self>,
+        _segment: Arc<Segment>,
+        _kept: Slot,
+    ) -> FloatTensor<Self> {
+        unimplemented!("a gradient of a segment is not differentiated again")
+    }
+}

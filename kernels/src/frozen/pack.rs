@@ -1,0 +1,249 @@
+//! Weights in the order in which the kernels read them, once when a segment is made.
+
+use super::tile::Level;
+
+/// A convolution's window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width.
+    pub kernel: [usize; 2],
+    /// Steps down and to the right.
+    pub strides: [usize; 2],
+    /// Distances of taps.
+    pub dilations: [usize; 2],
+    /// Padding at the top and the left.
+    pub begin: [usize; 2],
+    /// Padding at the bottom and the right.
+    pub end: [usize; 2],
+    /// Whether a pooling's last window may reach beyond the padding.
+    pub ceil: bool,
+}
+
+impl Window {
+    /// The outputs along `axis` of an input of `size`, where there are any.
+    pub fn outputs(&self, axis: usize, size: usize) -> Option<usize> {
+        let span = self.dilations[axis] * (self.kernel[axis] - 1) + 1;
+        let stride = self.strides[axis];
+        let rest = (size + self.begin[axis] + self.end[axis]).checked_sub(span)?;
+        if !self.ceil {
+            return Some(rest / stride + 1);
+        }
+        let outputs = rest.div_ceil(stride) + 1;
+        // A window that would begin in the padding at the end is dropped.
+        let begins_behind = (outputs - 1) * stride >= size + self.begin[axis];
+        Some(outputs - usize::from(begins_behind))
+    }
+}
+
+/// Pixels that have the same taps: all of a forward convolution; of an input gradient those whose
+/// places differ by whole strides.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// The first pixel that is computed.
+    pub origin: [usize; 2],
+    /// From one pixel that is computed to the next, down and to the right.
+    pub step: [usize; 2],
+    /// From one pixel that is read to the next.
+    pub reads: [usize; 2],
+    /// What is read, relative to the pixel.
+    pub taps: Vec<[isize; 2]>,
+    /// The weights' place in the kernel, for each tap.
+    places: Vec<usize>,
+}
+
+/// The weights of some output channels for every tap.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// The first output channel.
+    pub output: usize,
+    /// The output channels, filled up.
+    pub lanes: usize,
+    /// The first input channel.
+    pub input: usize,
+    /// The input channels.
+    pub inputs: usize,
+    /// `[tap][input][lane]`.
+    pub weights: Vec<f32>,
+}
+
+/// A convolution in one direction.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    pub phases: Vec<(Phase, Vec<Block>)>,
+    /// The input channels of a block.
+    pub inputs: usize,
+}
+
+/// A convolution's weights `[outputs, inputs / groups, height, width]`.
+#[derive(Clone, Copy)]
+pub struct Kernel<'a> {
+    pub weights: &'a [f32],
+    pub outputs: usize,
+    pub inputs: usize,
+    pub groups: usize,
+    pub window: &'a Window,
+}
+
+impl Phase {
+    /// Every pixel from the same pixel.
+    pub fn same() -> Self {
+        Self { origin: [0, 0], step: [1, 1], reads: [1, 1], taps: vec![[0, 0]], places: vec![0] }
+    }
+
+    /// The one phase of a forward convolution.
+    pub fn forward(window: &Window) -> Self {
+        let [height, width] = window.kernel;
+        let tap = |at: usize| [at / width, at % width].map(|at| at as isize);
+        let taps = (0..height * width).map(|at| {
+            let [y, x] = tap(at);
+            [
+                y * window.dilations[0] as isize - window.begin[0] as isize,
+                x * window.dilations[1] as isize - window.begin[1] as isize,
+            ]
+        });
+        Self {
+            origin: [0, 0],
+            step: [1, 1],
+            reads: window.strides,
+            taps: taps.collect(),
+            places: (0..height * width).collect(),
+        }
+    }
+
+    /// The phases of the gradient with respect to the input: input `p + s t` was read by output
+    /// `t + (p + begin - i dilation) / s` through tap `i`, where that is whole.
+    pub fn backward(window: &Window) -> Vec<Self> {
+        let width = window.kernel[1];
+        let along = |axis: usize, phase: usize| -> Vec<(usize, isize)> {
+            let stride = window.strides[axis] as isize;
+            let reach = |tap: usize| {
+                let at =
+                    (phase + window.begin[axis]) as isize - (tap * window.dilations[axis]) as isize;
+                (at.rem_euclid(stride) == 0).then_some((tap, at.div_euclid(stride)))
+            };
+            // From left to right in the gradient.
+            (0..window.kernel[axis]).rev().filter_map(reach).collect()
+        };
+        let phase = |y: usize, x: usize| {
+            let (rows, columns) = (along(0, y), along(1, x));
+            let both = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
+            let (places, taps) = both.map(|((i, y), (j, x))| (i * width + j, [*y, *x])).unzip();
+            Self { origin: [y, x], step: window.strides, reads: [1, 1], taps, places }
+        };
+        let [down, right] = window.strides;
+        (0..down).flat_map(|y| (0..right).map(move |x| (y, x))).map(|(y, x)| phase(y, x)).collect()
+    }
+
+    /// The place in the kernel of each tap's weights.
+    pub fn places(&self) -> &[usize] {
+        &self.places
+    }
+
+    /// The pixels along `axis` that are computed of so many.
+    pub fn count(&self, axis: usize, size: usize) -> usize {
+        size.saturating_sub(self.origin[axis]).div_ceil(self.step[axis])
+    }
+
+    /// The halo that a picture of `from` needs where one of `to` is computed (height and width).
+    pub fn halo(&self, from: [usize; 2], to: [usize; 2]) -> usize {
+        let mut halo = 0;
+        for tap in &self.taps {
+            for axis in 0..2 {
+                let Some(last) = self.count(axis, to[axis]).checked_sub(1) else { continue };
+                let end = (last * self.reads[axis]) as isize + tap[axis];
+                let beyond = (end - (from[axis] as isize - 1)).max(-tap[axis]).max(0);
+                halo = halo.max(beyond as usize);
+            }
+        }
+        halo
+    }
+}
+
+impl Packed {
+    /// The forward convolution.
+    pub fn forward(kernel: &Kernel, level: Level) -> Self {
+        let (inputs, outputs) = (kernel.inputs / kernel.groups, kernel.outputs / kernel.groups);
+        let area = kernel.window.kernel[0] * kernel.window.kernel[1];
+        let weight = |output: usize, input: usize, place: usize| {
+            let own = input.checked_sub(output / outputs * inputs).filter(|&own| own < inputs)?;
+            Some(kernel.weights[(output * inputs + own) * area + place])
+        };
+        let blocks = blocks(level, kernel.outputs, outputs, inputs);
+        Self::new(vec![Phase::forward(kernel.window)], &blocks, kernel.outputs, weight)
+    }
+
+    /// The gradient with respect to the input, which swaps inputs and outputs.
+    pub fn backward(kernel: &Kernel, level: Level) -> Self {
+        let (inputs, outputs) = (kernel.inputs / kernel.groups, kernel.outputs / kernel.groups);
+        let area = kernel.window.kernel[0] * kernel.window.kernel[1];
+        let weight = |made: usize, read: usize, place: usize| {
+            let own = made.checked_sub(read / outputs * inputs).filter(|&own| own < inputs)?;
+            Some(kernel.weights[(read * inputs + own) * area + place])
+        };
+        let blocks = blocks(level, kernel.inputs, inputs, outputs);
+        Self::new(Phase::backward(kernel.window), &blocks, kernel.inputs, weight)
+    }
+
+    fn new(
+        phases: Vec<Phase>,
+        blocks: &[Span],
+        outputs: usize,
+        weight: impl Fn(usize, usize, usize) -> Option<f32>,
+    ) -> Self {
+        let pack = |phase: &Phase, span: &Span| {
+            let mut weights = vec![0.0; phase.places.len() * span.inputs * span.lanes];
+            let mut rows = weights.chunks_exact_mut(span.lanes);
+            for &place in &phase.places {
+                for input in span.input..span.input + span.inputs {
+                    let Some(row) = rows.next() else { break };
+                    for (lane, value) in row.iter_mut().enumerate() {
+                        let output = span.output + lane;
+                        if output < outputs {
+                            *value = weight(output, input, place).unwrap_or(0.0);
+                        }
+                    }
+                }
+            }
+            let Span { output, lanes, input, inputs } = *span;
+            Block { output, lanes, input, inputs, weights }
+        };
+        let inputs = blocks.first().map_or(0, |span| span.inputs);
+        let of_phase = |phase: Phase| {
+            let packed = blocks.iter().map(|span| pack(&phase, span)).collect();
+            (phase, packed)
+        };
+        Self { phases: phases.into_iter().map(of_phase).collect(), inputs }
+    }
+}
+
+/// Output channels, and the input channels that they are made of.
+struct Span {
+    output: usize,
+    lanes: usize,
+    input: usize,
+    inputs: usize,
+}
+
+/// The blocks of `outputs` channels in groups that make `made` of `read` each. Blocks over several
+/// groups read the inputs of all of them, the same number for every block.
+fn blocks(level: Level, outputs: usize, made: usize, read: usize) -> Vec<Span> {
+    let groups = outputs / made;
+    let lanes_of = |left: usize| if groups == 1 { level.lanes(left) } else { 16 };
+    let mut spans = Vec::new();
+    let mut output = 0;
+    while output < outputs {
+        let lanes = lanes_of(outputs - output);
+        let last = (output + lanes).min(outputs) - 1;
+        let (first, end) = (output / made, last / made + 1);
+        spans.push(Span { output, lanes, input: first * read, inputs: (end - first) * read });
+        output += lanes;
+    }
+    // One number of inputs for all: the runs of a sweep are the same for every block.
+    let widest = spans.iter().map(|span| span.inputs).max().unwrap_or(0);
+    let all = groups * read;
+    for span in &mut spans {
+        span.input = span.input.min(all - widest);
+        span.inputs = widest;
+    }
+    spans
+}

@@ -1,0 +1,227 @@
+//! What a segment computes, as plain loops in double precision.
+
+use super::build::{Builder, Convolution, Operation, Value};
+use super::finish::Activation;
+use super::pack::Window;
+
+/// The values of every operation of `builder` for the sample `x`.
+pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
+    let mut values: Vec<Vec<f64>> = Vec::with_capacity(builder.nodes.len());
+    for node in &builder.nodes {
+        let input = |at: usize| &values[node.inputs[at].0];
+        let dims = |at: usize| builder.dims(node.inputs[at]);
+        let mut y = vec![0.0; node.dims.iter().product()];
+        match &node.operation {
+            Operation::Input => y.copy_from_slice(x),
+            Operation::Convolution(convolution) => {
+                each_product(convolution, dims(0), node.dims, |out, from, weight| {
+                    y[out] += input(0)[from] * weight;
+                });
+                if let Some(bias) = &convolution.bias {
+                    let area = node.dims[1] * node.dims[2];
+                    y.iter_mut().enumerate().for_each(|(at, y)| *y += f64::from(bias[at / area]));
+                }
+            }
+            Operation::Activate(activation) => {
+                y.iter_mut().zip(input(0)).for_each(|(y, x)| *y = at(*activation, *x).0);
+            }
+            Operation::Add => {
+                y.iter_mut().enumerate().for_each(|(at, y)| *y = input(0)[at] + input(1)[at]);
+            }
+            Operation::Gate => {
+                let area = node.dims[1] * node.dims[2];
+                for (at, y) in y.iter_mut().enumerate() {
+                    *y = input(0)[at] * input(1)[at / area];
+                }
+            }
+            Operation::Largest(window) => {
+                let best = largest(window, input(0), dims(0), node.dims);
+                y.iter_mut().zip(best).for_each(|(y, from)| *y = input(0)[from]);
+            }
+            Operation::Mean(window, counts_padding) => {
+                each_tap(window, *counts_padding, dims(0), node.dims, |out, from, share| {
+                    y[out] += input(0)[from] * share;
+                });
+            }
+            Operation::GlobalMean => {
+                let area = dims(0)[1] * dims(0)[2];
+                let means = input(0).chunks(area).map(|plane| plane.iter().sum::<f64>());
+                y.iter_mut().zip(means).for_each(|(y, sum)| *y = sum / area as f64);
+            }
+            Operation::Concat => {
+                y = node.inputs.iter().flat_map(|value| values[value.0].iter().copied()).collect();
+            }
+        }
+        values.push(y);
+    }
+    values
+}
+
+/// The gradient with respect to the sample `x` of the sum of `output` times `gradient`.
+pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -> Vec<f64> {
+    let values = values(builder, x);
+    let mut gradients: Vec<Vec<f64>> = values.iter().map(|value| vec![0.0; value.len()]).collect();
+    gradients[output.0].copy_from_slice(gradient);
+    for (at_node, node) in builder.nodes.iter().enumerate().rev() {
+        let g = std::mem::take(&mut gradients[at_node]);
+        let dims = |at: usize| builder.dims(node.inputs[at]);
+        let first = node.inputs.first().map_or(0, |value| value.0);
+        match &node.operation {
+            Operation::Input => return g,
+            Operation::Convolution(convolution) => {
+                each_product(convolution, dims(0), node.dims, |out, from, weight| {
+                    gradients[first][from] += g[out] * weight;
+                });
+            }
+            Operation::Activate(activation) => {
+                for (at_value, g) in g.iter().enumerate() {
+                    gradients[first][at_value] += g * at(*activation, values[first][at_value]).1;
+                }
+            }
+            Operation::Add => {
+                for value in &node.inputs {
+                    gradients[value.0].iter_mut().zip(&g).for_each(|(sum, g)| *sum += g);
+                }
+            }
+            Operation::Gate => {
+                let (area, gate) = (node.dims[1] * node.dims[2], node.inputs[1].0);
+                for (at, g) in g.iter().enumerate() {
+                    gradients[first][at] += g * values[gate][at / area];
+                    gradients[gate][at / area] += g * values[first][at];
+                }
+            }
+            Operation::Largest(window) => {
+                let best = largest(window, &values[first], dims(0), node.dims);
+                g.iter().zip(best).for_each(|(g, from)| gradients[first][from] += g);
+            }
+            Operation::Mean(window, counts_padding) => {
+                each_tap(window, *counts_padding, dims(0), node.dims, |out, from, share| {
+                    gradients[first][from] += g[out] * share;
+                });
+            }
+            Operation::GlobalMean => {
+                let area = dims(0)[1] * dims(0)[2];
+                for (at, sum) in gradients[first].iter_mut().enumerate() {
+                    *sum += g[at / area] / area as f64;
+                }
+            }
+            Operation::Concat => {
+                let mut left = &g[..];
+                for value in &node.inputs {
+                    let (own, rest) = left.split_at(gradients[value.0].len());
+                    gradients[value.0].iter_mut().zip(own).for_each(|(sum, g)| *sum += g);
+                    left = rest;
+                }
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// The value and the derivative of an activation at `x`.
+fn at(activation: Activation, x: f64) -> (f64, f64) {
+    let one = |inside: bool| if inside { 1.0 } else { 0.0 };
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    match activation {
+        Activation::Identity => (x, 1.0),
+        Activation::Relu => (x.max(0.0), one(x > 0.0)),
+        Activation::Clip { low, high } => {
+            let (low, high) = (f64::from(low), f64::from(high));
+            (x.clamp(low, high), one((low..=high).contains(&x)))
+        }
+        Activation::Leaky { slope } if x <= 0.0 => (x * f64::from(slope), f64::from(slope)),
+        Activation::Leaky { .. } => (x, 1.0),
+        Activation::Sigmoid => (sigmoid, sigmoid * (1.0 - sigmoid)),
+        Activation::Silu => (x * sigmoid, sigmoid + x * sigmoid * (1.0 - sigmoid)),
+        Activation::HardSigmoid { alpha, beta } => {
+            let line = f64::from(alpha) * x + f64::from(beta);
+            (line.clamp(0.0, 1.0), f64::from(alpha) * one((0.0..=1.0).contains(&line)))
+        }
+        Activation::HardSwish => {
+            let line = x / 6.0 + 0.5;
+            let ramp = line.clamp(0.0, 1.0);
+            (x * ramp, ramp + one((0.0..=1.0).contains(&line)) * x / 6.0)
+        }
+    }
+}
+
+/// Where the tap `tap` of the output `at` lies along `axis`, if that is inside `size`.
+fn place(window: &Window, axis: usize, at: usize, tap: usize, size: usize) -> Option<usize> {
+    let place = at * window.strides[axis] + tap * window.dilations[axis];
+    place.checked_sub(window.begin[axis]).filter(|&place| place < size)
+}
+
+/// Calls `each` with every output, input and weight that make a product.
+fn each_product(
+    convolution: &Convolution,
+    [channels, height, width]: [usize; 3],
+    [outputs, rows, columns]: [usize; 3],
+    mut each: impl FnMut(usize, usize, f64),
+) {
+    let Convolution { window, groups, weights, .. } = convolution;
+    let (inputs, each_group) = (channels / groups, outputs / groups);
+    let [down, across] = window.kernel;
+    for output in 0..outputs {
+        for input in 0..inputs {
+            let channel = output / each_group * inputs + input;
+            for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
+                for (i, j) in (0..down).flat_map(|i| (0..across).map(move |j| (i, j))) {
+                    let (Some(from_y), Some(from_x)) =
+                        (place(window, 0, y, i, height), place(window, 1, x, j, width))
+                    else {
+                        continue;
+                    };
+                    let weight = weights[((output * inputs + input) * down + i) * across + j];
+                    let out = (output * rows + y) * columns + x;
+                    each(out, (channel * height + from_y) * width + from_x, f64::from(weight));
+                }
+            }
+        }
+    }
+}
+
+/// Calls `each` with every output, input and share of a mean.
+fn each_tap(
+    window: &Window,
+    counts_padding: bool,
+    [channels, height, width]: [usize; 3],
+    [_, rows, columns]: [usize; 3],
+    mut each: impl FnMut(usize, usize, f64),
+) {
+    let counted = |axis: usize, at: usize, size: usize| {
+        let taps = (0..window.kernel[axis]).filter(|&tap| match counts_padding {
+            true => {
+                let end = size + window.begin[axis] + window.end[axis];
+                at * window.strides[axis] + tap < end
+            }
+            false => place(window, axis, at, tap, size).is_some(),
+        });
+        taps.count() as f64
+    };
+    for (channel, y, x) in (0..channels)
+        .flat_map(|channel| (0..rows).map(move |y| (channel, y)))
+        .flat_map(|(channel, y)| (0..columns).map(move |x| (channel, y, x)))
+    {
+        let share = 1.0 / (counted(0, y, height) * counted(1, x, width));
+        for (i, j) in (0..window.kernel[0]).flat_map(|i| (0..window.kernel[1]).map(move |j| (i, j)))
+        {
+            if let (Some(from_y), Some(from_x)) =
+                (place(window, 0, y, i, height), place(window, 1, x, j, width))
+            {
+                let out = (channel * rows + y) * columns + x;
+                each(out, (channel * height + from_y) * width + from_x, share);
+            }
+        }
+    }
+}
+
+/// Where the largest of each window is, the first of several.
+fn largest(window: &Window, values: &[f64], dims: [usize; 3], out: [usize; 3]) -> Vec<usize> {
+    let mut best = vec![usize::MAX; out.iter().product()];
+    each_tap(window, false, dims, out, |at, from, _| {
+        if best[at] == usize::MAX || values[from] > values[best[at]] {
+            best[at] = from;
+        }
+    });
+    best
+}

@@ -1,0 +1,239 @@
+//! Runs a segment: samples on all cores, each in order.
+
+use std::mem::take;
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use super::finish::{Added, Derivative, Finish, Outs};
+use super::image::Image;
+use super::segment::{AddedPlan, Place, Record, Segment, Step, TapeSize, Work};
+use super::{depthwise, plane, pool, tile};
+
+/// The buffers in which one sample is computed.
+#[derive(Debug)]
+pub struct Arena {
+    buffers: Vec<Vec<f32>>,
+}
+
+/// What is kept of one sample for its gradient.
+#[derive(Debug)]
+pub struct Tape {
+    bytes: Vec<u8>,
+    floats: Vec<f32>,
+    pictures: Vec<Vec<f32>>,
+}
+
+impl Tape {
+    fn new(size: &TapeSize) -> Self {
+        Self {
+            bytes: vec![0; size.bytes],
+            floats: vec![0.0; size.floats],
+            pictures: size.pictures.iter().map(|&len| vec![0.0; len]).collect(),
+        }
+    }
+}
+
+/// What is kept of a batch. Its memory is used again.
+#[derive(Debug)]
+pub struct Tapes {
+    samples: Vec<Tape>,
+    home: Arc<Mutex<Vec<Tape>>>,
+}
+
+impl Drop for Tapes {
+    fn drop(&mut self) {
+        if let Ok(mut home) = self.home.lock() {
+            home.append(&mut self.samples);
+        }
+    }
+}
+
+impl Segment {
+    /// The outputs of the samples in `x`, and what the gradient needs of them.
+    pub fn forward(&self, x: &[f32]) -> (Vec<f32>, Tapes) {
+        let (read, written) = (self.input.iter().product(), self.output.iter().product());
+        let count = x.len() / read;
+        let mut samples = self
+            .tapes
+            .lock()
+            .map(|mut home| {
+                let kept = home.len().saturating_sub(count);
+                home.split_off(kept)
+            })
+            .unwrap_or_default();
+        samples.resize_with(count, || Tape::new(&self.tape));
+        let mut y = vec![0.0; count * written];
+        let rows = x.par_chunks_exact(read).zip(y.par_chunks_exact_mut(written));
+        rows.zip(samples.par_iter_mut()).for_each(|((x, y), tape)| {
+            self.with_arena(|arena| self.steps(&self.forward, x, y, arena, tape));
+        });
+        (y, Tapes { samples, home: Arc::clone(&self.tapes) })
+    }
+
+    /// The gradients with respect to the samples, from those with respect to the outputs.
+    ///
+    /// # Panics
+    ///
+    /// When `tapes` are not those of as many samples.
+    pub fn backward(&self, gradient: &[f32], tapes: &mut Tapes) -> Vec<f32> {
+        let (written, read) = (self.input.iter().product(), self.output.iter().product());
+        assert_eq!(gradient.len(), tapes.samples.len() * read, "the tapes are of other samples");
+        let mut x = vec![0.0; tapes.samples.len() * written];
+        let rows = gradient.par_chunks_exact(read).zip(x.par_chunks_exact_mut(written));
+        rows.zip(tapes.samples.par_iter_mut()).for_each(|((gradient, x), tape)| {
+            self.with_arena(|arena| self.steps(&self.backward, gradient, x, arena, tape));
+        });
+        x
+    }
+
+    fn with_arena(&self, run: impl FnOnce(&mut Arena)) {
+        let kept = self.arenas.lock().ok().and_then(|mut arenas| arenas.pop());
+        let mut arena = kept.unwrap_or_else(|| Arena {
+            buffers: self.buffers.iter().map(|&len| vec![0.0; len]).collect(),
+        });
+        run(&mut arena);
+        if let Ok(mut arenas) = self.arenas.lock() {
+            arenas.push(arena);
+        }
+    }
+
+    fn steps(&self, steps: &[Step], x: &[f32], y: &mut [f32], arena: &mut Arena, tape: &mut Tape) {
+        for step in steps {
+            self.step(step, x, y, arena, tape);
+        }
+    }
+
+    fn step(&self, step: &Step, x: &[f32], y: &mut [f32], arena: &mut Arena, tape: &mut Tape) {
+        let level = self.level;
+        let (goal, image) = step.to;
+        if let Work::Store = step.work {
+            let (place, from) = step.sources[0];
+            return from.store(picture(arena, tape, place), y);
+        }
+        let mut to = match goal {
+            Place::Buffer(at) => take(&mut arena.buffers[at]),
+            Place::Kept(at) => take(&mut tape.pictures[at]),
+        };
+        let (mut bytes, mut floats) = (take(&mut tape.bytes), take(&mut tape.floats));
+        if step.clear {
+            image.clear_halo(&mut to);
+        }
+        let source = |index: usize| -> Option<(&[f32], &Image)> {
+            let (place, image) = step.sources.get(index)?;
+            Some((picture(arena, tape, *place), image))
+        };
+        let (kept, derivative) = records(step, &mut bytes, &mut floats);
+        let added = match step.finish.added {
+            AddedPlan::Nothing => Added::Nothing,
+            AddedPlan::Own => Added::Own,
+            AddedPlan::Other(place) => Added::Other(picture(arena, tape, place)),
+        };
+        let finish = Finish {
+            bias: &step.finish.bias,
+            added,
+            activation: step.finish.activation,
+            derivative,
+        };
+        match &step.work {
+            Work::Store => {}
+            Work::Load => image.load(x, &mut to),
+            Work::Zero => to[..image.len()].fill(0.0),
+            Work::Convolve { packed, sweeps } => {
+                let (x, _) = source(0).unwrap_or((&[], &image));
+                let (bytes, floats) = kept;
+                for ((_, blocks), sweep) in packed.phases.iter().zip(sweeps) {
+                    for block in blocks {
+                        let outs = Outs { to: &mut to, bytes: &mut *bytes, floats: &mut *floats };
+                        tile::convolve(level, x, sweep, block, outs, &finish);
+                    }
+                }
+            }
+            Work::Depthwise { taps, sweeps } => {
+                let (x, _) = source(0).unwrap_or((&[], &image));
+                let (bytes, floats) = kept;
+                for ((_, weights), sweep) in taps.phases.iter().zip(sweeps) {
+                    let outs = Outs { to: &mut to, bytes: &mut *bytes, floats: &mut *floats };
+                    depthwise::convolve(level, x, sweep, weights, image.stride, outs, &finish);
+                }
+            }
+            Work::Map { sweep, factor } => {
+                let gate =
+                    source(1).map_or(plane::Gate::One, |(gate, _)| plane::Gate::Channels(gate));
+                let from = plane::Source { x: source(0).map(|(x, _)| x), factor: *factor, gate };
+                let (bytes, floats) = kept;
+                let outs = Outs { to: &mut to, bytes, floats };
+                plane::map(level, &from, sweep, image.stride, outs, &finish);
+            }
+            Work::Sum { factor } => {
+                if let Some(first) = source(0) {
+                    plane::sum(level, first, source(1), *factor, &mut to);
+                }
+            }
+            Work::Largest { window, bytes: first } => {
+                if let Some(x) = source(0) {
+                    let taps = &mut kept.0[*first..];
+                    pool::largest(window, x, (&mut to, &image), taps);
+                }
+            }
+            Work::LargestGradient { window, bytes: first } => {
+                if let Some(gradient) = source(0) {
+                    pool::largest_gradient(window, gradient, (&mut to, &image), &kept.0[*first..]);
+                }
+            }
+            Work::Mean { window, counts_padding } => {
+                if let Some(x) = source(0) {
+                    pool::mean(window, *counts_padding, x, (&mut to, &image));
+                }
+            }
+            Work::MeanGradient { window, counts_padding } => {
+                if let Some(gradient) = source(0) {
+                    pool::mean_gradient(window, *counts_padding, gradient, (&mut to, &image));
+                }
+            }
+            Work::Copy { channels, from, to: written } => {
+                if let Some(x) = source(0) {
+                    plane::copy_channels(x, (&mut to, &image), [*from, *written], *channels);
+                }
+            }
+        }
+        (tape.bytes, tape.floats) = (bytes, floats);
+        match goal {
+            Place::Buffer(at) => arena.buffers[at] = to,
+            Place::Kept(at) => tape.pictures[at] = to,
+        }
+    }
+}
+
+fn picture<'a>(arena: &'a Arena, tape: &'a Tape, place: Place) -> &'a [f32] {
+    match place {
+        Place::Buffer(at) => &arena.buffers[at],
+        Place::Kept(at) => &tape.pictures[at],
+    }
+}
+
+/// What the step may write of the records, or else the derivative that it reads.
+fn records<'a>(
+    step: &Step,
+    bytes: &'a mut [u8],
+    floats: &'a mut [f32],
+) -> ((&'a mut [u8], &'a mut [f32]), Derivative<'a>) {
+    if let Work::Largest { .. } | Work::LargestGradient { .. } = step.work {
+        return ((bytes, &mut []), Derivative::One);
+    }
+    match (step.finish.derivative, step.finish.keeps) {
+        (Some(Record::Bytes { first, slope }), _) => {
+            ((&mut [], &mut []), Derivative::Bytes(&bytes[first..], slope))
+        }
+        (Some(Record::Floats { first }), _) => {
+            ((&mut [], &mut []), Derivative::Floats(&floats[first..]))
+        }
+        (None, Some(Record::Bytes { first, .. })) => {
+            ((&mut bytes[first..], &mut []), Derivative::One)
+        }
+        (None, Some(Record::Floats { first })) => {
+            ((&mut [], &mut floats[first..]), Derivative::One)
+        }
+        (None, None) => ((&mut [], &mut []), Derivative::One),
+    }
+}

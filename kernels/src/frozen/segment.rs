@@ -1,0 +1,159 @@
+//! A segment ready to run: two lists of steps over numbered buffers.
+
+use std::sync::{Arc, Mutex};
+
+use super::build::{Builder, Value};
+use super::depthwise::Taps;
+use super::finish::Activation;
+use super::image::Image;
+use super::pack::{Packed, Window};
+use super::plan::plan;
+use super::run::{Arena, Tape};
+use super::sweep::Sweep;
+use super::tile::Level;
+
+/// A run of operations with constant weights, from one sample to another; and the gradient of it.
+#[derive(Debug)]
+pub struct Segment {
+    pub(super) level: Level,
+    pub(super) input: [usize; 3],
+    pub(super) output: [usize; 3],
+    pub(super) forward: Vec<Step>,
+    pub(super) backward: Vec<Step>,
+    /// The numbers of each buffer.
+    pub(super) buffers: Vec<usize>,
+    pub(super) tape: TapeSize,
+    /// Memory to be used again.
+    pub(super) arenas: Mutex<Vec<Arena>>,
+    pub(super) tapes: Arc<Mutex<Vec<Tape>>>,
+}
+
+/// How much is kept of a sample for the backward pass.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TapeSize {
+    pub bytes: usize,
+    pub floats: usize,
+    /// Pictures that are kept as a whole.
+    pub pictures: Vec<usize>,
+}
+
+/// Where a picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Buffer(usize),
+    Kept(usize),
+}
+
+/// What is done.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// From the sample, or its gradient, to a picture.
+    Load,
+    /// From a picture to the sample, or its gradient.
+    Store,
+    Zero,
+    Convolve {
+        packed: Arc<Packed>,
+        sweeps: Vec<Sweep>,
+    },
+    Depthwise {
+        taps: Arc<Taps>,
+        sweeps: Vec<Sweep>,
+    },
+    /// `factor x gate`; the second source is the gate.
+    Map {
+        sweep: Sweep,
+        factor: f32,
+    },
+    /// The sum over the pixels of the first source, times the second where there is one.
+    Sum {
+        factor: f32,
+    },
+    Largest {
+        window: Window,
+        bytes: usize,
+    },
+    LargestGradient {
+        window: Window,
+        bytes: usize,
+    },
+    Mean {
+        window: Window,
+        counts_padding: bool,
+    },
+    MeanGradient {
+        window: Window,
+        counts_padding: bool,
+    },
+    /// So many channels from one place among them to another.
+    Copy {
+        channels: usize,
+        from: usize,
+        to: usize,
+    },
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub work: Work,
+    pub sources: Vec<(Place, Image)>,
+    pub to: (Place, Image),
+    /// Whether the halo must be made zero first.
+    pub clear: bool,
+    pub finish: FinishPlan,
+}
+
+/// What is added.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AddedPlan {
+    Nothing,
+    Own,
+    Other(Place),
+}
+
+/// Where the derivative of an activation is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Record {
+    Bytes { first: usize, slope: f32 },
+    Floats { first: usize },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct FinishPlan {
+    pub bias: Vec<f32>,
+    pub added: AddedPlan,
+    pub activation: Activation,
+    /// Where the activation's derivative goes.
+    pub keeps: Option<Record>,
+    /// The derivative that the sum is multiplied with.
+    pub derivative: Option<Record>,
+}
+
+impl Segment {
+    /// What `builder` has from its input to `output`, for this processor.
+    pub fn new(builder: &Builder, output: Value) -> Self {
+        Self::at(builder, output, Level::detected())
+    }
+
+    /// The same with the instructions of `level`.
+    pub fn at(builder: &Builder, output: Value, level: Level) -> Self {
+        plan(builder, output, level)
+    }
+
+    /// `[channels, height, width]` of its input.
+    pub fn input(&self) -> [usize; 3] {
+        self.input
+    }
+
+    /// `[channels, height, width]` of its output.
+    pub fn output(&self) -> [usize; 3] {
+        self.output
+    }
+
+    /// The bytes that are kept of a sample for its gradient.
+    pub fn bytes_per_sample(&self) -> usize {
+        let pictures: usize = self.tape.pictures.iter().sum();
+        self.tape.bytes + 4 * (self.tape.floats + pictures)
+    }
+}
