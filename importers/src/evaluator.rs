@@ -92,7 +92,7 @@ pub fn evaluate(
         let program = Program::new(&graph, &Device::flex())?;
         let values = inputs.iter().map(|input| input.value.clone()).collect();
         let outputs = program
-            .run(values, |_| {})
+            .run(values, |_, _| {})
             .map_err(|message| LoadError::new(ErrorKind::Run, message))?;
         let precision = Element::FLOAT.precision();
         Ok(outputs.into_iter().map(|value| HostTensor { value, precision }).collect())

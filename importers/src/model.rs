@@ -1,15 +1,18 @@
 //! A loaded model.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use attriburn::{Link, Model, ModelError, Parameter};
+use attriburn_kernels::frozen::frozen;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{ErrorKind, LoadError};
 use crate::file::{self, File, Mapped};
-use crate::graph;
-use crate::passes::{self, Promoted};
-use crate::program::{Program, as_input};
+use crate::graph::{self, Graph, Id};
+use crate::operators::Inputs;
+use crate::passes::{self, Promoted, segments};
+use crate::program::{Joined, Program, as_input};
 use crate::scores::Scores;
 use crate::summary::{Summary, summarize};
 use crate::value::Value;
@@ -158,7 +161,7 @@ impl Loader {
             bytes_per_sample: 0,
             files: file.folder.files(),
         };
-        model.tried_out(link)
+        model.tried_out(&graph, link)
     }
 
     fn upload(&self, promoted: Promoted) -> Parameter {
@@ -238,29 +241,33 @@ fn only(outputs: Vec<Value>) -> Result<Value, String> {
 
 impl OnnxModel {
     /// Runs the model once on zeros: what it gives, what it takes up, and that the batch is free.
-    fn tried_out(mut self, link: Option<Link>) -> Result<Self, LoadError> {
+    fn tried_out(mut self, graph: &Graph, link: Option<Link>) -> Result<Self, LoadError> {
         let features: usize = self.shape.iter().product();
         let rows = self.batch.unwrap_or(2);
         let zeros = Tensor::<2>::zeros([rows, features], &self.device);
-        let mut bytes = 4 * (rows * features) as u64;
         let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
+        let mut shapes = HashMap::from([(graph.inputs[0], self.dims(rows))]);
         let output = self
             .inputs(zeros, rows, &own)
             .and_then(|inputs| {
-                self.program.run(inputs, |value| {
-                    bytes += 4 * value.dims().iter().product::<usize>() as u64;
+                self.program.run(inputs, |node, values| {
+                    let ids = graph.nodes[node].outputs.iter().copied();
+                    let known = ids.zip(values).filter_map(|(id, value)| Some((id?, value.dims())));
+                    shapes.extend(known);
                 })
             })
             .and_then(only)
             .map_err(|message| {
                 LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
             })?;
+        let frozen = self.freeze(graph, &shapes);
         self.scores = Scores::of(&output.dims(), rows, link)?;
         if let Some(remark) = self.scores.remark(&output.dims()) {
             log::warn!("{remark}");
         }
+        let numbers: usize = shapes.values().map(|dims| dims.iter().product::<usize>()).sum();
         // What the backward pass keeps, and the gradients it makes beside it.
-        self.bytes_per_sample = 2 * bytes / rows as u64;
+        self.bytes_per_sample = frozen + 8 * numbers as u64 / rows as u64;
         if let Some(batch) = self.batch {
             log::warn!(
                 "the model fixes its batch to {batch}, so samples are run {batch} at a time, which is slow; export it with a free batch axis"
@@ -271,6 +278,27 @@ impl OnnxModel {
             log::warn!("the model is stored in {} and computed in float32", others.join(", "));
         }
         Ok(self)
+    }
+
+    /// Makes segments of what the CPU computes as one; the bytes that they keep of a sample.
+    fn freeze(&mut self, graph: &Graph, shapes: &HashMap<Id, Vec<usize>>) -> u64 {
+        if self.device != Device::flex() {
+            return 0;
+        }
+        let found = segments::find(graph, shapes);
+        let bytes = found.iter().map(|found| found.segment.bytes_per_sample() as u64).sum();
+        let joined = found.into_iter().map(|found| {
+            let label = format!(
+                "the nodes up to {}",
+                graph.nodes[found.nodes[found.nodes.len() - 1]].label()
+            );
+            let segment = found.segment;
+            let run =
+                move |inputs: &Inputs| Ok(vec![Value::new(frozen(inputs.float(0)?, &segment))]);
+            Joined { nodes: found.nodes, input: found.input, label, run: Box::new(run) }
+        });
+        self.program.join(joined.collect());
+        bytes
     }
 
     /// The graph's inputs for `rows` samples in `batch`.
@@ -341,7 +369,7 @@ impl Model for OnnxModel {
         };
         let scores = self
             .inputs(padded, held, parameters)
-            .and_then(|inputs| self.program.run(inputs, |_| {}))
+            .and_then(|inputs| self.program.run(inputs, |_, _| {}))
             .and_then(only)
             .and_then(|output| self.scores.read(output, held))
             .map_err(ModelError::new)?;

@@ -15,10 +15,12 @@ pub struct Program {
     steps: Vec<Step>,
     constants: Vec<Value>,
     slots: usize,
+    /// The slot of each value that is not constant.
+    of_ids: HashMap<Id, usize>,
     outputs: Vec<Source>,
 }
 
-/// One node.
+/// One node, or several that are computed as one.
 struct Step {
     /// For messages: the operator and the node's name.
     label: String,
@@ -28,6 +30,16 @@ struct Step {
     outputs: Vec<Option<usize>>,
     /// Slots that nothing reads after this step.
     dead: Vec<usize>,
+}
+
+/// A run of nodes that is computed as one.
+pub struct Joined {
+    /// The nodes' numbers; the last one makes the output.
+    pub nodes: Vec<usize>,
+    /// What the first one reads.
+    pub input: Id,
+    pub label: String,
+    pub run: Run,
 }
 
 /// Where a value comes from.
@@ -61,7 +73,7 @@ impl Program {
     }
 
     /// The outputs for the `inputs`, that of the sample first and then the parameters; `observe` is
-    /// called on every value.
+    /// called with the number of every step, which is that of its node, and what it makes.
     ///
     /// # Errors
     ///
@@ -69,16 +81,16 @@ impl Program {
     pub fn run(
         &self,
         inputs: Vec<Value>,
-        mut observe: impl FnMut(&Value),
+        mut observe: impl FnMut(usize, &[Value]),
     ) -> Result<Vec<Value>, String> {
         let mut slots: Vec<Option<Value>> = vec![None; self.slots];
         for (slot, input) in slots.iter_mut().zip(inputs) {
             *slot = Some(input);
         }
-        for step in &self.steps {
+        for (at, step) in self.steps.iter().enumerate() {
             let inputs = step.inputs.iter().map(|source| self.fetch(*source, &slots)).collect();
             let outputs = step.run(inputs)?;
-            outputs.iter().for_each(&mut observe);
+            observe(at, &outputs);
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(slot) = slot {
                     slots[*slot] = Some(value);
@@ -93,6 +105,62 @@ impl Program {
             value.ok_or_else(|| "an output of the graph was not computed".to_owned())
         };
         self.outputs.iter().map(output).collect()
+    }
+
+    /// The same program with each run of nodes as one step; constants that nothing reads any more
+    /// are dropped.
+    pub fn join(&mut self, runs: Vec<Joined>) {
+        let mut steps: Vec<Option<Step>> =
+            std::mem::take(&mut self.steps).into_iter().map(Some).collect();
+        for run in runs {
+            let last = run.nodes.last().and_then(|&last| steps[last].take());
+            run.nodes.iter().for_each(|&node| steps[node] = None);
+            let (Some(last), Some(&node)) = (last, run.nodes.last()) else { continue };
+            let input = self.of_ids.get(&run.input).map(|&slot| Source::Slot(slot));
+            let (label, run) = (run.label, run.run);
+            steps[node] = Some(Step {
+                label,
+                run,
+                inputs: vec![input],
+                outputs: last.outputs,
+                dead: Vec::new(),
+            });
+        }
+        self.steps = steps.into_iter().flatten().collect();
+        let mut read = vec![false; self.constants.len()];
+        let sources = self.steps.iter().flat_map(|step| step.inputs.iter().flatten());
+        for source in sources.chain(&self.outputs) {
+            if let Source::Constant(constant) = source {
+                read[*constant] = true;
+            }
+        }
+        for (constant, _) in self.constants.iter_mut().zip(read).filter(|(_, read)| !read) {
+            *constant = Value::from_floats(Vec::new());
+        }
+        self.mark_last_reads();
+    }
+
+    /// Notes where each value is read last.
+    fn mark_last_reads(&mut self) {
+        let mut alive = vec![false; self.slots];
+        for output in &self.outputs {
+            if let Source::Slot(slot) = output {
+                alive[*slot] = true;
+            }
+        }
+        for step in self.steps.iter_mut().rev() {
+            step.dead.clear();
+            let reads = step.inputs.iter().flatten().filter_map(|source| match source {
+                Source::Slot(slot) => Some(*slot),
+                Source::Constant(_) => None,
+            });
+            for slot in reads.chain(step.outputs.iter().copied().flatten()).collect::<Vec<_>>() {
+                if !alive[slot] {
+                    alive[slot] = true;
+                    step.dead.push(slot);
+                }
+            }
+        }
     }
 
     fn fetch(&self, source: Option<Source>, slots: &[Option<Value>]) -> Option<Value> {
@@ -211,28 +279,16 @@ impl<'a> Compiler<'a> {
         Ok(Source::Constant(self.constants.len() - 1))
     }
 
-    /// Marks where each value is read last.
-    fn finish(mut self, outputs: Vec<Source>) -> Program {
-        let slots = self.slots.len();
-        let mut alive = vec![false; slots];
-        for output in &outputs {
-            if let Source::Slot(slot) = output {
-                alive[*slot] = true;
-            }
-        }
-        for step in self.steps.iter_mut().rev() {
-            let reads = step.inputs.iter().flatten().filter_map(|source| match source {
-                Source::Slot(slot) => Some(*slot),
-                Source::Constant(_) => None,
-            });
-            for slot in reads.chain(step.outputs.iter().copied().flatten()).collect::<Vec<_>>() {
-                if !alive[slot] {
-                    alive[slot] = true;
-                    step.dead.push(slot);
-                }
-            }
-        }
-        Program { steps: self.steps, constants: self.constants, slots, outputs }
+    fn finish(self, outputs: Vec<Source>) -> Program {
+        let mut program = Program {
+            steps: self.steps,
+            constants: self.constants,
+            slots: self.slots.len(),
+            of_ids: self.slots,
+            outputs,
+        };
+        program.mark_last_reads();
+        program
     }
 }
 

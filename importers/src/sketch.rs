@@ -115,7 +115,7 @@ pub fn text(name: &str, value: &str) -> AttributeProto {
 /// What the graph gives for this input.
 pub fn run_on(graph: &Graph, input: Value) -> Value {
     let program = Program::new(graph, &Device::flex()).unwrap_or_else(|error| panic!("{error}"));
-    let outputs = program.run(vec![input], |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    let outputs = program.run(vec![input], |_, _| {}).unwrap_or_else(|error| panic!("{error}"));
     outputs.into_iter().next().expect("an output")
 }
 

@@ -8,13 +8,15 @@ use crate::value::{Binary, Kind, Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Add", 1, (2, 2), |site| of_two(site, Dispatch::float_add, Dispatch::int_add))
-        .affine(sum_affine),
+        .affine(sum_affine)
+        .frozen(|_, builder, inputs| builder.add(inputs[0]?, inputs[1]?)),
     Operator::new("Sub", 1, (2, 2), |site| of_two(site, Dispatch::float_sub, Dispatch::int_sub))
         .role(Role::Difference)
         .affine(difference_affine),
     Operator::new("Mul", 1, (2, 2), |site| of_two(site, Dispatch::float_mul, Dispatch::int_mul))
         .role(Role::Product)
-        .affine(product_affine),
+        .affine(product_affine)
+        .frozen(|_, builder, inputs| builder.multiply(inputs[0]?, inputs[1]?)),
     Operator::new("Div", 1, (2, 2), div).role(Role::Quotient).affine(quotient_affine),
     Operator::new("Mod", 10, (2, 2), modulo),
     Operator::new("Pow", 1, (2, 2), pow).settings(&[1]),

@@ -52,7 +52,7 @@ impl Inner {
         if own.len() != self.inputs {
             return Err(format!("its graph takes {} values, not {}", self.inputs, own.len()));
         }
-        self.program.run([own, captured.to_vec()].concat(), |_| {})
+        self.program.run([own, captured.to_vec()].concat(), |_, _| {})
     }
 }
 

@@ -1,5 +1,6 @@
 //! Convolutions, with explicit and automatic padding, and their transposes.
 
+use attriburn_kernels::frozen::{Builder, Convolution, Value as FrozenValue};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
@@ -9,7 +10,7 @@ use super::{MICROSOFT, Operator, Role, Run, Site, activation, one};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Conv", 1, (2, 3), conv).role(Role::Convolution).multiplies(),
+    Operator::new("Conv", 1, (2, 3), conv).role(Role::Convolution).multiplies().frozen(freeze),
     Operator::new("FusedConv", 1, (2, 4), fused_conv).domain(MICROSOFT).multiplies(),
     Operator::new("ConvTranspose", 1, (2, 3), conv_transpose).multiplies(),
     Operator::new("CausalConvWithState", 27, (2, 4), causal_conv).outputs(2).multiplies(),
@@ -39,6 +40,31 @@ fn conv(site: &Site) -> Outcome<Run> {
             axes => Err(format!("convolutions over {axes} axes are not supported")),
         }
     })
+}
+
+/// A convolution over two axes with constant weights.
+fn freeze(
+    site: &Site,
+    builder: &mut Builder,
+    inputs: &[Option<FrozenValue>],
+) -> Option<FrozenValue> {
+    let x = inputs[0]?;
+    let weights = site.constant(1)?;
+    let &[outputs, _, height, width] = &weights.dims()[..] else { return None };
+    let bias = match site.has(2) {
+        true => Some(site.constant(2)?.floats().ok()?),
+        false => None,
+    };
+    let sizes = &builder.dims(x)[1..];
+    let window = Frame::new(site).ok()?.window(sizes, Some(&[height, width])).ok()?;
+    let convolution = Convolution {
+        weights: weights.floats().ok()?,
+        bias,
+        outputs,
+        groups: super::size(site.int("group", 1).ok()?).ok()?,
+        window: window.frozen(false)?,
+    };
+    builder.convolution(x, convolution)
 }
 
 type Apply<const N: usize> =

@@ -21,7 +21,10 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Transpose", 1, (1, 1), transpose).role(Role::Moves),
     Operator::new("Expand", 8, (2, 2), expand).settings(&[1]),
     Operator::new("Tile", 1, (2, 3), tile).settings(&[1, 2]),
-    Operator::new("Concat", 1, (1, ANY), concat),
+    Operator::new("Concat", 1, (1, ANY), concat).frozen(|site, builder, inputs| {
+        let parts: Option<Vec<_>> = inputs.iter().copied().collect();
+        [1, -3].contains(&site.int("axis", 1).ok()?).then(|| builder.concat(&parts?))?
+    }),
     Operator::new("Pad", 1, (1, 4), pad).settings(&[1, 2, 3]),
     Operator::new("CenterCropPad", 18, (2, 2), center).settings(&[1]),
     Operator::new("DepthToSpace", 1, (1, 1), depth_to_space),

@@ -28,6 +28,7 @@ mod site;
 mod tests;
 mod window;
 
+use attriburn_kernels::frozen::{Builder, Value as FrozenValue};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 use burn::tensor::Device;
@@ -72,6 +73,8 @@ pub struct Operator {
     pub multiplies: bool,
     /// The scale and shift of channels that it is, where it is one.
     pub affine: Option<AffineOf>,
+    /// Makes it part of a segment of the CPU, where it can be.
+    pub frozen: Option<Freeze>,
     /// Reads a node's attributes; an error names what cannot be honoured.
     compile: fn(&Site) -> Outcome<Run>,
 }
@@ -114,6 +117,9 @@ pub struct Affine {
 /// The scale and shift that a node is of its input `data`, of `rank` axes and so many channels.
 pub type AffineOf = fn(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine>;
 
+/// Adds a node to a segment, given those of its inputs that are part of it; `None` where it cannot be.
+pub type Freeze = fn(&Site, &mut Builder, &[Option<FrozenValue>]) -> Option<FrozenValue>;
+
 /// As many as are given.
 const ANY: usize = usize::MAX;
 
@@ -138,6 +144,7 @@ impl Operator {
             flat: false,
             multiplies: false,
             affine: None,
+            frozen: None,
             compile,
         }
     }
@@ -179,6 +186,11 @@ impl Operator {
 
     const fn multiplies(mut self) -> Self {
         self.multiplies = true;
+        self
+    }
+
+    const fn frozen(mut self, freeze: Freeze) -> Self {
+        self.frozen = Some(freeze);
         self
     }
 

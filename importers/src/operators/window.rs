@@ -1,5 +1,6 @@
 //! The windows of convolutions and poolings: kernel, strides, dilations and padding, per axis.
 
+use attriburn_kernels::frozen;
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::Slice;
@@ -141,6 +142,24 @@ fn same(auto: AutoPad, size: usize, span: usize, stride: usize) -> Option<(i64, 
 }
 
 impl Window {
+    /// The window of a segment, where it has two axes and does not cut.
+    pub fn frozen(&self, ceil: bool) -> Option<frozen::Window> {
+        let pads: Option<Vec<(usize, usize)>> = self
+            .pads
+            .iter()
+            .map(|&(begin, end)| Some((usize::try_from(begin).ok()?, usize::try_from(end).ok()?)))
+            .collect();
+        let [(top, bottom), (left, right)] = pads?[..] else { return None };
+        Some(frozen::Window {
+            kernel: self.kernel[..].try_into().ok()?,
+            strides: self.strides[..].try_into().ok()?,
+            dilations: self.dilations[..].try_into().ok()?,
+            begin: [top, left],
+            end: [bottom, right],
+            ceil,
+        })
+    }
+
     /// The extent of the dilated kernel.
     pub fn span(&self, axis: usize) -> usize {
         self.dilations[axis] * (self.kernel[axis] - 1) + 1

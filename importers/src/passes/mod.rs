@@ -8,6 +8,7 @@ mod identity;
 mod link;
 mod parameters;
 mod prune;
+pub mod segments;
 #[cfg(test)]
 mod tests;
 

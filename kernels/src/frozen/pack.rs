@@ -20,6 +20,18 @@ pub struct Window {
 }
 
 impl Window {
+    /// A window of one pixel.
+    pub fn pixel() -> Self {
+        Self {
+            kernel: [1, 1],
+            strides: [1, 1],
+            dilations: [1, 1],
+            begin: [0, 0],
+            end: [0, 0],
+            ceil: false,
+        }
+    }
+
     /// The outputs along `axis` of an input of `size`, where there are any.
     pub fn outputs(&self, axis: usize, size: usize) -> Option<usize> {
         let span = self.dilations[axis] * (self.kernel[axis] - 1) + 1;
@@ -60,8 +72,6 @@ pub struct Block {
     pub lanes: usize,
     /// The first input channel.
     pub input: usize,
-    /// The input channels.
-    pub inputs: usize,
     /// `[tap][input][lane]`.
     pub weights: Vec<f32>,
 }
@@ -204,8 +214,8 @@ impl Packed {
                     }
                 }
             }
-            let Span { output, lanes, input, inputs } = *span;
-            Block { output, lanes, input, inputs, weights }
+            let Span { output, lanes, input, .. } = *span;
+            Block { output, lanes, input, weights }
         };
         let inputs = blocks.first().map_or(0, |span| span.inputs);
         let of_phase = |phase: Phase| {
