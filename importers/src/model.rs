@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use attriburn::{Link, Model, ModelError, Parameter};
-use attriburn_kernels::frozen::frozen;
+use attriburn_kernels::frozen::{Segment, frozen};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{ErrorKind, LoadError};
@@ -29,6 +30,7 @@ pub struct OnnxModel {
     parameters: Vec<Parameter>,
     scores: Scores,
     bytes_per_sample: u64,
+    segments: Vec<Arc<Segment>>,
     /// The files beside the model that hold weights.
     files: Vec<PathBuf>,
 }
@@ -64,6 +66,16 @@ impl OnnxModel {
     /// The paths of the files beside the model from which weights were read.
     pub fn weight_files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// The parts of the model that the CPU computes as one, in order.
+    pub fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// What the model does outside of these parts: operators and nodes.
+    pub fn outside_segments(&self) -> Vec<&str> {
+        self.program.labels()
     }
 
     /// The number of classes.
@@ -159,6 +171,7 @@ impl Loader {
             parameters,
             scores: Scores::default(),
             bytes_per_sample: 0,
+            segments: Vec::new(),
             files: file.folder.files(),
         };
         model.tried_out(&graph, link)
@@ -286,6 +299,7 @@ impl OnnxModel {
             return 0;
         }
         let found = segments::find(graph, shapes);
+        self.segments = found.iter().map(|found| Arc::clone(&found.segment)).collect();
         let bytes = found.iter().map(|found| found.segment.bytes_per_sample() as u64).sum();
         let joined = found.into_iter().map(|found| {
             let label = format!(

@@ -24,6 +24,8 @@ pub struct Program {
 struct Step {
     /// For messages: the operator and the node's name.
     label: String,
+    /// Whether it is several nodes.
+    joined: bool,
     run: Run,
     inputs: Vec<Option<Source>>,
     /// The slots of the outputs that are read.
@@ -119,6 +121,7 @@ impl Program {
             let input = self.of_ids.get(&run.input).map(|&slot| Source::Slot(slot));
             let (label, run) = (run.label, run.run);
             steps[node] = Some(Step {
+                joined: true,
                 label,
                 run,
                 inputs: vec![input],
@@ -138,6 +141,12 @@ impl Program {
             *constant = Value::from_floats(Vec::new());
         }
         self.mark_last_reads();
+    }
+
+    /// The nodes that are steps of their own.
+    pub fn labels(&self) -> Vec<&str> {
+        let alone = self.steps.iter().filter(|step| !step.joined);
+        alone.map(|step| step.label.as_str()).collect()
     }
 
     /// Notes where each value is read last.
@@ -254,7 +263,14 @@ impl<'a> Compiler<'a> {
                 slot
             }));
         }
-        self.steps.push(Step { label: node.label(), run, inputs, outputs, dead: Vec::new() });
+        self.steps.push(Step {
+            label: node.label(),
+            joined: false,
+            run,
+            inputs,
+            outputs,
+            dead: Vec::new(),
+        });
         Ok(())
     }
 

@@ -1,32 +1,39 @@
-//! Seconds per gradient and per AdaptGrad map, the share spent outside the model's passes, and
-//! peak memory.
+//! An AdaptGrad map of 50 samples: its time and where that goes, and peak memory.
 //!
 //! ```text
-//! cargo bench --bench map [-- MODEL.onnx [DEVICE]]
+//! cargo bench --bench map [-- MODEL.onnx ...]      the time of each part of a map
+//! cargo bench --bench map -- --steps MODEL.onnx    every step of the CPU's segments, on one core
+//! cargo bench --bench map -- --device wgpu MODEL.onnx
+//! cargo bench --bench map -- --once MODEL.onnx     seconds of one map, for `peer.py`
 //! ```
 //!
-//! Everything is measured in one sitting, alternating, and medians are printed.
-//! Peak memory is that of a process of its own per number of samples.
+//! Everything is measured in one sitting, alternating, and medians are printed. Peak memory is that
+//! of a process of its own per number of samples.
 
 use std::process::Command;
 use std::time::Instant;
 
 use attriburn::{Domain, Explainer, Input, Model, Plan, Target};
 use attriburn_kernels::estimator::Estimator;
+use attriburn_kernels::frozen::Segment;
 use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
 use attriburn_onnx::OnnxModel;
 use burn::tensor::{Tensor, TensorData};
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 const SAMPLES: u32 = 50;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["memory", samples, model, device] => peak(model, device, samples.parse().unwrap()),
+        ["--steps", model] => steps(model),
+        ["--once", model] => once(model),
+        ["--device", device, ref models @ ..] => {
+            models.iter().for_each(|model| bench(model, device))
+        }
         [] => bench(&attriburn_tests::efficientnet().display().to_string(), "cpu"),
-        [model] => bench(model, "cpu"),
-        [model, device, ..] => bench(model, device),
+        ref models => models.iter().for_each(|model| bench(model, "cpu")),
     }
 }
 
@@ -40,27 +47,64 @@ fn load(path: &str, device: &str) -> (OnnxModel, Input) {
     (model, input)
 }
 
+/// The seconds of the parts of one map.
+#[derive(Clone, Copy, Default)]
+struct Parts {
+    noise: f64,
+    forward: f64,
+    backward: f64,
+    estimator: f64,
+}
+
 fn bench(path: &str, device: &str) {
+    let start = Instant::now();
     let (model, input) = load(path, device);
+    let loading = start.elapsed().as_secs_f64();
     let plan = Plan::adaptgrad().samples(SAMPLES);
     let explain = |plan: &Plan| {
         Explainer::new(&model).explain(plan, &input, Target::Index(0)).expect("a map")
     };
+    let start = Instant::now();
     let batch = explain(&plan).batch;
-    let mut seconds: [Vec<f64>; 3] = Default::default();
+    let first = start.elapsed().as_secs_f64();
+    let (mut maps, mut alone, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        seconds[0].push(explain(&plan).seconds);
-        seconds[1].push(outside(&model, &input, batch));
-        seconds[2].push(explain(&Plan::gradient()).seconds);
+        maps.push(explain(&plan).seconds);
+        parts.push(one_by_one(&model, &input, batch));
+        alone.push(explain(&Plan::gradient()).seconds);
     }
-    let [map, outside, gradient] = seconds.map(median);
+    let of = |part: fn(&Parts) -> f64| median(parts.iter().map(part).collect());
+    let (noise, forward) = (of(|own| own.noise), of(|own| own.forward));
+    let (backward, estimator) = (of(|own| own.backward), of(|own| own.estimator));
+    let map = median(maps);
+    let rest = map - noise - forward - backward - estimator;
     println!(
         "model {path}, device {device}, {SAMPLES} samples in batches of {batch}, medians of {ROUNDS}"
     );
-    println!("seconds per AdaptGrad map             {map:.3}");
-    println!("seconds per gradient in a batch       {:.4}", map / f64::from(SAMPLES));
-    println!("seconds per gradient alone            {gradient:.4}");
-    println!("share outside the passes              {:.1} %", 100.0 * outside / map);
+    println!("to load, and to the first map         {loading:.3} s, {first:.3} s");
+    println!("an AdaptGrad map                      {map:.3} s");
+    println!("  a gradient in a batch               {:.2} ms", 1e3 * map / f64::from(SAMPLES));
+    for (name, seconds) in [
+        ("noise", noise),
+        ("forward", forward),
+        ("backward", backward),
+        ("estimator", estimator),
+        ("rest", rest),
+    ] {
+        println!("  {name:<35} {:.1} %", 100.0 * seconds / map);
+    }
+    println!("a gradient alone                      {:.2} ms", 1e3 * median(alone));
+    for segment in model.segments() {
+        let (forward, backward) = rates(segment, batch);
+        println!(
+            "segment {:?} to {:?}: {:.0} MFLOP a pass, {forward:.0} GFLOP/s forward, {backward:.0} GFLOP/s backward, {:.1} MB kept of a sample",
+            segment.input(),
+            segment.output(),
+            segment.operations() as f64 / 1e6,
+            segment.bytes_per_sample() as f64 / 1e6,
+        );
+    }
+    println!("outside segments: {}", model.outside_segments().join(", "));
     for samples in [50, 500] {
         println!(
             "peak memory at {samples:>3} samples            {}",
@@ -69,26 +113,90 @@ fn bench(path: &str, device: &str) {
     }
 }
 
-/// Seconds of all that a map takes besides the model's passes: drawing the noise of every batch,
-/// taking its gradients into the estimate, and reading that.
-fn outside(model: &OnnxModel, input: &Input, batch: usize) -> f64 {
+/// A map's parts, each waited for before the next begins.
+fn one_by_one(model: &OnnxModel, input: &Input, batch: usize) -> Parts {
     let features = input.values().len();
     let data = TensorData::new(input.values().to_vec(), [1, features]);
     let node = Tensor::<2>::from_data(data, model.device());
     let width = Width::Adaptive(Mollifier::Gaussian.width_factor(0.975) as f32);
     let kind = Noise { mollifier: Mollifier::Gaussian, width, boundary: Boundary::Free };
     let domain = noise::Domain { lower: vec![-2.0], upper: vec![2.0], inner: 1 };
-    model.device().sync().expect("the device");
-    let start = Instant::now();
+    let mut parts = Parts::default();
+    let timed = |part: &mut f64, start: Instant| {
+        model.device().sync().expect("the device");
+        *part += start.elapsed().as_secs_f64();
+    };
     let mut estimator = Estimator::new(features, model.device());
     for first in (0..SAMPLES as usize).step_by(batch) {
         let rows = batch.min(SAMPLES as usize - first);
         let address = Address { seed: 0, stream: 0, node: 0, first: first as u64, rows };
-        estimator.update(noise::noise(node.clone(), &kind, &domain, &address));
+        let start = Instant::now();
+        let points = noise::noise(node.clone(), &kind, &domain, &address);
+        timed(&mut parts.noise, start);
+        let start = Instant::now();
+        let points = points.autodiff().require_grad();
+        let score = model.forward(points.clone()).expect("scores").narrow(1, 0, 1).sum();
+        timed(&mut parts.forward, start);
+        let start = Instant::now();
+        let gradients = points.grad(&score.backward()).expect("a gradient");
+        timed(&mut parts.backward, start);
+        let start = Instant::now();
+        estimator.update(gradients);
+        timed(&mut parts.estimator, start);
     }
-    // Waits for the device.
+    let start = Instant::now();
     drop(estimator.into_state().into_data());
-    start.elapsed().as_secs_f64()
+    timed(&mut parts.estimator, start);
+    parts
+}
+
+/// The operations a second of a segment's passes.
+fn rates(segment: &Segment, batch: usize) -> (f64, f64) {
+    let count = |dims: [usize; 3]| batch * dims.iter().product::<usize>();
+    let x: Vec<f32> = (0..count(segment.input())).map(|i| (i as f32 * 0.37).sin()).collect();
+    let gradient = vec![1.0; count(segment.output())];
+    let (mut forward, mut backward) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let (_, mut tapes) = segment.forward(&x);
+        forward.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        segment.backward(&gradient, &mut tapes);
+        backward.push(start.elapsed().as_secs_f64());
+    }
+    let operations = segment.operations() as f64 * batch as f64 / 1e9;
+    (operations / median(forward), operations / median(backward))
+}
+
+fn steps(path: &str) {
+    let (model, _) = load(path, "cpu");
+    for segment in model.segments() {
+        let count: usize = segment.input().iter().product();
+        let x: Vec<f32> = (0..count).map(|i| (i as f32 * 0.37).sin()).collect();
+        let timings = segment.profile(&x, 2 * ROUNDS);
+        let total: f64 = timings.iter().map(|timing| timing.seconds).sum();
+        println!("segment {:?} to {:?}: {:.2} ms", segment.input(), segment.output(), 1e3 * total);
+        for timing in timings {
+            println!(
+                "{:>8} {:6.3} ms {:5.1} % {:5.0} GFLOP/s  {}",
+                if timing.backward { "backward" } else { "forward" },
+                1e3 * timing.seconds,
+                100.0 * timing.seconds / total,
+                timing.operations as f64 / timing.seconds / 1e9,
+                timing.name
+            );
+        }
+    }
+}
+
+/// One map after a first one, as a number of seconds.
+fn once(path: &str) {
+    let (model, input) = load(path, "cpu");
+    let plan = Plan::adaptgrad().samples(SAMPLES);
+    let explain =
+        || Explainer::new(&model).explain(&plan, &input, Target::Index(0)).expect("a map");
+    explain();
+    println!("{}", explain().seconds);
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -2,6 +2,7 @@
 //! for the backward pass.
 
 use super::sweep::Place;
+use super::tile::fused;
 
 /// A function of one number. Beside each stands its derivative.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,41 +66,6 @@ impl Activation {
             _ => 0.0,
         }
     }
-
-    /// The value and the derivative at `x`.
-    #[inline(always)]
-    pub fn at<const FUSED: bool>(self, x: f32) -> (f32, f32) {
-        let one = |inside: bool| if inside { 1.0 } else { 0.0 };
-        match self {
-            Self::Identity => (x, 1.0),
-            Self::Relu => (clip(x, 0.0, f32::INFINITY), one(x > 0.0)),
-            Self::Clip { low, high } => (clip(x, low, high), one(x >= low && x <= high)),
-            Self::Leaky { slope } => {
-                if x > 0.0 {
-                    (x, 1.0)
-                } else {
-                    (slope * x, slope)
-                }
-            }
-            Self::Sigmoid => {
-                let s = sigmoid::<FUSED>(x);
-                (s, s * (1.0 - s))
-            }
-            Self::Silu => {
-                let s = sigmoid::<FUSED>(x);
-                (x * s, s + x * s * (1.0 - s))
-            }
-            Self::HardSigmoid { alpha, beta } => {
-                let line = alpha * x + beta;
-                (clip(line, 0.0, 1.0), alpha * one((0.0..=1.0).contains(&line)))
-            }
-            Self::HardSwish => {
-                let line = x / 6.0 + 0.5;
-                let r = clip(line, 0.0, 1.0);
-                (x * r, r + one((0.0..=1.0).contains(&line)) * x / 6.0)
-            }
-        }
-    }
 }
 
 /// `x` within bounds; what is no number stays so.
@@ -119,12 +85,12 @@ fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
 /// polynomial of `exp(r)` up to the seventh power.
 #[inline(always)]
 fn exponential<const FUSED: bool>(x: f32) -> f32 {
-    use super::tile::fused;
     // Beyond these the result is 0 or infinite, or near enough to it.
-    let x = x.clamp(-87.0, 88.0);
-    // Rounds to the nearest whole number.
+    let x = clip(x, -87.0, 88.0);
+    // The sum's last bits are the nearest whole number.
     const SHIFT: f32 = 12_582_912.0;
-    let n = fused::<FUSED>(x, std::f32::consts::LOG2_E, SHIFT) - SHIFT;
+    let shifted = fused::<FUSED>(x, std::f32::consts::LOG2_E, SHIFT);
+    let n = shifted - SHIFT;
     // ln(2) in two parts, so that the difference is exact.
     let r = fused::<FUSED>(n, -0.693_359_4, x);
     let r = fused::<FUSED>(n, 2.121_944_4e-4, r);
@@ -132,8 +98,7 @@ fn exponential<const FUSED: bool>(x: f32) -> f32 {
     for factor in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         sum = fused::<FUSED>(sum, r, factor);
     }
-    let power = f32::from_bits(((n as i32 + 127) << 23) as u32);
-    sum * power
+    sum * f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0f32.to_bits()))
 }
 
 /// Where results go.
@@ -191,45 +156,33 @@ impl Finish<'_> {
         channel: usize,
         outs: &mut Outs,
     ) {
-        let (to, _) = outs.to[place.to + channel..].split_at_mut(W);
+        let to = lanes_mut::<f32, W>(outs.to, place.to + channel);
         if !self.bias.is_empty() {
-            let bias = &self.bias[channel..][..W];
-            for lane in 0..W {
-                sums[lane] += bias[lane];
-            }
+            add(sums, lanes(self.bias, channel));
         }
         match self.added {
             Added::Nothing => {}
-            Added::Own => {
-                for lane in 0..W {
-                    sums[lane] += to[lane];
-                }
-            }
-            Added::Other(other) => {
-                let other = &other[place.add + channel..][..W];
-                for lane in 0..W {
-                    sums[lane] += other[lane];
-                }
-            }
+            Added::Own => add(sums, to),
+            Added::Other(other) => add(sums, lanes(other, place.add + channel)),
         }
         let record = place.record + channel;
         match self.derivative {
             Derivative::One => {}
             Derivative::Bytes(bytes, slope) => {
-                let bytes = &bytes[record..][..W];
+                let bytes: &[u8; W] = lanes(bytes, record);
                 for lane in 0..W {
                     sums[lane] *= if bytes[lane] == 0 { slope } else { 1.0 };
                 }
             }
             Derivative::Floats(floats) => {
-                let floats = &floats[record..][..W];
+                let floats: &[f32; W] = lanes(floats, record);
                 for lane in 0..W {
                     sums[lane] *= floats[lane];
                 }
             }
         }
         self.activate::<W, FUSED>(sums, record, outs.bytes, outs.floats);
-        to.copy_from_slice(sums);
+        *to = *sums;
     }
 
     /// The activation of `sums`, and what is kept of it.
@@ -241,53 +194,89 @@ impl Finish<'_> {
         bytes: &mut [u8],
         floats: &mut [f32],
     ) {
+        let one = |inside: bool| if inside { 1.0 } else { 0.0 };
         match self.activation {
             Activation::Identity => {}
-            activation @ Activation::Relu => keep_bytes(activation, sums, record, bytes),
-            activation @ Activation::Clip { .. } => keep_bytes(activation, sums, record, bytes),
-            activation @ Activation::Leaky { .. } => keep_bytes(activation, sums, record, bytes),
-            activation => {
-                let mut derivatives = [0f32; W];
-                for lane in 0..W {
-                    (sums[lane], derivatives[lane]) = activation.at::<FUSED>(sums[lane]);
-                }
-                if !floats.is_empty() {
-                    floats[record..][..W].copy_from_slice(&derivatives);
-                }
+            Activation::Relu => {
+                passes(sums, bytes, record, |x| (clip(x, 0.0, f32::INFINITY), x > 0.0));
             }
+            Activation::Clip { low, high } => {
+                passes(sums, bytes, record, |x| (clip(x, low, high), (x >= low) & (x <= high)));
+            }
+            Activation::Leaky { slope } => {
+                passes(sums, bytes, record, |x| (if x > 0.0 { x } else { slope * x }, x > 0.0));
+            }
+            Activation::Sigmoid => derives(sums, floats, record, |x| {
+                let s = sigmoid::<FUSED>(x);
+                (s, s * (1.0 - s))
+            }),
+            Activation::Silu => derives(sums, floats, record, |x| {
+                let s = sigmoid::<FUSED>(x);
+                (x * s, s + x * s * (1.0 - s))
+            }),
+            Activation::HardSigmoid { alpha, beta } => derives(sums, floats, record, |x| {
+                let line = alpha * x + beta;
+                (clip(line, 0.0, 1.0), alpha * one((line >= 0.0) & (line <= 1.0)))
+            }),
+            Activation::HardSwish => derives(sums, floats, record, |x| {
+                let line = x / 6.0 + 0.5;
+                let r = clip(line, 0.0, 1.0);
+                (x * r, r + one((line >= 0.0) & (line <= 1.0)) * x / 6.0)
+            }),
         }
     }
 }
 
+/// `W` numbers of `values` from `first` on.
 #[inline(always)]
-fn keep_bytes<const W: usize>(
-    activation: Activation,
+fn lanes<T, const W: usize>(values: &[T], first: usize) -> &[T; W] {
+    values[first..].first_chunk().expect("whole lanes")
+}
+
+#[inline(always)]
+fn lanes_mut<T, const W: usize>(values: &mut [T], first: usize) -> &mut [T; W] {
+    values[first..].first_chunk_mut().expect("whole lanes")
+}
+
+#[inline(always)]
+fn add<const W: usize>(sums: &mut [f32; W], more: &[f32; W]) {
+    for lane in 0..W {
+        sums[lane] += more[lane];
+    }
+}
+
+/// Applies `function`, and keeps whether a gradient passes it.
+#[inline(always)]
+fn passes<const W: usize>(
     sums: &mut [f32; W],
-    record: usize,
     bytes: &mut [u8],
+    record: usize,
+    function: impl Fn(f32) -> (f32, bool),
 ) {
     if !bytes.is_empty() {
-        let bytes = &mut bytes[record..][..W];
+        let bytes: &mut [u8; W] = lanes_mut(bytes, record);
         for lane in 0..W {
-            bytes[lane] = match activation {
-                Activation::Relu | Activation::Leaky { .. } => u8::from(sums[lane] > 0.0),
-                Activation::Clip { low, high } => u8::from(sums[lane] >= low && sums[lane] <= high),
-                _ => 1,
-            };
+            bytes[lane] = u8::from(function(sums[lane]).1);
         }
     }
-    for sum in sums {
-        *sum = match activation {
-            Activation::Relu => clip(*sum, 0.0, f32::INFINITY),
-            Activation::Leaky { slope } => {
-                if *sum > 0.0 {
-                    *sum
-                } else {
-                    slope * *sum
-                }
-            }
-            Activation::Clip { low, high } => clip(*sum, low, high),
-            _ => *sum,
-        };
+    for lane in 0..W {
+        sums[lane] = function(sums[lane]).0;
+    }
+}
+
+/// Applies `function`, and keeps its derivative.
+#[inline(always)]
+fn derives<const W: usize>(
+    sums: &mut [f32; W],
+    floats: &mut [f32],
+    record: usize,
+    function: impl Fn(f32) -> (f32, f32),
+) {
+    let mut derivatives = [0f32; W];
+    for lane in 0..W {
+        (sums[lane], derivatives[lane]) = function(sums[lane]);
+    }
+    if !floats.is_empty() {
+        *lanes_mut(floats, record) = derivatives;
     }
 }

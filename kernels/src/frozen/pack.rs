@@ -82,6 +82,8 @@ pub struct Packed {
     pub phases: Vec<(Phase, Vec<Block>)>,
     /// The input channels of a block.
     pub inputs: usize,
+    /// The groups of channels that are convolved apart.
+    pub groups: usize,
 }
 
 /// A convolution's weights `[outputs, inputs / groups, height, width]`.
@@ -179,7 +181,8 @@ impl Packed {
             Some(kernel.weights[(output * inputs + own) * area + place])
         };
         let blocks = blocks(level, kernel.outputs, outputs, inputs);
-        Self::new(vec![Phase::forward(kernel.window)], &blocks, kernel.outputs, weight)
+        let phases = vec![Phase::forward(kernel.window)];
+        Self::new(phases, &blocks, kernel.outputs, kernel.groups, weight)
     }
 
     /// The gradient with respect to the input, which swaps inputs and outputs.
@@ -191,13 +194,15 @@ impl Packed {
             Some(kernel.weights[(read * inputs + own) * area + place])
         };
         let blocks = blocks(level, kernel.inputs, inputs, outputs);
-        Self::new(Phase::backward(kernel.window), &blocks, kernel.inputs, weight)
+        let phases = Phase::backward(kernel.window);
+        Self::new(phases, &blocks, kernel.inputs, kernel.groups, weight)
     }
 
     fn new(
         phases: Vec<Phase>,
         blocks: &[Span],
         outputs: usize,
+        groups: usize,
         weight: impl Fn(usize, usize, usize) -> Option<f32>,
     ) -> Self {
         let pack = |phase: &Phase, span: &Span| {
@@ -222,7 +227,7 @@ impl Packed {
             let packed = blocks.iter().map(|span| pack(&phase, span)).collect();
             (phase, packed)
         };
-        Self { phases: phases.into_iter().map(of_phase).collect(), inputs }
+        Self { phases: phases.into_iter().map(of_phase).collect(), inputs, groups }
     }
 }
 

@@ -87,7 +87,7 @@ impl Segment {
         x
     }
 
-    fn with_arena(&self, run: impl FnOnce(&mut Arena)) {
+    pub(super) fn with_arena(&self, run: impl FnOnce(&mut Arena)) {
         let kept = self.arenas.lock().ok().and_then(|mut arenas| arenas.pop());
         let mut arena = kept.unwrap_or_else(|| Arena {
             buffers: self.buffers.iter().map(|&len| vec![0.0; len]).collect(),
@@ -98,13 +98,24 @@ impl Segment {
         }
     }
 
+    pub(super) fn new_tape(&self) -> Tape {
+        Tape::new(&self.tape)
+    }
+
     fn steps(&self, steps: &[Step], x: &[f32], y: &mut [f32], arena: &mut Arena, tape: &mut Tape) {
         for step in steps {
             self.step(step, x, y, arena, tape);
         }
     }
 
-    fn step(&self, step: &Step, x: &[f32], y: &mut [f32], arena: &mut Arena, tape: &mut Tape) {
+    pub(super) fn step(
+        &self,
+        step: &Step,
+        x: &[f32],
+        y: &mut [f32],
+        arena: &mut Arena,
+        tape: &mut Tape,
+    ) {
         let level = self.level;
         let (goal, image) = step.to;
         if let Work::Store = step.work {

@@ -44,11 +44,6 @@ impl Level {
     }
 }
 
-/// The pixels of a tile.
-const TALL: usize = 12;
-const LOW: usize = 6;
-const SHORT: usize = 4;
-
 /// `x` convolved with one block of weights, at every pixel of the sweep.
 pub fn convolve(
     level: Level,
@@ -59,54 +54,46 @@ pub fn convolve(
     finish: &Finish,
 ) {
     match (level, block.lanes) {
-        (Level::Avx512, 32) => all::<TALL, 32, true>(x, sweep, block, outs, finish),
-        (Level::Avx512, _) => all::<TALL, 16, true>(x, sweep, block, outs, finish),
-        (Level::Avx2, _) => all::<LOW, 16, true>(x, sweep, block, outs, finish),
-        (Level::Plain, _) => all::<SHORT, 16, false>(x, sweep, block, outs, finish),
+        (Level::Avx512, 32) => wide(x, sweep, block, outs, finish),
+        (Level::Avx512, _) => narrow(x, sweep, block, outs, finish),
+        (Level::Avx2, _) => avx2(x, sweep, block, outs, finish),
+        (Level::Plain, _) => plain(x, sweep, block, outs, finish),
     }
 }
 
-/// Tiles of `R` pixels, and a shorter one at the end.
+/// A function that computes all pixels in tiles of at most `$most` pixels, as few as there can be and
+/// of about the same size: a short one at the end would take nearly as long as a whole one.
+macro_rules! tiles {
+    ($name:ident, $lanes:literal, $fused:literal, $most:literal: $($pixels:literal)*) => {
+        fn $name(x: &[f32], sweep: &Sweep, block: &Block, mut outs: Outs, finish: &Finish) {
+            let (weights, _) = block.weights.as_chunks::<$lanes>();
+            let pixels = sweep.rows * sweep.columns;
+            let tiles = pixels.div_ceil($most).max(1);
+            let (each, longer) = (pixels / tiles, pixels % tiles);
+            let mut at = sweep.first();
+            for number in 0..tiles {
+                match each + usize::from(number < longer) {
+                    $($pixels => tile::<$pixels, $lanes, $fused>(
+                        x, sweep, block, weights, &mut at, &mut outs, finish,
+                    ),)*
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+tiles!(wide, 32, true, 12: 1 2 3 4 5 6 7 8 9 10 11 12);
+tiles!(narrow, 16, true, 12: 1 2 3 4 5 6 7 8 9 10 11 12);
+tiles!(avx2, 16, true, 6: 1 2 3 4 5 6);
+tiles!(plain, 16, false, 4: 1 2 3 4);
+
+/// `N` pixels times `W` channels, from `at` on. A function of its own, small enough that the compiler
+/// keeps all sums in registers.
 #[multiversion(
     targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"),
     dispatcher = "direct"
 )]
-fn all<const R: usize, const W: usize, const FUSED: bool>(
-    x: &[f32],
-    sweep: &Sweep,
-    block: &Block,
-    mut outs: Outs,
-    finish: &Finish,
-) {
-    let (weights, _) = block.weights.as_chunks::<W>();
-    let pixels = sweep.rows * sweep.columns;
-    let mut at = sweep.first();
-    let mut done = 0;
-    while done + R <= pixels {
-        tile::<R, W, FUSED>(x, sweep, block, weights, &mut at, &mut outs, finish);
-        done += R;
-    }
-    // What is left in halves, so that few tiles exist.
-    let mut left = pixels - done;
-    while left > 0 {
-        let step = match left {
-            8.. => 8,
-            4.. => 4,
-            2.. => 2,
-            _ => 1,
-        };
-        match step {
-            8 => tile::<8, W, FUSED>(x, sweep, block, weights, &mut at, &mut outs, finish),
-            4 => tile::<4, W, FUSED>(x, sweep, block, weights, &mut at, &mut outs, finish),
-            2 => tile::<2, W, FUSED>(x, sweep, block, weights, &mut at, &mut outs, finish),
-            _ => tile::<1, W, FUSED>(x, sweep, block, weights, &mut at, &mut outs, finish),
-        }
-        left -= step;
-    }
-}
-
-/// `N` pixels times `W` channels, from `at` on.
-#[inline(always)]
 fn tile<const N: usize, const W: usize, const FUSED: bool>(
     x: &[f32],
     sweep: &Sweep,
@@ -143,7 +130,8 @@ fn multiply<const N: usize, const W: usize, const FUSED: bool>(
     let rows = rows.map(|row| &row[..count]);
     let mut own = *sums;
     for i in 0..count {
-        let weights = &weights[i];
+        // A copy, so that it is read once.
+        let weights = weights[i];
         for pixel in 0..N {
             let value = rows[pixel][i];
             for lane in 0..W {

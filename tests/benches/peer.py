@@ -1,0 +1,132 @@
+"""AdaptGrad maps of 50 samples: PyTorch at its best against attriburn, on the same exported model.
+
+    python -m venv PEER && PEER/bin/pip install torch torchvision timm onnx onnxscript
+    PEER/bin/python tests/benches/peer.py [--rounds 5] [--models DIR] [NAME ...]
+
+Run it on an idle machine, from the repository's root. The models have seeded weights. In every
+round each of PyTorch's settings and attriburn make one map, one after the other; medians are
+printed, and the ratio to the best of PyTorch's settings:
+
+    one by one         a sample at a time, as the published AdaptGrad code does
+    NCHW, b            batches of b samples
+    channels_last, b   the same in the other memory layout
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import statistics
+import subprocess
+import time
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore")
+import timm
+import torch
+import torchvision
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [
+    "efficientnet_lite0", "mobilenet_v2", "vgg16", "resnet50", "vit_b_16", "convnext_tiny",
+    "efficientnet_b0",
+]
+LOW, HIGH = -2.0, 2.0
+SAMPLES = 50
+BATCHES = [1, 10, 25]
+
+
+def build(name):
+    torch.manual_seed(0)
+    if name in timm.list_models() and not hasattr(torchvision.models, name):
+        model = timm.create_model(name, exportable=True)
+    else:
+        model = getattr(torchvision.models, name)(weights=None)
+    model.eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model
+
+
+def export(name, folder):
+    path = folder / f"{name}.onnx"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        batch = {0: torch.export.Dim("batch")}
+        torch.onnx.export(
+            build(name), (torch.randn(2, 3, 224, 224),), path, dynamo=True,
+            dynamic_shapes=(batch,), input_names=["input"], output_names=["logits"],
+            external_data=False,
+        )
+    return path
+
+
+def gradient(model, batch):
+    batch = batch.detach().requires_grad_(True)
+    return torch.autograd.grad(model(batch)[:, 0].sum(), batch)[0]
+
+
+def adaptgrad(model, x, batch, layout):
+    reach = torch.minimum((x - LOW).abs(), (x - HIGH).abs())
+    sigma = reach / (math.sqrt(2) * torch.erfinv(torch.tensor((1 + 0.95) / 2)))
+    total = torch.zeros_like(x)
+    for start in range(0, SAMPLES, batch):
+        count = min(batch, SAMPLES - start)
+        points = x + sigma * torch.randn(count, *x.shape[1:])
+        points = points.contiguous(memory_format=layout)
+        total += gradient(model, points).sum(0, keepdim=True)
+    return total / SAMPLES
+
+
+def program():
+    """The benchmark, built."""
+    build = ["cargo", "bench", "--bench", "map", "--no-run", "--message-format", "json"]
+    lines = subprocess.run(build, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for line in lines.splitlines():
+        message = json.loads(line)
+        if message.get("target", {}).get("name") == "map" and message.get("executable"):
+            return message["executable"]
+    raise SystemExit("cargo built no benchmark")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--models", type=Path, default=ROOT / "target" / "peer")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    ours = program()
+    print(f"PyTorch {torch.__version__}, {arguments.threads} threads")
+    for name in arguments.names:
+        path = export(name, arguments.models)
+        plain, last = build(name), build(name).to(memory_format=torch.channels_last)
+        x = torch.rand(1, 3, 224, 224) * (HIGH - LOW) + LOW
+        settings = {"one by one": (plain, 1, torch.contiguous_format)}
+        for batch in BATCHES[1:]:
+            settings[f"NCHW, {batch}"] = (plain, batch, torch.contiguous_format)
+        for batch in BATCHES:
+            settings[f"channels_last, {batch}"] = (last, batch, torch.channels_last)
+        seconds = {setting: [] for setting in [*settings, "attriburn"]}
+        for model, batch, layout in settings.values():
+            gradient(model, x.repeat(batch, 1, 1, 1).contiguous(memory_format=layout))
+        for _ in range(arguments.rounds):
+            for setting, (model, batch, layout) in settings.items():
+                start = time.perf_counter()
+                adaptgrad(model, x, batch, layout)
+                seconds[setting].append(time.perf_counter() - start)
+            output = subprocess.run([ours, "--once", path], check=True, capture_output=True, text=True)
+            seconds["attriburn"].append(float(re.findall(r"[\d.e-]+", output.stdout)[-1]))
+        medians = {setting: statistics.median(own) for setting, own in seconds.items()}
+        own = medians.pop("attriburn")
+        best = min(medians, key=medians.get)
+        print(f"{name}: attriburn {own / SAMPLES * 1e3:.1f} ms a gradient, "
+              f"{own / medians[best]:.2f} of PyTorch's best ({best})")
+        for setting, own in medians.items():
+            print(f"    {setting:<20} {own / SAMPLES * 1e3:.1f} ms")
+
+
+main()
