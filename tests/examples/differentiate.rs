@@ -8,13 +8,24 @@
 use std::error::Error;
 use std::fs::File;
 use std::path::Path;
+use std::process::ExitCode;
 
 use attriburn::npy;
 use attriburn_onnx::OnnxModel;
 use attriburn_tests::logits_and_gradients;
 use burn::tensor::Device;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match differentiate() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn differentiate() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, rows, target, out] = &arguments[..] else {
         return Err("it takes MODEL.onnx ROWS.npy TARGET OUT".into());

@@ -84,15 +84,17 @@ impl Image {
         }
     }
 
-    /// Writes the picture as `[channels][height][width]`.
-    pub fn store(&self, data: &[f32], planes: &mut [f32]) {
-        let area = self.height * self.width;
-        for y in 0..self.height {
-            let row = &data[self.inner(y)];
-            for channel in 0..self.channels {
-                let plane = &mut planes[channel * area + y * self.width..][..self.width];
-                for (pixel, value) in row.chunks_exact(self.stride).zip(plane) {
-                    *value = pixel[channel];
+    /// Writes the picture as `[channels][height][width]`. Each of its pixels is `side` times `side` of
+    /// those, whose channels lie side by side.
+    pub fn store(&self, data: &[f32], side: usize, dims: [usize; 3], planes: &mut [f32]) {
+        let [channels, height, width] = dims;
+        for (channel, plane) in planes.chunks_exact_mut(height * width).enumerate() {
+            for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+                let pixels = data[self.inner(y / side)].chunks_exact(self.stride);
+                for (part, pixel) in row.chunks_mut(side).zip(pixels) {
+                    for (x, value) in part.iter_mut().enumerate() {
+                        *value = pixel[(y % side * side + x) * channels + channel];
+                    }
                 }
             }
         }

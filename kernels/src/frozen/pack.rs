@@ -82,8 +82,8 @@ pub struct Packed {
     pub phases: Vec<(Phase, Vec<Block>)>,
     /// The input channels of a block.
     pub inputs: usize,
-    /// The groups of channels that are convolved apart.
-    pub groups: usize,
+    /// The weights of a pixel of each phase, without those that fill up.
+    pub used: Vec<usize>,
 }
 
 /// A convolution's weights `[outputs, inputs / groups, height, width]`.
@@ -181,8 +181,7 @@ impl Packed {
             Some(kernel.weights[(output * inputs + own) * area + place])
         };
         let blocks = blocks(level, kernel.outputs, outputs, inputs);
-        let phases = vec![Phase::forward(kernel.window)];
-        Self::new(phases, &blocks, kernel.outputs, kernel.groups, weight)
+        Self::new(vec![Phase::forward(kernel.window)], &blocks, kernel.outputs, weight)
     }
 
     /// The gradient with respect to the input, which swaps inputs and outputs.
@@ -194,18 +193,56 @@ impl Packed {
             Some(kernel.weights[(read * inputs + own) * area + place])
         };
         let blocks = blocks(level, kernel.inputs, inputs, outputs);
-        let phases = Phase::backward(kernel.window);
-        Self::new(phases, &blocks, kernel.inputs, kernel.groups, weight)
+        Self::new(Phase::backward(kernel.window), &blocks, kernel.inputs, weight)
+    }
+
+    /// The gradient with respect to an input of few channels, `side` times `side` pixels at once, whose
+    /// channels lie side by side: pixels `side t + p` read what output `side / stride t + a` has, through
+    /// the tap `i` with `i dilation = p + begin - stride a`. `side` is a multiple of the stride.
+    pub fn backward_squares(kernel: &Kernel, level: Level, side: usize) -> Self {
+        let window = kernel.window;
+        let along = |axis: usize| {
+            let (stride, dilation) = (window.strides[axis] as isize, window.dilations[axis]);
+            let last = ((window.kernel[axis] - 1) * dilation) as isize;
+            let begin = window.begin[axis] as isize;
+            let (low, high) = ((begin - last).div_euclid(stride), side as isize - 1 + begin);
+            low..high.div_euclid(stride) + 1
+        };
+        let both = along(0).flat_map(|y| along(1).map(move |x| [y, x]));
+        let taps: Vec<[isize; 2]> = both.collect();
+        let tap = |axis: usize, pixel: usize, at: isize| {
+            let (stride, dilation) = (window.strides[axis] as isize, window.dilations[axis]);
+            let from = (pixel + window.begin[axis]) as isize - stride * at;
+            let from = usize::try_from(from).ok().filter(|from| from.is_multiple_of(dilation))?;
+            Some(from / dilation).filter(|&tap| tap < window.kernel[axis])
+        };
+        let [height, width] = window.kernel;
+        let weight = |made: usize, read: usize, place: usize| {
+            let (pixel, channel) = (made / kernel.inputs, made % kernel.inputs);
+            let i = tap(0, pixel / side, taps[place][0])?;
+            let j = tap(1, pixel % side, taps[place][1])?;
+            Some(kernel.weights[((read * kernel.inputs + channel) * height + i) * width + j])
+        };
+        let outputs = side * side * kernel.inputs;
+        let phase = Phase {
+            origin: [0, 0],
+            step: [1, 1],
+            reads: window.strides.map(|stride| side / stride),
+            places: (0..taps.len()).collect(),
+            taps: taps.clone(),
+        };
+        let blocks = blocks(level, outputs, outputs, kernel.outputs);
+        Self::new(vec![phase], &blocks, outputs, weight)
     }
 
     fn new(
         phases: Vec<Phase>,
-        blocks: &[Span],
+        spans: &[Span],
         outputs: usize,
-        groups: usize,
         weight: impl Fn(usize, usize, usize) -> Option<f32>,
     ) -> Self {
-        let pack = |phase: &Phase, span: &Span| {
+        let mut used = vec![0; phases.len()];
+        let pack = |phase: &Phase, span: &Span, used: &mut usize| {
             let mut weights = vec![0.0; phase.places.len() * span.inputs * span.lanes];
             let mut rows = weights.chunks_exact_mut(span.lanes);
             for &place in &phase.places {
@@ -213,8 +250,11 @@ impl Packed {
                     let Some(row) = rows.next() else { break };
                     for (lane, value) in row.iter_mut().enumerate() {
                         let output = span.output + lane;
-                        if output < outputs {
-                            *value = weight(output, input, place).unwrap_or(0.0);
+                        if let Some(own) =
+                            (output < outputs).then(|| weight(output, input, place)).flatten()
+                        {
+                            *value = own;
+                            *used += 1;
                         }
                     }
                 }
@@ -222,12 +262,13 @@ impl Packed {
             let Span { output, lanes, input, .. } = *span;
             Block { output, lanes, input, weights }
         };
-        let inputs = blocks.first().map_or(0, |span| span.inputs);
-        let of_phase = |phase: Phase| {
-            let packed = blocks.iter().map(|span| pack(&phase, span)).collect();
+        let inputs = spans.first().map_or(0, |span| span.inputs);
+        let of_phase = |(phase, used): (Phase, &mut usize)| {
+            let packed = spans.iter().map(|span| pack(&phase, span, used)).collect();
             (phase, packed)
         };
-        Self { phases: phases.into_iter().map(of_phase).collect(), inputs, groups }
+        let phases = phases.into_iter().zip(&mut used).map(of_phase).collect();
+        Self { phases, inputs, used }
     }
 }
 

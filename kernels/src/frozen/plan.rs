@@ -31,6 +31,8 @@ enum Kind {
         forward: Arc<Packed>,
         backward: Arc<Packed>,
         bias: Vec<f32>,
+        /// The pixels to each side that are one of the gradient that it makes.
+        side: usize,
     },
     Depthwise {
         forward: Arc<Taps>,
@@ -138,11 +140,20 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
                         backward: Taps::backward(&kernel).into(),
                         bias,
                     },
-                    false => Kind::Convolution {
-                        forward: Packed::forward(&kernel, level).into(),
-                        backward: Packed::backward(&kernel, level).into(),
-                        bias,
-                    },
+                    false => {
+                        let alone = readers[0].len() == 1 && node.inputs == [Value(0)];
+                        let side = side(&kernel).filter(|_| alone);
+                        let backward = match side {
+                            Some(side) => Packed::backward_squares(&kernel, level, side),
+                            None => Packed::backward(&kernel, level),
+                        };
+                        Kind::Convolution {
+                            forward: Packed::forward(&kernel, level).into(),
+                            backward: backward.into(),
+                            bias,
+                            side: side.unwrap_or(1),
+                        }
+                    }
                 };
                 (kind, node.inputs.clone())
             }
@@ -176,6 +187,19 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
     units
 }
 
+/// How many pixels to each side of an input of few channels have their gradient computed at once, so
+/// that lanes are not left empty.
+fn side(kernel: &Kernel) -> Option<usize> {
+    let [down, right] = kernel.window.strides;
+    let lanes = |side: usize| side * side * kernel.inputs;
+    let few = kernel.groups == 1 && kernel.inputs < LANES && down == right;
+    let side = match down {
+        1 => (1..=4).rev().find(|&side| lanes(side) <= LANES)?,
+        stride => stride,
+    };
+    (few && side > 1).then_some(side)
+}
+
 /// Room for an activation's derivative.
 fn record(activation: Activation, dims: [usize; 3], tape: &mut TapeSize) -> Option<Record> {
     let area = Image::new(dims, 0).area();
@@ -196,6 +220,8 @@ fn record(activation: Activation, dims: [usize; 3], tape: &mut TapeSize) -> Opti
 struct Layout {
     values: Vec<Image>,
     gradients: Vec<Image>,
+    /// The pixels to each side of the input that are one of its gradient.
+    side: usize,
 }
 
 impl Layout {
@@ -205,6 +231,13 @@ impl Layout {
         // Only convolutions over a few channels read them side by side.
         let mut dense = builder.dims(Value(0))[0] < LANES;
         let size = |value: Value| [builder.dims(value)[1], builder.dims(value)[2]];
+        let sides = units.iter().filter_map(|unit| match unit.kind {
+            Kind::Convolution { side, .. } => Some(side),
+            _ => None,
+        });
+        let side = sides.max().unwrap_or(1);
+        let [channels, height, width] = builder.dims(Value(0));
+        let squares = [side * side * channels, height.div_ceil(side), width.div_ceil(side)];
         for unit in units {
             let (forward, backward): (Vec<&Phase>, Vec<&Phase>) = match &unit.kind {
                 Kind::Convolution { forward, backward, .. } => (
@@ -225,8 +258,9 @@ impl Layout {
                 let halo = phase.halo(size(from), size(unit.output));
                 values[from.0] = halo.max(values[from.0]);
             }
+            let made = if from == Value(0) { [squares[1], squares[2]] } else { size(from) };
             for phase in backward {
-                let halo = phase.halo(size(unit.output), size(from));
+                let halo = phase.halo(size(unit.output), made);
                 gradients[unit.output.0] = halo.max(gradients[unit.output.0]);
             }
         }
@@ -235,7 +269,9 @@ impl Layout {
         if dense {
             own[0] = Image::dense(builder.nodes[0].dims, values[0]);
         }
-        Self { values: own, gradients: (0..count).map(|at| image(at, gradients[at])).collect() }
+        let mut gradients: Vec<Image> = (0..count).map(|at| image(at, gradients[at])).collect();
+        gradients[0] = Image::new(squares, gradients[0].halo);
+        Self { values: own, gradients, side }
     }
 }
 
@@ -393,7 +429,7 @@ fn forward(
         places.insert(unit.output, to);
     }
     steps.push(Step {
-        work: Work::Store,
+        work: Work::Store { side: 1, dims: builder.dims(output) },
         sources: vec![(places[&output], image(output))],
         to: (places[&output], image(output)),
         clear: false,
@@ -476,7 +512,8 @@ fn backward(
         }
     };
     let image = layout.gradients[0];
-    pass.push(Work::Store, vec![(place, image)], (place, image), false, PLAIN);
+    let work = Work::Store { side: layout.side, dims: builder.dims(input) };
+    pass.push(work, vec![(place, image)], (place, image), false, PLAIN);
     pass.steps
 }
 

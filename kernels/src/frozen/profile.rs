@@ -61,7 +61,7 @@ impl Segment {
 fn name(step: &Step) -> String {
     let kind = match &step.work {
         Work::Load => "load",
-        Work::Store => "store",
+        Work::Store { .. } => "store",
         Work::Zero => "zero",
         Work::Convolve { .. } => "convolution",
         Work::Depthwise { .. } => "depthwise",
@@ -85,16 +85,10 @@ fn name(step: &Step) -> String {
 
 fn operations(step: &Step) -> u64 {
     let pixels = |sweep: &super::sweep::Sweep| sweep.rows * sweep.columns;
-    let (from, to) =
-        (step.sources.first().map_or(0, |(_, image)| image.channels), step.to.1.channels);
+    let to = step.to.1.channels;
     let products: usize = match &step.work {
         Work::Convolve { packed, sweeps } => {
-            let each = packed.phases.iter().zip(sweeps);
-            // Channels of other groups are filled up with zeros.
-            each.map(|((phase, _), sweep)| {
-                pixels(sweep) * phase.taps.len() * from * to / packed.groups
-            })
-            .sum()
+            packed.used.iter().zip(sweeps).map(|(used, sweep)| pixels(sweep) * used).sum()
         }
         Work::Depthwise { taps, sweeps } => {
             let each = taps.phases.iter().zip(sweeps);

@@ -118,9 +118,9 @@ impl Segment {
     ) {
         let level = self.level;
         let (goal, image) = step.to;
-        if let Work::Store = step.work {
+        if let Work::Store { side, dims } = step.work {
             let (place, from) = step.sources[0];
-            return from.store(picture(arena, tape, place), y);
+            return from.store(picture(arena, tape, place), side, dims, y);
         }
         let mut to = match goal {
             Place::Buffer(at) => take(&mut arena.buffers[at]),
@@ -147,7 +147,7 @@ impl Segment {
             derivative,
         };
         match &step.work {
-            Work::Store => {}
+            Work::Store { .. } => {}
             Work::Load => image.load(x, &mut to),
             Work::Zero => to[..image.len()].fill(0.0),
             Work::Convolve { packed, sweeps } => {

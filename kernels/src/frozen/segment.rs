@@ -49,8 +49,11 @@ pub(super) enum Place {
 pub(super) enum Work {
     /// From the sample, or its gradient, to a picture.
     Load,
-    /// From a picture to the sample, or its gradient.
-    Store,
+    /// From a picture to the sample of `dims`, or its gradient; `side` times `side` pixels lie in one.
+    Store {
+        side: usize,
+        dims: [usize; 3],
+    },
     Zero,
     Convolve {
         packed: Arc<Packed>,
