@@ -273,7 +273,7 @@ impl OnnxModel {
             .map_err(|message| {
                 LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
             })?;
-        let frozen = self.freeze(graph, &shapes);
+        let frozen = self.freeze(graph, &mut shapes);
         self.scores = Scores::of(&output.dims(), rows, link)?;
         if let Some(remark) = self.scores.remark(&output.dims()) {
             log::warn!("{remark}");
@@ -293,22 +293,32 @@ impl OnnxModel {
         Ok(self)
     }
 
-    /// Makes segments of what the CPU computes as one; the bytes that they keep of a sample.
-    fn freeze(&mut self, graph: &Graph, shapes: &HashMap<Id, Vec<usize>>) -> u64 {
+    /// Makes segments of what the CPU computes as one; the bytes that they keep of a sample. The values
+    /// inside them are taken out of `shapes`.
+    fn freeze(&mut self, graph: &Graph, shapes: &mut HashMap<Id, Vec<usize>>) -> u64 {
         if self.device != Device::flex() {
             return 0;
         }
         let found = segments::find(graph, shapes);
         self.segments = found.iter().map(|found| Arc::clone(&found.segment)).collect();
         let bytes = found.iter().map(|found| found.segment.bytes_per_sample() as u64).sum();
+        for found in &found {
+            for &node in &found.nodes[..found.nodes.len() - 1] {
+                graph.nodes[node].outputs.iter().flatten().for_each(|id| {
+                    shapes.remove(id);
+                });
+            }
+        }
         let joined = found.into_iter().map(|found| {
             let label = format!(
                 "the nodes up to {}",
                 graph.nodes[found.nodes[found.nodes.len() - 1]].label()
             );
-            let segment = found.segment;
-            let run =
-                move |inputs: &Inputs| Ok(vec![Value::new(frozen(inputs.float(0)?, &segment))]);
+            let (segment, channels_last) = (found.segment, found.channels_last);
+            let run = move |inputs: &Inputs| {
+                let output = Value::new(frozen(inputs.float(0)?, &segment));
+                Ok(vec![if channels_last { output.permute(&[0, 2, 3, 1])? } else { output }])
+            };
             Joined { nodes: found.nodes, input: found.input, label, run: Box::new(run) }
         });
         self.program.join(joined.collect());

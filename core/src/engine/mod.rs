@@ -17,7 +17,7 @@ pub use parameters::{ParameterGradient, check_parameters};
 use std::time::Instant;
 
 use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use self::memory::{is_out_of_memory, is_out_of_memory_of, read};
 use self::run::Run;
@@ -300,10 +300,18 @@ impl<'a> Explainer<'a> {
 
     /// Samples per batch: what was asked for, or what the memory holds, within the model's limit.
     fn batch_size(&self, total: u64) -> usize {
-        let fitting = self.model.bytes_per_sample().map_or(BEST_BATCH, |bytes| {
-            usize::try_from(self.memory / bytes.max(1)).unwrap_or(BEST_BATCH)
-        });
-        let batch = self.batch.unwrap_or(fitting.min(BEST_BATCH)).max(1);
+        let within = |memory: u64| {
+            let bytes = self.model.bytes_per_sample();
+            let count = bytes.map(|bytes| usize::try_from(memory / bytes.max(1)));
+            count.and_then(Result::ok).unwrap_or(BEST_BATCH)
+        };
+        let mut best = within(self.memory).min(BEST_BATCH);
+        if *self.model.device() == Device::flex() {
+            best = best.min(within(CACHE).max(EVEN));
+        }
+        // As many for every core, whatever their number.
+        let even = if best > EVEN { best - best % EVEN } else { best };
+        let batch = self.batch.unwrap_or(even).max(1);
         let limit = self.model.max_batch().unwrap_or(batch);
         batch.min(limit).min(usize::try_from(total).unwrap_or(batch))
     }
@@ -322,6 +330,12 @@ fn checked(scores: Tensor<2>, rows: usize) -> Result<Tensor<2>, Error> {
 
 /// Beyond this many samples a batch gains no speed on any device tried.
 const BEST_BATCH: usize = 64;
+
+/// What a CPU's caches hold of a batch: a larger one is written to memory between its passes.
+const CACHE: u64 = 64 << 20;
+
+/// A batch is a multiple of this, so that cores are given the same.
+const EVEN: usize = 8;
 
 /// What the maps of a run cost.
 struct Cost {
@@ -395,8 +409,6 @@ fn chosen_scores(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
     use crate::Domain;
 

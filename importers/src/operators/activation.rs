@@ -12,7 +12,7 @@ type T = DispatchTensor;
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Relu", 1, (1, 1), |_| pointwise(Dispatch::relu))
-        .frozen(|_, builder, inputs| Some(builder.activate(inputs[0]?, Frozen::Relu))),
+        .frozen_anywhere(|_, builder, inputs| Some(builder.activate(inputs[0]?, Frozen::Relu))),
     Operator::new("Sigmoid", 1, (1, 1), |_| pointwise(Dispatch::sigmoid))
         .role(Role::Sigmoid)
         .frozen(|_, builder, inputs| Some(builder.activate(inputs[0]?, Frozen::Sigmoid))),
@@ -40,7 +40,10 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("ThresholdedRelu", 10, (1, 1), thresholded_relu),
     Operator::new("Swish", 24, (1, 1), swish),
     Operator::new("SwiGLU", 28, (2, 2), swiglu),
-    Operator::new("Gelu", 20, (1, 1), gelu),
+    Operator::new("Gelu", 20, (1, 1), gelu).frozen_anywhere(|site, builder, inputs| {
+        let exact = site.text("approximate", "none").ok()? == "none";
+        exact.then(|| inputs[0].map(|x| builder.activate(x, Frozen::Gelu)))?
+    }),
     Operator::new("Clip", 1, (1, 3), clip).settings(&[1, 2]).frozen(|site, builder, inputs| {
         let attributes = site.opset() < 11;
         let given = |name: &str, index: usize| match attributes {

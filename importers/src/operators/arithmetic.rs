@@ -9,7 +9,7 @@ use crate::value::{Binary, Kind, Outcome, Value, binary};
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Add", 1, (2, 2), |site| of_two(site, Dispatch::float_add, Dispatch::int_add))
         .affine(sum_affine)
-        .frozen(|_, builder, inputs| builder.add(inputs[0]?, inputs[1]?)),
+        .frozen_anywhere(|_, builder, inputs| builder.add(inputs[0]?, inputs[1]?)),
     Operator::new("Sub", 1, (2, 2), |site| of_two(site, Dispatch::float_sub, Dispatch::int_sub))
         .role(Role::Difference)
         .affine(difference_affine),

@@ -1,5 +1,6 @@
 //! Shapes and the order of elements, and operators that change neither values nor order.
 
+use attriburn_kernels::frozen::{Builder, Value as FrozenValue};
 use burn::backend::Dispatch;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::tensor::Slice;
@@ -18,7 +19,10 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Flatten", 1, (1, 1), flatten).role(Role::Moves),
     Operator::new("Squeeze", 1, (1, 2), squeeze).role(Role::Moves).settings(&[1]),
     Operator::new("Unsqueeze", 1, (1, 2), unsqueeze).role(Role::Moves).settings(&[1]),
-    Operator::new("Transpose", 1, (1, 1), transpose).role(Role::Moves),
+    Operator::new("Transpose", 1, (1, 1), transpose)
+        .role(Role::Moves)
+        .frozen(|site, builder, inputs| turned(site, builder, inputs, [0, 2, 3, 1]))
+        .frozen_last(|site, builder, inputs| turned(site, builder, inputs, [0, 3, 1, 2])),
     Operator::new("Expand", 8, (2, 2), expand).settings(&[1]),
     Operator::new("Tile", 1, (2, 3), tile).settings(&[1, 2]),
     Operator::new("Concat", 1, (1, ANY), concat).frozen(|site, builder, inputs| {
@@ -159,6 +163,17 @@ fn unsqueeze(site: &Site) -> Outcome<Run> {
         let dims: Option<Vec<usize>> = dims.collect();
         x.reshape(&dims.ok_or_else(|| format!("its axes {axes:?} are not distinct"))?)
     })
+}
+
+/// The channels as the last axis, or as the first again.
+fn turned(
+    site: &Site,
+    builder: &mut Builder,
+    inputs: &[Option<FrozenValue>],
+    order: [i64; 4],
+) -> Option<FrozenValue> {
+    let own = site.ints("perm").ok()??;
+    (own == order).then(|| inputs[0].map(|x| builder.turn(x)))?
 }
 
 /// Without an order the axes are reversed.

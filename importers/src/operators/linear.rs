@@ -1,5 +1,6 @@
 //! Matrix products.
 
+use attriburn_kernels::frozen::{Builder, Convolution, Value as FrozenValue, Window};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor};
 
@@ -12,8 +13,29 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("MatMul", 1, (2, 2), |_| {
         one(|inputs| product(&inputs.value(0)?, &inputs.value(1)?))
     })
-    .multiplies(),
+    .multiplies()
+    .frozen_last(freeze),
 ];
+
+/// A product with a constant matrix, as a convolution of one pixel.
+fn freeze(
+    site: &Site,
+    builder: &mut Builder,
+    inputs: &[Option<FrozenValue>],
+) -> Option<FrozenValue> {
+    let x = inputs[0]?;
+    let matrix = site.constant(1)?;
+    let &[rows, outputs] = &matrix.dims()[..] else { return None };
+    let turned = matrix.permute(&[1, 0]).ok()?;
+    let convolution = Convolution {
+        weights: (rows == builder.dims(x)[0]).then(|| turned.floats().ok())??,
+        bias: None,
+        outputs,
+        groups: 1,
+        window: Window::pixel(),
+    };
+    builder.convolution(x, convolution)
+}
 
 /// `alpha A' B' + beta C`.
 fn gemm(site: &Site) -> Outcome<Run> {

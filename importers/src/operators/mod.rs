@@ -75,6 +75,8 @@ pub struct Operator {
     pub affine: Option<AffineOf>,
     /// Makes it part of a segment of the CPU, where it can be.
     pub frozen: Option<Freeze>,
+    /// The same where the channels are the last axis.
+    pub frozen_last: Option<Freeze>,
     /// Reads a node's attributes; an error names what cannot be honoured.
     compile: fn(&Site) -> Outcome<Run>,
 }
@@ -145,6 +147,7 @@ impl Operator {
             multiplies: false,
             affine: None,
             frozen: None,
+            frozen_last: None,
             compile,
         }
     }
@@ -192,6 +195,16 @@ impl Operator {
     const fn frozen(mut self, freeze: Freeze) -> Self {
         self.frozen = Some(freeze);
         self
+    }
+
+    const fn frozen_last(mut self, freeze: Freeze) -> Self {
+        self.frozen_last = Some(freeze);
+        self
+    }
+
+    /// In whichever order the axes lie.
+    const fn frozen_anywhere(self, freeze: Freeze) -> Self {
+        self.frozen(freeze).frozen_last(freeze)
     }
 
     const fn affine(mut self, affine: AffineOf) -> Self {

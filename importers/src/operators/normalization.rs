@@ -1,5 +1,6 @@
 //! Normalizations, in their inference form.
 
+use attriburn_kernels::frozen::Normalization;
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
 use burn::tensor::Shape;
@@ -13,7 +14,19 @@ pub const OPERATORS: &[Operator] = &[
         .affine(batch_norm_affine),
     Operator::new("InstanceNormalization", 1, (3, 3), instance_norm),
     Operator::new("GroupNormalization", 18, (3, 3), group_norm),
-    Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3),
+    Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3).frozen_last(
+        |site, builder, inputs| {
+            let scale = site.constant(1)?.floats().ok()?;
+            let shift = match site.has(2) {
+                true => site.constant(2)?.floats().ok()?,
+                false => vec![0.0; scale.len()],
+            };
+            let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
+            let over_channels = [-1, 3].contains(&site.int("axis", -1).ok()?);
+            let own = over_channels.then_some(Normalization { scale, shift, epsilon });
+            builder.normalize(inputs[0]?, own?)
+        },
+    ),
     Operator::new("RMSNormalization", 23, (2, 2), rms_norm),
     Operator::new("LpNormalization", 1, (1, 1), lp_norm),
     Operator::new("MeanVarianceNormalization", 9, (1, 1), mean_variance),

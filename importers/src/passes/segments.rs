@@ -8,7 +8,7 @@ use attriburn_kernels::frozen::{Builder, Convolution, Segment, Value, Window};
 use burn::tensor::Device;
 
 use crate::graph::{Graph, Id, Node};
-use crate::operators::{Role, Site};
+use crate::operators::Site;
 
 /// A run of nodes.
 pub struct Found {
@@ -16,6 +16,8 @@ pub struct Found {
     pub nodes: Vec<usize>,
     pub input: Id,
     pub segment: Arc<Segment>,
+    /// Whether the channels are the last axis of the output.
+    pub channels_last: bool,
 }
 
 /// The segments of `graph`, whose values have these `shapes`, the batch axis first.
@@ -32,8 +34,10 @@ pub fn find(graph: &Graph, shapes: &HashMap<Id, Vec<usize>>) -> Vec<Found> {
         let nodes = grown.nodes[..length].to_vec();
         let Some(output) = graph.nodes[nodes[length - 1]].outputs[0] else { continue };
         nodes.iter().for_each(|&at| taken[at] = true);
-        let segment = Segment::new(&grown.builder, grown.values[&output]).into();
-        found.push(Found { nodes, input: grown.input, segment });
+        let (builder, output) = (&grown.builder, grown.values[&output]);
+        let segment = Segment::new(builder, output).into();
+        let channels_last = builder.is_channels_last(output);
+        found.push(Found { nodes, input: grown.input, segment, channels_last });
     }
     found
 }
@@ -90,16 +94,18 @@ impl Growth {
             node.inputs.iter().map(|id| self.values.get(id.as_ref()?).copied()).collect();
         let site = Site { graph, node, device: &Device::flex() };
         let builder = &mut self.builder;
-        let value = match operator.frozen.and_then(|freeze| freeze(&site, builder, &inputs)) {
+        let last = inputs.iter().flatten().any(|&value| builder.is_channels_last(value));
+        let freeze = if last { operator.frozen_last } else { operator.frozen };
+        let value = match freeze.and_then(|freeze| freeze(&site, builder, &inputs)) {
             Some(value) => value,
             None => affine(&site, builder, &inputs)?,
         };
         // What the segment makes is what the node was seen to make.
-        (shapes.get(&output)?.get(1..)? == &builder.dims(value)[..]).then_some((output, value))
+        (shapes.get(&output)?.get(1..)? == &builder.shape(value)[..]).then_some((output, value))
     }
 
     /// How many of the nodes make a segment of which one value alone is read outside, the last one;
-    /// as many as possible, with a convolution among them.
+    /// as many as possible, with a convolution or a product among them.
     fn whole_part(&self, graph: &Graph, readers: &[usize]) -> Option<usize> {
         let mut inside = vec![0; graph.values.len()];
         let mut open: Vec<Id> = Vec::new();
@@ -110,7 +116,7 @@ impl Growth {
             node.inputs.iter().flatten().for_each(|id| inside[id.0] += 1);
             open.extend(node.outputs.iter().flatten());
             open.retain(|id| inside[id.0] < readers[id.0]);
-            convolves |= node.operator.is_some_and(|own| own.role == Role::Convolution);
+            convolves |= node.operator.is_some_and(|own| own.multiplies);
             if convolves && open.len() == 1 && node.outputs[0] == Some(open[0]) {
                 best = Some(count + 1);
             }
@@ -129,7 +135,9 @@ fn affine(site: &Site, builder: &mut Builder, inputs: &[Option<Value>]) -> Optio
     let data = inputs.iter().position(Option::is_some)?;
     let x = inputs[data]?;
     let channels = builder.dims(x)[0];
-    let own = site.node.operator?.affine?(site, data, 4, channels)?;
+    // Where the channels are the last axis, it broadcasts as in a matrix.
+    let rank = if builder.is_channels_last(x) { 2 } else { 4 };
+    let own = site.node.operator?.affine?(site, data, rank, channels)?;
     let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
     let convolution = Convolution {
         weights: narrow(&own.scale),

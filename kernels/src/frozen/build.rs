@@ -21,6 +21,20 @@ pub(super) enum Operation {
     /// The mean over all pixels.
     GlobalMean,
     Concat,
+    Normalize(Normalization),
+    /// The same picture, whose axes lie in another order outside.
+    Turn,
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) scale + shift` over the channels of each pixel.
+#[derive(Clone, Debug)]
+pub struct Normalization {
+    /// A number for each channel.
+    pub scale: Vec<f32>,
+    /// A number for each channel.
+    pub shift: Vec<f32>,
+    /// Added to the variance.
+    pub epsilon: f32,
 }
 
 /// A convolution with constant weights.
@@ -43,6 +57,8 @@ pub(super) struct Node {
     pub operation: Operation,
     pub inputs: Vec<Value>,
     pub dims: [usize; 3],
+    /// Whether the channels are the last axis outside.
+    pub last: bool,
 }
 
 /// Operations on one sample, `[channels, height, width]`, added one after the other.
@@ -54,7 +70,7 @@ pub struct Builder {
 impl Builder {
     /// A segment of samples of `dims`, and its input.
     pub fn new(dims: [usize; 3]) -> (Self, Value) {
-        let input = Node { operation: Operation::Input, inputs: Vec::new(), dims };
+        let input = Node { operation: Operation::Input, inputs: Vec::new(), dims, last: false };
         (Self { nodes: vec![input] }, Value(0))
     }
 
@@ -64,8 +80,38 @@ impl Builder {
     }
 
     fn push(&mut self, operation: Operation, inputs: &[Value], dims: [usize; 3]) -> Value {
-        self.nodes.push(Node { operation, inputs: inputs.to_vec(), dims });
+        let last = inputs.iter().any(|input| self.nodes[input.0].last);
+        self.nodes.push(Node { operation, inputs: inputs.to_vec(), dims, last });
         Value(self.nodes.len() - 1)
+    }
+
+    /// Whether the channels of a value are its last axis outside.
+    pub fn is_channels_last(&self, value: Value) -> bool {
+        self.nodes[value.0].last
+    }
+
+    /// The axes of a value as they lie outside, without the batch.
+    pub fn shape(&self, value: Value) -> [usize; 3] {
+        let [channels, height, width] = self.dims(value);
+        match self.nodes[value.0].last {
+            true => [height, width, channels],
+            false => [channels, height, width],
+        }
+    }
+
+    /// The same picture with the channels as the last axis outside, or as the first again.
+    pub fn turn(&mut self, x: Value) -> Value {
+        let (dims, last) = (self.dims(x), self.nodes[x.0].last);
+        let turned = self.push(Operation::Turn, &[x], dims);
+        self.nodes[turned.0].last = !last;
+        turned
+    }
+
+    /// A normalization over the channels of each pixel; `None` where it does not fit.
+    pub fn normalize(&mut self, x: Value, normalization: Normalization) -> Option<Value> {
+        let dims = self.dims(x);
+        let fits = normalization.scale.len() == dims[0] && normalization.shift.len() == dims[0];
+        fits.then(|| self.push(Operation::Normalize(normalization), &[x], dims))
     }
 
     /// A convolution of `x`; `None` where it does not fit or is empty.
@@ -97,7 +143,7 @@ impl Builder {
     /// `a + b`; `None` where they differ in shape.
     pub fn add(&mut self, a: Value, b: Value) -> Option<Value> {
         let dims = self.dims(a);
-        (dims == self.dims(b)).then(|| self.push(Operation::Add, &[a, b], dims))
+        (self.shape(a) == self.shape(b)).then(|| self.push(Operation::Add, &[a, b], dims))
     }
 
     /// `a b`, where that is an activation of one of them, or one of them has one pixel; else `None`.

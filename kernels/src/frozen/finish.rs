@@ -36,6 +36,9 @@ pub enum Activation {
     },
     /// `x r` with `r = clip(x / 6 + 1/2, 0, 1)`: `r + x / 6` within, else `r`.
     HardSwish,
+    /// `x P(x)` with the normal distribution `P(x) = (1 + erf(x / sqrt(2))) / 2`: `P(x) + x p(x)` with
+    /// its density `p`.
+    Gelu,
 }
 
 /// What is kept of an activation for the backward pass.
@@ -79,6 +82,23 @@ fn clip(x: f32, low: f32, high: f32) -> f32 {
 #[inline(always)]
 fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
     1.0 / (1.0 + exponential::<FUSED>(-x))
+}
+
+/// The standard normal distribution and its density at `x`, to 1e-7: Abramowitz and Stegun, Handbook
+/// of Mathematical Functions, 7.1.26.
+#[inline(always)]
+fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
+    let size = x.abs();
+    let density = exponential::<FUSED>(-0.5 * size * size);
+    let t = 1.0 / fused::<FUSED>(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2, size, 1.0);
+    let mut sum = 1.061_405_4;
+    for factor in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
+        sum = fused::<FUSED>(sum, t, factor);
+    }
+    let above = 0.5 * sum * t * density;
+    let below = if x > 0.0 { 1.0 - above } else { above };
+    const SCALE: f32 = 0.398_942_3;
+    (below, SCALE * density)
 }
 
 /// `exp(x)` to about one unit in the last place: `2^n exp(r)` with `|r| <= ln(2) / 2`, and the Taylor
@@ -222,6 +242,10 @@ impl Finish<'_> {
                 let line = x / 6.0 + 0.5;
                 let r = clip(line, 0.0, 1.0);
                 (x * r, r + one((line >= 0.0) & (line <= 1.0)) * x / 6.0)
+            }),
+            Activation::Gelu => derives(sums, floats, record, |x| {
+                let (below, density) = normal::<FUSED>(x);
+                (x * below, below + x * density)
             }),
         }
     }

@@ -1,10 +1,11 @@
 //! From operations to steps: activations and sums become part of the convolution in front of them,
 //! and every picture gets a buffer.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::build::{Builder, Operation, Value};
+use super::build::{Builder, Convolution, Normalization, Operation, Value};
 use super::depthwise::Taps;
 use super::finish::{Activation, Kept};
 use super::image::{Image, LANES};
@@ -52,11 +53,16 @@ enum Kind {
     },
     GlobalMean,
     Concat,
+    Normalize {
+        own: Arc<Normalization>,
+        kept: usize,
+    },
 }
 
 /// The segment of `builder` from its input to `output`.
 pub(super) fn plan(builder: &Builder, output: Value, level: Level) -> Segment {
     let mut tape = TapeSize::default();
+    let output = root(builder, output);
     let units = units(builder, output, level, &mut tape);
     let layout = Layout::new(builder, &units);
     let mut buffers = Buffers::default();
@@ -76,14 +82,25 @@ pub(super) fn plan(builder: &Builder, output: Value, level: Level) -> Segment {
     }
 }
 
+/// The picture that `value` is, whatever the order of its axes outside.
+fn root(builder: &Builder, mut value: Value) -> Value {
+    while let Operation::Turn = builder.nodes[value.0].operation {
+        value = builder.nodes[value.0].inputs[0];
+    }
+    value
+}
+
 /// The units that `output` needs, in order.
 fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) -> Vec<Unit> {
+    let inputs_of = |at: usize| -> Vec<Value> {
+        builder.nodes[at].inputs.iter().map(|&value| root(builder, value)).collect()
+    };
     let mut needed = vec![false; builder.nodes.len()];
     needed[output.0] = true;
     let mut readers: Vec<Vec<Value>> = vec![Vec::new(); builder.nodes.len()];
     for at in (0..builder.nodes.len()).rev().filter(|&at| at <= output.0) {
         if needed[at] {
-            for input in &builder.nodes[at].inputs {
+            for input in inputs_of(at) {
                 needed[input.0] = true;
                 readers[input.0].push(Value(at));
             }
@@ -101,31 +118,43 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
             continue;
         }
         let node = &builder.nodes[at];
+        let inputs = inputs_of(at);
         let mut made = Value(at);
         let mut added = None;
         let mut activation = Activation::Identity;
         let (kind, inputs) = match &node.operation {
-            Operation::Input => continue,
+            Operation::Input | Operation::Turn => continue,
             Operation::Activate(own) => {
                 activation = *own;
-                (Kind::Sum, node.inputs.clone())
+                (Kind::Sum, inputs)
             }
-            Operation::Add => (Kind::Sum, node.inputs.clone()),
-            Operation::Gate => (Kind::Gate, node.inputs.clone()),
+            Operation::Add => (Kind::Sum, inputs),
+            Operation::Gate => (Kind::Gate, inputs),
             Operation::Convolution(convolution) => {
+                let mut convolution = Cow::Borrowed(convolution);
+                while let Some(next) = reader(made)
+                    && let Operation::Convolution(scale) = &builder.nodes[next.0].operation
+                    && scale.window == Window::pixel()
+                    && scale.groups == convolution.outputs
+                    && scale.outputs == convolution.outputs
+                {
+                    scaled(convolution.to_mut(), scale);
+                    made = next;
+                    part_of_another[next.0] = true;
+                }
                 if let Some(sum) = reader(made)
                     && let Operation::Add = builder.nodes[sum.0].operation
-                    && let Some(other) = builder.nodes[sum.0].inputs.iter().find(|&&v| v != made)
+                    && let Some(other) = inputs_of(sum.0).into_iter().find(|&v| v != made)
                     && other.0 < at
                 {
-                    (added, made) = (Some(*other), sum);
+                    (added, made) = (Some(other), sum);
                     part_of_another[sum.0] = true;
                 }
-                let inputs = builder.dims(node.inputs[0])[0];
+                let channels = builder.dims(inputs[0])[0];
                 let kernel = Kernel {
                     weights: &convolution.weights,
                     outputs: convolution.outputs,
-                    inputs,
+                    inputs: channels,
                     groups: convolution.groups,
                     window: &convolution.window,
                 };
@@ -133,7 +162,7 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
                 if !bias.is_empty() {
                     bias.resize(bias.len().next_multiple_of(LANES), 0.0);
                 }
-                let each = convolution.groups == inputs && convolution.outputs == inputs;
+                let each = convolution.groups == channels && convolution.outputs == channels;
                 let kind = match each {
                     true => Kind::Depthwise {
                         forward: Taps::forward(&kernel).into(),
@@ -141,7 +170,7 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
                         bias,
                     },
                     false => {
-                        let alone = readers[0].len() == 1 && node.inputs == [Value(0)];
+                        let alone = readers[0].len() == 1 && inputs == [Value(0)];
                         let side = side(&kernel).filter(|_| alone);
                         let backward = match side {
                             Some(side) => Packed::backward_squares(&kernel, level, side),
@@ -155,19 +184,34 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
                         }
                     }
                 };
-                (kind, node.inputs.clone())
+                (kind, inputs)
             }
             Operation::Largest(window) => {
                 let bytes = tape.bytes;
                 tape.bytes += Image::new(node.dims, 0).area();
-                (Kind::Largest { window: window.clone(), bytes }, node.inputs.clone())
+                (Kind::Largest { window: window.clone(), bytes }, inputs)
             }
             Operation::Mean(window, counts_padding) => {
                 let kind = Kind::Mean { window: window.clone(), counts_padding: *counts_padding };
-                (kind, node.inputs.clone())
+                (kind, inputs)
             }
-            Operation::GlobalMean => (Kind::GlobalMean, node.inputs.clone()),
-            Operation::Concat => (Kind::Concat, node.inputs.clone()),
+            Operation::Normalize(own) => {
+                let fill = |values: &[f32]| {
+                    let mut values = values.to_vec();
+                    values.resize(values.len().next_multiple_of(LANES), 0.0);
+                    values
+                };
+                let own = Normalization {
+                    scale: fill(&own.scale),
+                    shift: fill(&own.shift),
+                    epsilon: own.epsilon,
+                };
+                let kept = tape.floats;
+                tape.floats += Image::new(node.dims, 0).area() + node.dims[1] * node.dims[2];
+                (Kind::Normalize { own: own.into(), kept }, inputs)
+            }
+            Operation::GlobalMean => (Kind::GlobalMean, inputs),
+            Operation::Concat => (Kind::Concat, inputs),
         };
         let takes_activation = matches!(
             kind,
@@ -185,6 +229,20 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
         units.push(Unit { kind, inputs, added, activation, output: made, record });
     }
     units
+}
+
+/// Makes a scale and a shift of every output part of the convolution in front of them.
+fn scaled(convolution: &mut Convolution, scale: &Convolution) {
+    let each = convolution.weights.len() / convolution.outputs;
+    for (weights, scale) in convolution.weights.chunks_exact_mut(each).zip(&scale.weights) {
+        weights.iter_mut().for_each(|weight| *weight *= scale);
+    }
+    let mut bias = convolution.bias.take().unwrap_or_else(|| vec![0.0; convolution.outputs]);
+    for (at, bias) in bias.iter_mut().enumerate() {
+        let shift = scale.bias.as_ref().map_or(0.0, |shift| shift[at]);
+        *bias = *bias * scale.weights[at] + shift;
+    }
+    convolution.bias = Some(bias);
 }
 
 /// How many pixels to each side of an input of few channels have their gradient computed at once, so
@@ -405,6 +463,9 @@ fn forward(
                 let (window, counts_padding) = (window.clone(), *counts_padding);
                 (Work::Mean { window, counts_padding }, sources)
             }
+            Kind::Normalize { own, kept } => {
+                (Work::Normalize { own: Arc::clone(own), kept: *kept }, sources)
+            }
             Kind::GlobalMean => (Work::Sum { factor: share(&sources[0].1) }, sources),
             Kind::Concat => {
                 let mut at = 0;
@@ -562,6 +623,11 @@ impl Backward<'_> {
                 let work = Work::MeanGradient { window, counts_padding };
                 self.scatter(from, vec![(work, vec![gradient])], true);
             }
+            Kind::Normalize { own, kept } => self.computed(from, |to, added| {
+                let sweep = Sweep::new(&Phase::same(), &gradient.1, to, added, 0);
+                let own = Arc::clone(own);
+                (Work::NormalizeGradient { own, kept: *kept, sweep }, vec![gradient])
+            }),
             Kind::GlobalMean => {
                 let factor = share(&self.layout.gradients[from.0]);
                 self.computed(from, |to, added| {

@@ -2,6 +2,7 @@
 
 use multiversion::multiversion;
 
+use super::build::Normalization;
 use super::finish::{Finish, Outs};
 use super::image::{Image, LANES};
 use super::sweep::Sweep;
@@ -140,6 +141,136 @@ pub fn copy_channels(
             let (x, y) =
                 (&x[from.offset(row, column) + read..], &mut y[to.offset(row, column) + written..]);
             y[..count].copy_from_slice(&x[..count]);
+        }
+    }
+}
+
+/// The normalization of each pixel over its `channels`; `kept` has the standardized channels of every
+/// pixel and then the factors by which they were standardized.
+pub fn normalize(
+    level: Level,
+    (x, from): (&[f32], &Image),
+    (y, to): (&mut [f32], &Image),
+    own: &Normalization,
+    kept: &mut [f32],
+) {
+    match level {
+        Level::Plain => normalize_rows::<false>((x, from), (y, to), own, kept),
+        _ => normalize_rows::<true>((x, from), (y, to), own, kept),
+    }
+}
+
+/// The sum of `count` numbers that `at` gives, whole lanes at a time.
+#[inline(always)]
+fn sum_lanes(count: usize, stride: usize, at: impl Fn(usize) -> [f32; LANES]) -> f32 {
+    let mut sums = [0f32; LANES];
+    for first in (0..stride).step_by(LANES) {
+        let values = at(first);
+        for lane in 0..LANES {
+            sums[lane] += if first + lane < count { values[lane] } else { 0.0 };
+        }
+    }
+    sums.iter().sum()
+}
+
+#[multiversion(
+    targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"),
+    dispatcher = "direct"
+)]
+fn normalize_rows<const FUSED: bool>(
+    (x, from): (&[f32], &Image),
+    (y, to): (&mut [f32], &Image),
+    own: &Normalization,
+    kept: &mut [f32],
+) {
+    let (stride, channels) = (from.stride, from.channels);
+    let (standard, factors) = kept.split_at_mut(from.area());
+    for row in 0..from.height {
+        for column in 0..from.width {
+            let pixel = row * from.width + column;
+            let x = &x[from.offset(row, column)..][..stride];
+            let y = &mut y[to.offset(row, column)..][..stride];
+            let standard = &mut standard[pixel * stride..][..stride];
+            let count = channels as f32;
+            let mean = sum_lanes(channels, stride, |at| lanes(x, at)) / count;
+            let squares = sum_lanes(channels, stride, |at| {
+                let x: [f32; LANES] = lanes(x, at);
+                x.map(|x| (x - mean) * (x - mean))
+            });
+            let factor = 1.0 / (squares / count + own.epsilon).sqrt();
+            factors[pixel] = factor;
+            for first in (0..stride).step_by(LANES) {
+                let x: [f32; LANES] = lanes(x, first);
+                let (scale, shift): ([f32; LANES], [f32; LANES]) =
+                    (lanes(&own.scale, first), lanes(&own.shift, first));
+                for lane in 0..LANES {
+                    let value = (x[lane] - mean) * factor;
+                    standard[first + lane] = value;
+                    y[first + lane] = fused::<FUSED>(value, scale[lane], shift[lane]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn lanes(values: &[f32], first: usize) -> [f32; LANES] {
+    *values[first..].first_chunk().expect("whole lanes")
+}
+
+/// The gradient of a normalization: `factor (g scale - mean(g scale) - x mean(g scale x))` with the
+/// standardized channels `x`.
+pub fn normalize_gradient(
+    level: Level,
+    gradient: (&[f32], &Image),
+    own: &Normalization,
+    kept: &[f32],
+    sweep: &Sweep,
+    outs: Outs,
+    finish: &Finish,
+) {
+    match level {
+        Level::Plain => gradient_rows::<false>(gradient, own, kept, sweep, outs, finish),
+        _ => gradient_rows::<true>(gradient, own, kept, sweep, outs, finish),
+    }
+}
+
+#[multiversion(
+    targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"),
+    dispatcher = "direct"
+)]
+fn gradient_rows<const FUSED: bool>(
+    (gradient, from): (&[f32], &Image),
+    own: &Normalization,
+    kept: &[f32],
+    sweep: &Sweep,
+    mut outs: Outs,
+    finish: &Finish,
+) {
+    let (stride, channels) = (from.stride, from.channels);
+    let (standard, factors) = kept.split_at(from.area());
+    let mut at = sweep.first();
+    for pixel in 0..from.height * from.width {
+        let place = sweep.next(&mut at);
+        let g = &gradient[place.from..][..stride];
+        let standard = &standard[pixel * stride..][..stride];
+        let scaled = |at: usize| -> [f32; LANES] {
+            let (g, scale): ([f32; LANES], [f32; LANES]) = (lanes(g, at), lanes(&own.scale, at));
+            std::array::from_fn(|lane| g[lane] * scale[lane])
+        };
+        let count = channels as f32;
+        let mean = sum_lanes(channels, stride, scaled) / count;
+        let along = sum_lanes(channels, stride, |at| {
+            let (g, x): ([f32; LANES], [f32; LANES]) = (scaled(at), lanes(standard, at));
+            std::array::from_fn(|lane| g[lane] * x[lane])
+        }) / count;
+        for first in (0..stride).step_by(LANES) {
+            let (g, x): ([f32; LANES], [f32; LANES]) = (scaled(first), lanes(standard, first));
+            let mut sums = [0f32; LANES];
+            for lane in 0..LANES {
+                sums[lane] = factors[pixel] * (g[lane] - mean - x[lane] * along);
+            }
+            finish.apply::<LANES, FUSED>(&mut sums, &place, first, &mut outs);
         }
     }
 }

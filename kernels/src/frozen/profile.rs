@@ -69,6 +69,7 @@ fn name(step: &Step) -> String {
         Work::Sum { .. } => "sum",
         Work::Largest { .. } | Work::LargestGradient { .. } => "max pool",
         Work::Mean { .. } | Work::MeanGradient { .. } => "mean pool",
+        Work::Normalize { .. } | Work::NormalizeGradient { .. } => "normalization",
         Work::Copy { .. } => "copy",
     };
     let shape = |image: &Image| format!("{}x{}x{}", image.height, image.width, image.channels);

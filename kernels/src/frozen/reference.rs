@@ -48,6 +48,17 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
                 let means = input(0).chunks(area).map(|plane| plane.iter().sum::<f64>());
                 y.iter_mut().zip(means).for_each(|(y, sum)| *y = sum / area as f64);
             }
+            Operation::Turn => y.copy_from_slice(input(0)),
+            Operation::Normalize(own) => {
+                let area = node.dims[1] * node.dims[2];
+                for pixel in 0..area {
+                    let (standard, _) = standardized(input(0), pixel, area, own.epsilon);
+                    for (channel, x) in standard.iter().enumerate() {
+                        let (scale, shift) = (own.scale[channel], own.shift[channel]);
+                        y[channel * area + pixel] = x * f64::from(scale) + f64::from(shift);
+                    }
+                }
+            }
             Operation::Concat => {
                 y = node.inputs.iter().flat_map(|value| values[value.0].iter().copied()).collect();
             }
@@ -105,6 +116,25 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
                     *sum += g[at / area] / area as f64;
                 }
             }
+            Operation::Turn => {
+                gradients[first].iter_mut().zip(&g).for_each(|(sum, g)| *sum += g);
+            }
+            Operation::Normalize(own) => {
+                let area = node.dims[1] * node.dims[2];
+                for pixel in 0..area {
+                    let (standard, factor) = standardized(&values[first], pixel, area, own.epsilon);
+                    let scaled =
+                        |channel: usize| g[channel * area + pixel] * f64::from(own.scale[channel]);
+                    let count = standard.len() as f64;
+                    let channels = || (0..standard.len()).map(scaled);
+                    let mean = channels().sum::<f64>() / count;
+                    let along = channels().zip(&standard).map(|(g, x)| g * x).sum::<f64>() / count;
+                    for (channel, x) in standard.iter().enumerate() {
+                        gradients[first][channel * area + pixel] +=
+                            factor * (scaled(channel) - mean - x * along);
+                    }
+                }
+            }
             Operation::Concat => {
                 let mut left = &g[..];
                 for value in &node.inputs {
@@ -116,6 +146,16 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
         }
     }
     Vec::new()
+}
+
+/// The channels of a pixel with mean 0 and variance 1, and by what they were multiplied.
+fn standardized(values: &[f64], pixel: usize, area: usize, epsilon: f32) -> (Vec<f64>, f64) {
+    let channels: Vec<f64> = values.iter().skip(pixel).step_by(area).copied().collect();
+    let count = channels.len() as f64;
+    let mean = channels.iter().sum::<f64>() / count;
+    let variance = channels.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+    let factor = 1.0 / (variance + f64::from(epsilon)).sqrt();
+    (channels.iter().map(|x| (x - mean) * factor).collect(), factor)
 }
 
 /// The value and the derivative of an activation at `x`.
@@ -141,6 +181,11 @@ fn at(activation: Activation, x: f64) -> (f64, f64) {
             let line = x / 6.0 + 0.5;
             let ramp = line.clamp(0.0, 1.0);
             (x * ramp, ramp + one((0.0..=1.0).contains(&line)) * x / 6.0)
+        }
+        Activation::Gelu => {
+            let below = 0.5 * statrs::function::erf::erfc(-x / std::f64::consts::SQRT_2);
+            let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
+            (x * below, below + x * density)
         }
     }
 }

@@ -134,7 +134,7 @@ impl Segment {
             let (place, image) = step.sources.get(index)?;
             Some((picture(arena, tape, *place), image))
         };
-        let (kept, derivative) = records(step, &mut bytes, &mut floats);
+        let Records { written: kept, read, derivative } = records(step, &mut bytes, &mut floats);
         let added = match step.finish.added {
             AddedPlan::Nothing => Added::Nothing,
             AddedPlan::Own => Added::Own,
@@ -189,7 +189,7 @@ impl Segment {
             }
             Work::LargestGradient { window, bytes: first } => {
                 if let Some(gradient) = source(0) {
-                    pool::largest_gradient(window, gradient, (&mut to, &image), &kept.0[*first..]);
+                    pool::largest_gradient(window, gradient, (&mut to, &image), &read.0[*first..]);
                 }
             }
             Work::Mean { window, counts_padding } => {
@@ -200,6 +200,19 @@ impl Segment {
             Work::MeanGradient { window, counts_padding } => {
                 if let Some(gradient) = source(0) {
                     pool::mean_gradient(window, *counts_padding, gradient, (&mut to, &image));
+                }
+            }
+            Work::Normalize { own, kept: first } => {
+                if let Some(x) = source(0) {
+                    let kept = &mut kept.1[*first..];
+                    plane::normalize(level, x, (&mut to, &image), own, kept);
+                }
+            }
+            Work::NormalizeGradient { own, kept: first, sweep } => {
+                if let Some(gradient) = source(0) {
+                    let outs = Outs { to: &mut to, bytes: &mut [], floats: &mut [] };
+                    let kept = &read.1[*first..];
+                    plane::normalize_gradient(level, gradient, own, kept, sweep, outs, &finish);
                 }
             }
             Work::Copy { channels, from, to: written } => {
@@ -223,28 +236,27 @@ fn picture<'a>(arena: &'a Arena, tape: &'a Tape, place: Place) -> &'a [f32] {
     }
 }
 
-/// What the step may write of the records, or else the derivative that it reads.
-fn records<'a>(
-    step: &Step,
-    bytes: &'a mut [u8],
-    floats: &'a mut [f32],
-) -> ((&'a mut [u8], &'a mut [f32]), Derivative<'a>) {
-    if let Work::Largest { .. } | Work::LargestGradient { .. } = step.work {
-        return ((bytes, &mut []), Derivative::One);
-    }
-    match (step.finish.derivative, step.finish.keeps) {
-        (Some(Record::Bytes { first, slope }), _) => {
-            ((&mut [], &mut []), Derivative::Bytes(&bytes[first..], slope))
+/// What a step may write of the records, what it may read of them, and the derivative among them.
+struct Records<'a> {
+    written: (&'a mut [u8], &'a mut [f32]),
+    read: (&'a [u8], &'a [f32]),
+    derivative: Derivative<'a>,
+}
+
+fn records<'a>(step: &Step, bytes: &'a mut [u8], floats: &'a mut [f32]) -> Records<'a> {
+    let written = match (&step.work, step.finish.keeps) {
+        (Work::Largest { .. } | Work::Normalize { .. }, _) => (bytes, floats),
+        (_, Some(Record::Bytes { first, .. })) => (&mut bytes[first..], &mut [][..]),
+        (_, Some(Record::Floats { first })) => (&mut [][..], &mut floats[first..]),
+        (_, None) => {
+            let (bytes, floats): (&[u8], &[f32]) = (bytes, floats);
+            let derivative = match step.finish.derivative {
+                Some(Record::Bytes { first, slope }) => Derivative::Bytes(&bytes[first..], slope),
+                Some(Record::Floats { first }) => Derivative::Floats(&floats[first..]),
+                None => Derivative::One,
+            };
+            return Records { written: (&mut [], &mut []), read: (bytes, floats), derivative };
         }
-        (Some(Record::Floats { first }), _) => {
-            ((&mut [], &mut []), Derivative::Floats(&floats[first..]))
-        }
-        (None, Some(Record::Bytes { first, .. })) => {
-            ((&mut bytes[first..], &mut []), Derivative::One)
-        }
-        (None, Some(Record::Floats { first })) => {
-            ((&mut [], &mut floats[first..]), Derivative::One)
-        }
-        (None, None) => ((&mut [], &mut []), Derivative::One),
-    }
+    };
+    Records { written, read: (&[], &[]), derivative: Derivative::One }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::build::{Builder, Value};
+use super::build::{Builder, Normalization, Value};
 use super::depthwise::Taps;
 use super::finish::Activation;
 use super::image::Image;
@@ -87,6 +87,15 @@ pub(super) enum Work {
     MeanGradient {
         window: Window,
         counts_padding: bool,
+    },
+    Normalize {
+        own: Arc<Normalization>,
+        kept: usize,
+    },
+    NormalizeGradient {
+        own: Arc<Normalization>,
+        kept: usize,
+        sweep: Sweep,
     },
     /// So many channels from one place among them to another.
     Copy {

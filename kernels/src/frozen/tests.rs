@@ -159,6 +159,7 @@ fn activations_are_right() {
         Activation::Silu,
         Activation::HardSigmoid { alpha: 0.7, beta: 0.4 },
         Activation::HardSwish,
+        Activation::Gelu,
     ] {
         let (mut builder, x) = Builder::new([19, 5, 4]);
         let alone = builder.activate(x, activation);
@@ -247,4 +248,41 @@ fn swish_is_found_in_its_parts() {
     let ramp = builder.activate(y, Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 });
     let y = builder.multiply(ramp, y).expect("a hard swish");
     check("two swishes", &builder, y, &mut numbers);
+}
+
+/// A block of ConvNeXt: its linear layers see the channels as the last axis.
+#[test]
+fn normalizations_and_linear_layers_are_right() {
+    let mut numbers = Numbers(7);
+    for channels in [32, 19] {
+        let (mut builder, input) = Builder::new([3, 16, 12]);
+        let patches = window([4, 4], [4, 4], [0; 4]);
+        let own = convolution(&mut numbers, 3, channels, 1, patches);
+        let stem = builder.convolution(input, own).expect("it fits");
+        let normalize = |builder: &mut Builder, numbers: &mut Numbers, x| {
+            let (scale, shift) = (numbers.floats(channels), numbers.floats(channels));
+            let own = super::build::Normalization { scale, shift, epsilon: 1e-3 };
+            builder.normalize(x, own).expect("it fits")
+        };
+        let turned = builder.turn(stem);
+        let normal = normalize(&mut builder, &mut numbers, turned);
+        let stem = builder.turn(normal);
+        let shape = window([7, 7], [1, 1], [3; 4]);
+        let own = convolution(&mut numbers, channels, channels, channels, shape);
+        let x = builder.convolution(stem, own).expect("it fits");
+        let x = builder.turn(x);
+        assert_eq!(builder.shape(x), [4, 3, channels]);
+        let x = normalize(&mut builder, &mut numbers, x);
+        let own = convolution(&mut numbers, channels, 4 * channels, 1, Window::pixel());
+        let x = builder.convolution(x, own).expect("it fits");
+        let x = builder.activate(x, Activation::Gelu);
+        let own = convolution(&mut numbers, 4 * channels, channels, 1, Window::pixel());
+        let x = builder.convolution(x, own).expect("it fits");
+        let x = builder.turn(x);
+        // The scale of a layer.
+        let own = convolution(&mut numbers, channels, channels, channels, Window::pixel());
+        let x = builder.convolution(x, own).expect("it fits");
+        let x = builder.add(x, stem).expect("one shape");
+        check(&format!("a block of {channels} channels"), &builder, x, &mut numbers);
+    }
 }
