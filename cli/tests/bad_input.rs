@@ -66,7 +66,7 @@ fn models_that_cannot_be_explained() {
                 "com.example::Mystery (node \"odd_mystery\")",
             ],
         ),
-        ("if", &["If \"choice\": its condition depends on the input"]),
+        ("if", &["If \"choice\": its condition depends on the values of the input"]),
         ("int8-quantized", &["QLinearConv (node ", "QuantizeLinear (node "]),
         ("two-inputs", &["the model has 2 inputs, but one is explained: "]),
         ("int-input", &["the model has no float input, so there is no gradient: its input is "]),

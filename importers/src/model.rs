@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use attriburn::{Link, Model, ModelError, Parameter};
 use attriburn_kernels::frozen::{Segment, frozen};
@@ -299,30 +299,40 @@ impl OnnxModel {
         if self.device != Device::flex() {
             return 0;
         }
-        let found = segments::find(graph, shapes);
-        self.segments = found.iter().map(|found| Arc::clone(&found.segment)).collect();
-        let bytes = found.iter().map(|found| found.segment.bytes_per_sample() as u64).sum();
-        for found in &found {
-            for &node in &found.nodes[..found.nodes.len() - 1] {
-                graph.nodes[node].outputs.iter().flatten().for_each(|id| {
-                    shapes.remove(id);
-                });
+        let mut joined = Vec::new();
+        let mut unpacked = Vec::new();
+        for found in segments::find(graph, shapes) {
+            let (last, inner) = match found.nodes.split_last() {
+                Some((&last, inner)) => (last, inner),
+                None => continue,
+            };
+            for id in inner.iter().flat_map(|&node| graph.nodes[node].outputs.iter().flatten()) {
+                shapes.remove(id);
             }
-        }
-        let joined = found.into_iter().map(|found| {
-            let label = format!(
-                "the nodes up to {}",
-                graph.nodes[found.nodes[found.nodes.len() - 1]].label()
-            );
-            let (segment, channels_last) = (found.segment, found.channels_last);
+            let packed = Arc::new(OnceLock::<Arc<Segment>>::new());
+            let (own, channels_last) = (Arc::clone(&packed), found.channels_last);
             let run = move |inputs: &Inputs| {
-                let output = Value::new(frozen(inputs.float(0)?, &segment));
+                let segment = own.get().ok_or("its segment is not packed")?;
+                let output = Value::new(frozen(inputs.float(0)?, segment));
                 Ok(vec![if channels_last { output.permute(&[0, 2, 3, 1])? } else { output }])
             };
-            Joined { nodes: found.nodes, input: found.input, label, run: Box::new(run) }
-        });
-        self.program.join(joined.collect());
-        bytes
+            let label = format!("the nodes up to {}", graph.nodes[last].label());
+            joined.push(Joined {
+                nodes: found.nodes,
+                input: found.input,
+                label,
+                run: Box::new(run),
+            });
+            unpacked.push((packed, found.builder, found.output));
+        }
+        // First the weights as they were are let go.
+        self.program.join(joined);
+        for (packed, builder, output) in unpacked {
+            let segment = Arc::new(Segment::new(builder, output));
+            self.segments.push(Arc::clone(&segment));
+            let _ = packed.set(segment);
+        }
+        self.segments.iter().map(|segment| segment.bytes_per_sample() as u64).sum()
     }
 
     /// The graph's inputs for `rows` samples in `batch`.

@@ -3357,19 +3357,6 @@ def odd_constant_output_zero(g):
     return g.finish(plain(g, g.op("Mul", g.x, g.const(np.float32(0)))))
 
 
-def odd_if(g):
-    # Which branch runs depends on the number of channels only.
-    x = g.conv(g.x, 3, 4)
-    channels = g.op("Gather", g.op("Shape", x), g.const(np.int64(1)), axis=0)
-    test = g.op("Equal", channels, g.const(np.int64(4)))
-    branches = {}
-    for branch, kind in (("then_branch", "Relu"), ("else_branch", "Tanh")):
-        node = helper.make_node(kind, [x], [branch + "_out"], name=f"{branch}_{kind}")
-        result = helper.make_tensor_value_info(branch + "_out", TensorProto.FLOAT, None)
-        branches[branch] = helper.make_graph([node], branch, [], [result])
-    return g.finish(g.pooled_head(g.op("If", test, name="choice", **branches)))
-
-
 def odd_dynamic_size(g):
     made = g.finish(plain(g))
     dims = made.graph.input[0].type.tensor_type.shape.dim
@@ -3406,7 +3393,6 @@ ODD = [
     ("overflow", odd_overflow, {}, -0.85, "onnxruntime"),
     ("constant-output", odd_constant_output, {}, None, "onnxruntime"),
     ("constant-output-zero", odd_constant_output_zero, {}, None, "onnxruntime"),
-    ("if", odd_if, {}, None, "onnxruntime"),
     ("dynamic-size", odd_dynamic_size, {}, None, "onnxruntime"),
     ("float16", odd_float16, {}, None, "onnxruntime"),
     ("double", odd_double, {}, None, "onnx.reference"),
@@ -3527,6 +3513,19 @@ def training_bn():
     return g.finish(g.pooled_head(g.op("Relu", x)))
 
 
+def if_on_values():
+    """Which branch runs depends on the largest value of the batch."""
+    g = bad_graph("if")
+    x = g.conv(g.x, 3, 4)
+    test = g.op("Greater", g.op("ReduceMax", x, keepdims=0), g.const(np.float32(1)))
+    branches = {}
+    for branch, kind in (("then_branch", "Relu"), ("else_branch", "Tanh")):
+        node = helper.make_node(kind, [x], [branch + "_out"], name=f"{branch}_{kind}")
+        result = helper.make_tensor_value_info(branch + "_out", TensorProto.FLOAT, None)
+        branches[branch] = helper.make_graph([node], branch, [], [result])
+    return g.finish(g.pooled_head(g.op("If", test, name="choice", **branches)))
+
+
 def external(name, location):
     """A model whose first weights are in a file that is not written."""
     g = bad_graph(name)
@@ -3581,6 +3580,7 @@ def write_bad(folder, index):
         ("external-outside", external("external-outside", "../missing.bin"), False, False),
         ("training-dropout", training_dropout(), True, True),
         ("training-bn", training_bn(), True, True),
+        ("if", if_on_values(), True, True),
         ("dangling", dangling(), False, False),
         ("no-output", no_output(), None, None),
         ("int8-quantized", quantized(), True, True),

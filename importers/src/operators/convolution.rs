@@ -49,8 +49,7 @@ fn freeze(
     inputs: &[Option<FrozenValue>],
 ) -> Option<FrozenValue> {
     let x = inputs[0]?;
-    let weights = site.constant(1)?;
-    let &[outputs, _, height, width] = &weights.dims()[..] else { return None };
+    let &[outputs, _, height, width] = &site.constant_dims(1)?[..] else { return None };
     let bias = match site.has(2) {
         true => Some(site.constant(2)?.floats().ok()?),
         false => None,
@@ -58,7 +57,7 @@ fn freeze(
     let sizes = &builder.dims(x)[1..];
     let window = Frame::new(site).ok()?.window(sizes, Some(&[height, width])).ok()?;
     let convolution = Convolution {
-        weights: weights.floats().ok()?,
+        weights: site.weights(1, false)?,
         bias,
         outputs,
         groups: super::size(site.int("group", 1).ok()?).ok()?,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use attriburn_kernels::frozen::Weights;
 use burn::tensor::Device;
 
 use super::Inputs;
@@ -47,6 +48,27 @@ impl Site<'_> {
     pub fn constant(&self, index: usize) -> Option<Value> {
         let id = self.node.inputs.get(index).copied().flatten()?;
         self.graph.constant(id)?.value().ok()
+    }
+
+    /// The shape of the constant that input `index` is.
+    pub fn constant_dims(&self, index: usize) -> Option<Vec<usize>> {
+        let id = self.node.inputs.get(index).copied().flatten()?;
+        self.graph.constant(id)?.dims()
+    }
+
+    /// The weights that constant input `index` is, its last axis in front where it `turns`: they are
+    /// read again when they are packed.
+    pub fn weights(&self, index: usize, turns: bool) -> Option<Weights> {
+        let id = self.node.inputs.get(index).copied().flatten()?;
+        let constant = self.graph.constant(id)?.clone();
+        let read = move || {
+            let value = constant.value().ok()?;
+            let value = if turns { value.permute(&[1, 0]).ok()? } else { value };
+            value.floats().ok()
+        };
+        // What can be read once can be read again: the file is mapped.
+        let count = read()?.len();
+        Some(Weights::Later(count, Rc::new(move || read().unwrap_or_default())))
     }
 
     /// The one number that input `index` is, where it is constant.

@@ -2,9 +2,8 @@
 //! from one value to another.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use attriburn_kernels::frozen::{Builder, Convolution, Segment, Value, Window};
+use attriburn_kernels::frozen::{Builder, Convolution, Value, Weights, Window};
 use burn::tensor::Device;
 
 use crate::graph::{Graph, Id, Node};
@@ -15,7 +14,9 @@ pub struct Found {
     /// Their numbers, in order; the last one makes the output.
     pub nodes: Vec<usize>,
     pub input: Id,
-    pub segment: Arc<Segment>,
+    /// The segment, not yet packed, and its output.
+    pub builder: Builder,
+    pub output: Value,
     /// Whether the channels are the last axis of the output.
     pub channels_last: bool,
 }
@@ -34,10 +35,9 @@ pub fn find(graph: &Graph, shapes: &HashMap<Id, Vec<usize>>) -> Vec<Found> {
         let nodes = grown.nodes[..length].to_vec();
         let Some(output) = graph.nodes[nodes[length - 1]].outputs[0] else { continue };
         nodes.iter().for_each(|&at| taken[at] = true);
-        let (builder, output) = (&grown.builder, grown.values[&output]);
-        let segment = Segment::new(builder, output).into();
+        let (input, builder, output) = (grown.input, grown.builder, grown.values[&output]);
         let channels_last = builder.is_channels_last(output);
-        found.push(Found { nodes, input: grown.input, segment, channels_last });
+        found.push(Found { nodes, input, builder, output, channels_last });
     }
     found
 }
@@ -140,7 +140,7 @@ fn affine(site: &Site, builder: &mut Builder, inputs: &[Option<Value>]) -> Optio
     let own = site.node.operator?.affine?(site, data, rank, channels)?;
     let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
     let convolution = Convolution {
-        weights: narrow(&own.scale),
+        weights: Weights::Given(narrow(&own.scale)),
         bias: Some(narrow(&own.shift)),
         outputs: channels,
         groups: channels,

@@ -1,5 +1,9 @@
 //! A segment under construction: operations on pictures whose sizes are known.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+
 use super::finish::Activation;
 use super::pack::Window;
 
@@ -24,6 +28,8 @@ pub(super) enum Operation {
     Normalize(Normalization),
     /// The same picture, whose axes lie in another order outside.
     Turn,
+    /// What was here has become part of a plan.
+    Planned,
 }
 
 /// `(x - mean) / sqrt(variance + epsilon) scale + shift` over the channels of each pixel.
@@ -41,7 +47,7 @@ pub struct Normalization {
 #[derive(Clone, Debug)]
 pub struct Convolution {
     /// `[outputs, inputs / groups, height, width]`.
-    pub weights: Vec<f32>,
+    pub weights: Weights,
     /// A number for each output.
     pub bias: Option<Vec<f32>>,
     /// The output channels.
@@ -50,6 +56,44 @@ pub struct Convolution {
     pub groups: usize,
     /// Kernel, strides, dilations and padding.
     pub window: Window,
+}
+
+/// Constant weights.
+#[derive(Clone)]
+pub enum Weights {
+    /// As they are.
+    Given(Vec<f32>),
+    /// So many, which are read when they are packed: a large model is never held twice.
+    Later(usize, Rc<dyn Fn() -> Vec<f32>>),
+}
+
+impl Weights {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Given(weights) => weights.len(),
+            Self::Later(count, _) => *count,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The weights.
+    pub fn read(&self) -> Cow<'_, [f32]> {
+        match self {
+            Self::Given(weights) => weights.into(),
+            Self::Later(_, read) => read().into(),
+        }
+    }
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} weights", self.len())
+    }
 }
 
 #[derive(Clone, Debug)]

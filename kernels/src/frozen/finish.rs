@@ -236,12 +236,12 @@ impl Finish<'_> {
             }),
             Activation::HardSigmoid { alpha, beta } => derives(sums, floats, record, |x| {
                 let line = alpha * x + beta;
-                (clip(line, 0.0, 1.0), alpha * one((line >= 0.0) & (line <= 1.0)))
+                (clip(line, 0.0, 1.0), alpha * one((0.0..=1.0).contains(&line)))
             }),
             Activation::HardSwish => derives(sums, floats, record, |x| {
                 let line = x / 6.0 + 0.5;
                 let r = clip(line, 0.0, 1.0);
-                (x * r, r + one((line >= 0.0) & (line <= 1.0)) * x / 6.0)
+                (x * r, r + one((0.0..=1.0).contains(&line)) * x / 6.0)
             }),
             Activation::Gelu => derives(sums, floats, record, |x| {
                 let (below, density) = normal::<FUSED>(x);
@@ -283,8 +283,8 @@ fn passes<const W: usize>(
             bytes[lane] = u8::from(function(sums[lane]).1);
         }
     }
-    for lane in 0..W {
-        sums[lane] = function(sums[lane]).0;
+    for sum in sums {
+        *sum = function(*sum).0;
     }
 }
 

@@ -27,7 +27,7 @@ mod sweep;
 mod tests;
 mod tile;
 
-pub use build::{Builder, Convolution, Normalization, Value};
+pub use build::{Builder, Convolution, Normalization, Value, Weights};
 pub use finish::Activation;
 pub use op::{FrozenBackend, frozen};
 pub use pack::Window;

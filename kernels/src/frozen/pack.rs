@@ -1,5 +1,7 @@
 //! Weights in the order in which the kernels read them, once when a segment is made.
 
+use rayon::prelude::*;
+
 use super::tile::Level;
 
 /// A convolution's window.
@@ -239,36 +241,36 @@ impl Packed {
         phases: Vec<Phase>,
         spans: &[Span],
         outputs: usize,
-        weight: impl Fn(usize, usize, usize) -> Option<f32>,
+        weight: impl Fn(usize, usize, usize) -> Option<f32> + Sync,
     ) -> Self {
-        let mut used = vec![0; phases.len()];
-        let pack = |phase: &Phase, span: &Span, used: &mut usize| {
+        let pack = |phase: &Phase, span: &Span| {
+            let mut used = 0;
             let mut weights = vec![0.0; phase.places.len() * span.inputs * span.lanes];
             let mut rows = weights.chunks_exact_mut(span.lanes);
+            let lanes = span.lanes.min(outputs - span.output);
             for &place in &phase.places {
                 for input in span.input..span.input + span.inputs {
                     let Some(row) = rows.next() else { break };
-                    for (lane, value) in row.iter_mut().enumerate() {
-                        let output = span.output + lane;
-                        if let Some(own) =
-                            (output < outputs).then(|| weight(output, input, place)).flatten()
-                        {
+                    for (lane, value) in row[..lanes].iter_mut().enumerate() {
+                        if let Some(own) = weight(span.output + lane, input, place) {
                             *value = own;
-                            *used += 1;
+                            used += 1;
                         }
                     }
                 }
             }
             let Span { output, lanes, input, .. } = *span;
-            Block { output, lanes, input, weights }
+            (Block { output, lanes, input, weights }, used)
         };
         let inputs = spans.first().map_or(0, |span| span.inputs);
-        let of_phase = |(phase, used): (Phase, &mut usize)| {
-            let packed = spans.iter().map(|span| pack(&phase, span, used)).collect();
-            (phase, packed)
+        let mut used = Vec::with_capacity(phases.len());
+        let of_phase = |phase: Phase| {
+            let (blocks, counts): (Vec<_>, Vec<usize>) =
+                spans.par_iter().map(|span| pack(&phase, span)).unzip();
+            used.push(counts.iter().sum());
+            (phase, blocks)
         };
-        let phases = phases.into_iter().zip(&mut used).map(of_phase).collect();
-        Self { phases, inputs, used }
+        Self { phases: phases.into_iter().map(of_phase).collect(), inputs, used }
     }
 }
 

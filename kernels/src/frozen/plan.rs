@@ -1,11 +1,10 @@
 //! From operations to steps: activations and sums become part of the convolution in front of them,
 //! and every picture gets a buffer.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::build::{Builder, Convolution, Normalization, Operation, Value};
+use super::build::{Builder, Convolution, Normalization, Operation, Value, Weights};
 use super::depthwise::Taps;
 use super::finish::{Activation, Kept};
 use super::image::{Image, LANES};
@@ -60,10 +59,11 @@ enum Kind {
 }
 
 /// The segment of `builder` from its input to `output`.
-pub(super) fn plan(builder: &Builder, output: Value, level: Level) -> Segment {
+pub(super) fn plan(mut builder: Builder, output: Value, level: Level) -> Segment {
     let mut tape = TapeSize::default();
-    let output = root(builder, output);
-    let units = units(builder, output, level, &mut tape);
+    let output = root(&builder, output);
+    let units = units(&mut builder, output, level, &mut tape);
+    let builder = &builder;
     let layout = Layout::new(builder, &units);
     let mut buffers = Buffers::default();
     let (forward, kept) = forward(builder, &units, &layout, output, &mut buffers, &mut tape);
@@ -91,16 +91,18 @@ fn root(builder: &Builder, mut value: Value) -> Value {
 }
 
 /// The units that `output` needs, in order.
-fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) -> Vec<Unit> {
-    let inputs_of = |at: usize| -> Vec<Value> {
-        builder.nodes[at].inputs.iter().map(|&value| root(builder, value)).collect()
-    };
+fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut TapeSize) -> Vec<Unit> {
+    let inputs_of: Vec<Vec<Value>> = builder
+        .nodes
+        .iter()
+        .map(|node| node.inputs.iter().map(|&value| root(builder, value)).collect())
+        .collect();
     let mut needed = vec![false; builder.nodes.len()];
     needed[output.0] = true;
     let mut readers: Vec<Vec<Value>> = vec![Vec::new(); builder.nodes.len()];
     for at in (0..builder.nodes.len()).rev().filter(|&at| at <= output.0) {
         if needed[at] {
-            for input in inputs_of(at) {
+            for &input in &inputs_of[at] {
                 needed[input.0] = true;
                 readers[input.0].push(Value(at));
             }
@@ -117,42 +119,44 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
         if !needed[at] || part_of_another[at] {
             continue;
         }
-        let node = &builder.nodes[at];
-        let inputs = inputs_of(at);
+        let dims = builder.nodes[at].dims;
+        let operation = std::mem::replace(&mut builder.nodes[at].operation, Operation::Planned);
+        let inputs = inputs_of[at].clone();
         let mut made = Value(at);
         let mut added = None;
         let mut activation = Activation::Identity;
-        let (kind, inputs) = match &node.operation {
-            Operation::Input | Operation::Turn => continue,
+        let (kind, inputs) = match operation {
+            Operation::Input | Operation::Turn | Operation::Planned => continue,
             Operation::Activate(own) => {
-                activation = *own;
+                activation = own;
                 (Kind::Sum, inputs)
             }
             Operation::Add => (Kind::Sum, inputs),
             Operation::Gate => (Kind::Gate, inputs),
-            Operation::Convolution(convolution) => {
-                let mut convolution = Cow::Borrowed(convolution);
+            Operation::Convolution(mut convolution) => {
+                let mut weights = convolution.weights.read().into_owned();
+                convolution.weights = Weights::Given(Vec::new());
                 while let Some(next) = reader(made)
                     && let Operation::Convolution(scale) = &builder.nodes[next.0].operation
                     && scale.window == Window::pixel()
                     && scale.groups == convolution.outputs
                     && scale.outputs == convolution.outputs
                 {
-                    scaled(convolution.to_mut(), scale);
+                    scaled(&mut weights, &mut convolution, scale);
                     made = next;
                     part_of_another[next.0] = true;
                 }
                 if let Some(sum) = reader(made)
                     && let Operation::Add = builder.nodes[sum.0].operation
-                    && let Some(other) = inputs_of(sum.0).into_iter().find(|&v| v != made)
+                    && let Some(other) = inputs_of[sum.0].iter().find(|&&v| v != made)
                     && other.0 < at
                 {
-                    (added, made) = (Some(other), sum);
+                    (added, made) = (Some(*other), sum);
                     part_of_another[sum.0] = true;
                 }
                 let channels = builder.dims(inputs[0])[0];
                 let kernel = Kernel {
-                    weights: &convolution.weights,
+                    weights: &weights,
                     outputs: convolution.outputs,
                     inputs: channels,
                     groups: convolution.groups,
@@ -188,11 +192,11 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
             }
             Operation::Largest(window) => {
                 let bytes = tape.bytes;
-                tape.bytes += Image::new(node.dims, 0).area();
-                (Kind::Largest { window: window.clone(), bytes }, inputs)
+                tape.bytes += Image::new(dims, 0).area();
+                (Kind::Largest { window, bytes }, inputs)
             }
             Operation::Mean(window, counts_padding) => {
-                let kind = Kind::Mean { window: window.clone(), counts_padding: *counts_padding };
+                let kind = Kind::Mean { window, counts_padding };
                 (kind, inputs)
             }
             Operation::Normalize(own) => {
@@ -207,7 +211,7 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
                     epsilon: own.epsilon,
                 };
                 let kept = tape.floats;
-                tape.floats += Image::new(node.dims, 0).area() + node.dims[1] * node.dims[2];
+                tape.floats += Image::new(dims, 0).area() + dims[1] * dims[2];
                 (Kind::Normalize { own: own.into(), kept }, inputs)
             }
             Operation::GlobalMean => (Kind::GlobalMean, inputs),
@@ -232,15 +236,16 @@ fn units(builder: &Builder, output: Value, level: Level, tape: &mut TapeSize) ->
 }
 
 /// Makes a scale and a shift of every output part of the convolution in front of them.
-fn scaled(convolution: &mut Convolution, scale: &Convolution) {
-    let each = convolution.weights.len() / convolution.outputs;
-    for (weights, scale) in convolution.weights.chunks_exact_mut(each).zip(&scale.weights) {
-        weights.iter_mut().for_each(|weight| *weight *= scale);
+fn scaled(weights: &mut [f32], convolution: &mut Convolution, scale: &Convolution) {
+    let each = weights.len() / convolution.outputs;
+    let factors = scale.weights.read();
+    for (weights, factor) in weights.chunks_exact_mut(each).zip(factors.iter()) {
+        weights.iter_mut().for_each(|weight| *weight *= factor);
     }
     let mut bias = convolution.bias.take().unwrap_or_else(|| vec![0.0; convolution.outputs]);
     for (at, bias) in bias.iter_mut().enumerate() {
         let shift = scale.bias.as_ref().map_or(0.0, |shift| shift[at]);
-        *bias = *bias * scale.weights[at] + shift;
+        *bias = *bias * factors[at] + shift;
     }
     convolution.bias = Some(bias);
 }

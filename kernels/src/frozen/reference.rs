@@ -12,6 +12,7 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
         let dims = |at: usize| builder.dims(node.inputs[at]);
         let mut y = vec![0.0; node.dims.iter().product()];
         match &node.operation {
+            Operation::Planned => {}
             Operation::Input => y.copy_from_slice(x),
             Operation::Convolution(convolution) => {
                 each_product(convolution, dims(0), node.dims, |out, from, weight| {
@@ -78,6 +79,7 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
         let dims = |at: usize| builder.dims(node.inputs[at]);
         let first = node.inputs.first().map_or(0, |value| value.0);
         match &node.operation {
+            Operation::Planned => {}
             Operation::Input => return g,
             Operation::Convolution(convolution) => {
                 each_product(convolution, dims(0), node.dims, |out, from, weight| {
@@ -204,6 +206,7 @@ fn each_product(
     mut each: impl FnMut(usize, usize, f64),
 ) {
     let Convolution { window, groups, weights, .. } = convolution;
+    let weights = weights.read();
     let (inputs, each_group) = (channels / groups, outputs / groups);
     let [down, across] = window.kernel;
     for output in 0..outputs {

@@ -143,13 +143,14 @@ pub(super) struct FinishPlan {
 }
 
 impl Segment {
-    /// What `builder` has from its input to `output`, for this processor.
-    pub fn new(builder: &Builder, output: Value) -> Self {
+    /// What `builder` has from its input to `output`, for this processor. Weights are packed one
+    /// convolution after the other, and let go.
+    pub fn new(builder: Builder, output: Value) -> Self {
         Self::at(builder, output, Level::detected())
     }
 
     /// The same with the instructions of `level`.
-    pub fn at(builder: &Builder, output: Value, level: Level) -> Self {
+    pub fn at(builder: Builder, output: Value, level: Level) -> Self {
         plan(builder, output, level)
     }
 

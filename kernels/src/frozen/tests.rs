@@ -3,7 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use super::build::{Builder, Convolution, Value};
+use super::build::{Builder, Convolution, Value, Weights};
 use super::finish::Activation;
 use super::pack::Window;
 use super::reference;
@@ -58,7 +58,7 @@ fn convolution(
     let scale = (count as f32 / outputs as f32).sqrt().recip();
     let weights = numbers.floats(count).iter().map(|weight| weight * scale).collect();
     let bias = (numbers.from(0, 1) == 1).then(|| numbers.floats(outputs));
-    Convolution { weights, bias, outputs, groups, window }
+    Convolution { weights: Weights::Given(weights), bias, outputs, groups, window }
 }
 
 fn levels() -> Vec<Level> {
@@ -76,7 +76,7 @@ fn check(name: &str, builder: &Builder, output: Value, numbers: &mut Numbers) {
     let g = numbers.floats(2 * written);
     let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
     for level in levels() {
-        let segment = Segment::at(builder, output, level);
+        let segment = Segment::at(builder.clone(), output, level);
         // Twice, since buffers are used again.
         for _ in 0..2 {
             let (y, mut tapes) = segment.forward(&x);
