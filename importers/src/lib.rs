@@ -2,7 +2,8 @@
 //!
 //! [`OnnxModel::load`] maps a file, makes a graph of it, brings the graph into the form that is run,
 //! compiles it to steps whose weights lie on the device, and runs these with burn's tensors of any
-//! rank, so that the model can be differentiated. The batch size is free. What cannot be honoured is
+//! rank, so that the model can be differentiated. On the CPU, convolutional parts become frozen segments
+//! ([`attriburn_kernels::frozen`]), each computed as one. The batch size is free. What cannot be honoured is
 //! an error when the model is loaded, never a silently wrong number.
 //!
 //! ```no_run

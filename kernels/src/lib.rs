@@ -1,10 +1,11 @@
-//! Noise and estimators that run where the gradients are computed.
+//! Noise, estimators and frozen segments, which run where the gradients are computed.
 //!
 //! | operation | what it does | definition |
 //! |---|---|---|
 //! | [`noise`] | one input row, or the nodes of a path, to a batch of noisy rows | [`noise::reference`] |
 //! | [`parameter`] | a parameter to a noisy copy of it, by the same kernel | [`noise::reference`] |
 //! | [`estimator`] | a batch of gradients into a running mean and variance | [`estimator::reference`] |
+//! | [`frozen`] | a part of a network with constant weights, and its input gradient, on the CPU | [`frozen::reference`] |
 //!
 //! They are backend extensions of burn: `flex` runs them on all cores, every CubeCL device as a
 //! device kernel. Beside each stands its plain reference, and tests compare the two number by

@@ -4,6 +4,7 @@
 mod affine;
 mod finite;
 mod fold;
+mod gelu;
 mod identity;
 mod link;
 mod parameters;
@@ -37,6 +38,7 @@ pub fn run(graph: &mut Graph, output: usize, apart: bool) -> Result<Outcome, Loa
     let link = link::take_off(graph);
     prune::prune(graph);
     affine::fold(graph);
+    gelu::join(graph);
     prune::prune(graph);
     Ok(Outcome { parameters, link })
 }

@@ -50,6 +50,38 @@ fn expressions_of_constants_are_computed() {
 }
 
 #[test]
+fn a_gelu_that_is_spelled_out_becomes_one_node() {
+    let sketch = || {
+        Sketch::new()
+            .weight("root", &[], &[std::f32::consts::SQRT_2])
+            .weight("one", &[], &[1.0])
+            .weight("half", &[], &[0.5])
+            .node("Div", &["x", "root"], "scaled", None)
+            .node("Erf", &["scaled"], "erf", None)
+            .node("Add", &["erf", "one"], "sum", None)
+    };
+    let pass = |graph: &mut Graph| {
+        gelu::join(graph);
+        prune::prune(graph);
+    };
+    let behind =
+        sketch().node("Mul", &["x", "sum"], "h", None).node("Mul", &["h", "half"], "y", None);
+    assert_eq!(unchanged(behind.graph("y"), &[2, 3], pass), (5, 1));
+    let before =
+        sketch().node("Mul", &["half", "x"], "h", None).node("Mul", &["h", "sum"], "y", None);
+    assert_eq!(unchanged(before.graph("y"), &[2, 3], pass), (5, 1));
+    // Another factor, and another value in the error function.
+    let double =
+        sketch().node("Mul", &["x", "sum"], "h", None).node("Mul", &["h", "one"], "y", None);
+    assert_eq!(unchanged(double.graph("y"), &[2, 3], pass), (5, 5));
+    let other = sketch()
+        .node("Tanh", &["x"], "t", None)
+        .node("Mul", &["t", "sum"], "h", None)
+        .node("Mul", &["h", "half"], "y", None);
+    assert_eq!(unchanged(other.graph("y"), &[2, 3], pass), (6, 6));
+}
+
+#[test]
 fn values_whose_names_differ_in_punctuation_or_case_stay_apart() {
     let sketch = Sketch::new()
         .weight("w.a", &[1], &[2.0])
