@@ -252,16 +252,34 @@ fn only(outputs: Vec<Value>) -> Result<Value, String> {
     outputs.into_iter().next().ok_or_else(|| "the graph has no output".to_owned())
 }
 
+/// Whether two runs gave the same scores but for rounding.
+fn same(one: &Value, other: &Value) -> Result<(), String> {
+    let (one, other) = (one.floats()?, other.floats()?);
+    let size = one.iter().filter(|value| value.is_finite()).fold(1e-6f32, |a, b| a.max(b.abs()));
+    let differs = |(a, b): &(&f32, &f32)| match (a.is_finite(), b.is_finite()) {
+        (true, true) => (*a - *b).abs() > 1e-2 * size,
+        (a, b) => a != b,
+    };
+    match one.iter().zip(&other).find(differs) {
+        _ if one.len() != other.len() => Err(format!("{} and {} scores", one.len(), other.len())),
+        Some((a, b)) => Err(format!("{b}, not {a}")),
+        None => Ok(()),
+    }
+}
+
 impl OnnxModel {
-    /// Runs the model once on zeros: what it gives, what it takes up, and that the batch is free.
+    /// Runs the model once on some numbers: what it gives, what it takes up, that the batch is free, and
+    /// that its segments give what its nodes do.
     fn tried_out(mut self, graph: &Graph, link: Option<Link>) -> Result<Self, LoadError> {
         let features: usize = self.shape.iter().product();
         let rows = self.batch.unwrap_or(2);
-        let zeros = Tensor::<2>::zeros([rows, features], &self.device);
+        let numbers = (0..rows * features).map(|at| (at as f32 * 0.37).sin()).collect();
+        let data = TensorData::new::<f32, _>(numbers, [rows, features]);
+        let probe = Tensor::<2>::from_data(data, &self.device);
         let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
         let mut shapes = HashMap::from([(graph.inputs[0], self.dims(rows))]);
         let output = self
-            .inputs(zeros, rows, &own)
+            .inputs(probe.clone(), rows, &own)
             .and_then(|inputs| {
                 self.program.run(inputs, |node, values| {
                     let ids = graph.nodes[node].outputs.iter().copied();
@@ -274,6 +292,19 @@ impl OnnxModel {
                 LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
             })?;
         let frozen = self.freeze(graph, &mut shapes);
+        if !self.segments.is_empty() {
+            let again = self
+                .inputs(probe, rows, &own)
+                .and_then(|inputs| self.program.run(inputs, |_, _| {}))
+                .and_then(only);
+            if let Err(reason) = again.and_then(|again| same(&output, &again)) {
+                log::warn!(
+                    "the CPU's segments do not give what the nodes give ({reason}), so each node is run by itself, which is slower; please report this model"
+                );
+                self.segments.clear();
+                self.program = Program::new(graph, &self.device)?;
+            }
+        }
         self.scores = Scores::of(&output.dims(), rows, link)?;
         if let Some(remark) = self.scores.remark(&output.dims()) {
             log::warn!("{remark}");

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use attriburn::{Domain, Explainer, Input, Output, Plan, Readout, Target};
-use attriburn_onnx::OnnxModel;
+use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{
     array, cosine, data, efficientnet, folders, logits_and_gradients, relative_l2, relative_maximum,
 };
@@ -46,6 +46,19 @@ fn of_the_zoo_on_the_cpu() {
     let folders = folders("zoo");
     assert_eq!(folders.len(), 14);
     check(&folders, &Device::flex(), 1e-4);
+}
+
+/// What is loaded without parameters apart has its convolutions in segments, and with them none.
+#[test]
+fn are_those_of_segments_where_weights_are_constant() {
+    for folder in folders("zoo") {
+        let path = folder.join("model.onnx");
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let model = OnnxModel::load(&path, &Device::flex()).expect("the model");
+        assert_eq!(model.segments().is_empty(), name.starts_with("mlp"), "{name}");
+        let apart = Loader::new(&Device::flex()).parameters(true).load(&path).expect("the model");
+        assert!(apart.segments().is_empty(), "{name}");
+    }
 }
 
 /// Vectors, sequences, outputs with several positions, and models that end in a softmax.

@@ -85,9 +85,10 @@ fn takes_batch_statistics(site: &Site) -> Outcome<bool> {
 }
 
 /// The scale and shift of a batch normalization whose numbers are all constant.
-fn batch_norm_affine(site: &Site, data: usize, _: usize, channels: usize) -> Option<Affine> {
+fn batch_norm_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
     let per_element = site.opset() < 9 && site.int("spatial", 1).ok()? == 0;
-    if takes_batch_statistics(site).ok()? || per_element || data != 0 {
+    // Its channels are the second axis, wherever others' would be.
+    if takes_batch_statistics(site).ok()? || per_element || data != 0 || rank < 3 {
         return None;
     }
     let epsilon = site.float("epsilon", EPSILON).ok()?;

@@ -43,9 +43,10 @@ impl Spelled<'_> {
     }
 
     fn number(&self, id: Id) -> Option<f64> {
-        let values = self.graph.constant(id)?.value().ok()?.floats().ok()?;
-        let [value] = values[..] else { return None };
-        Some(f64::from(value))
+        let constant = self.graph.constant(id)?.value().ok()?;
+        // One of more axes could add axes to the product.
+        let [value] = constant.floats().ok()?[..] else { return None };
+        (constant.rank() <= 1).then_some(f64::from(value))
     }
 
     /// The factors of a product or quotient, and the constant among them: at most two products deep.

@@ -64,6 +64,10 @@ impl Growth {
             return None;
         }
         let &[_, channels, height, width] = &shapes.get(&input)?[..] else { return None };
+        if shapes.get(&input)?.first() != shapes.get(&graph.inputs[0])?.first() {
+            // Its first axis is not the batch.
+            return None;
+        }
         let (builder, value) = Builder::new([channels, height, width]);
         let values = HashMap::from([(input, value)]);
         let mut growth = Self { input, nodes: Vec::new(), builder, values };

@@ -187,7 +187,9 @@ impl Builder {
     /// `a + b`; `None` where they differ in shape.
     pub fn add(&mut self, a: Value, b: Value) -> Option<Value> {
         let dims = self.dims(a);
-        (self.shape(a) == self.shape(b)).then(|| self.push(Operation::Add, &[a, b], dims))
+        let order = |value| self.is_channels_last(value);
+        let same = dims == self.dims(b) && order(a) == order(b);
+        same.then(|| self.push(Operation::Add, &[a, b], dims))
     }
 
     /// `a b`, where that is an activation of one of them, or one of them has one pixel; else `None`.

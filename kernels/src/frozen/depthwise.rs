@@ -51,6 +51,9 @@ pub fn convolve(
     outs: Outs,
     finish: &Finish,
 ) {
+    if sweep.rows * sweep.columns == 0 {
+        return;
+    }
     match level {
         Level::Avx512 => rows::<6, 32, true>(x, sweep, weights, stride, outs, finish),
         Level::Avx2 => rows::<4, 16, true>(x, sweep, weights, stride, outs, finish),

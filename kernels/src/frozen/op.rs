@@ -55,7 +55,13 @@ impl FrozenBackend for Flex {
         kept: Slot,
     ) -> FloatTensor<Self> {
         let x = x.to_contiguous();
-        let count = x.layout().shape()[0];
+        let shape = x.layout().shape();
+        let count = shape[0];
+        assert_eq!(
+            shape[1..],
+            segment.input(),
+            "a sample's shape depends on the size of the batch"
+        );
         let values = x.as_slice::<f32>().expect("contiguous float32 samples");
         let (y, tapes) = segment.forward(values);
         *kept.0.lock().expect("no thread failed") = Some(tapes);

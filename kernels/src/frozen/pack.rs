@@ -207,8 +207,8 @@ impl Packed {
             let (stride, dilation) = (window.strides[axis] as isize, window.dilations[axis]);
             let last = ((window.kernel[axis] - 1) * dilation) as isize;
             let begin = window.begin[axis] as isize;
-            let (low, high) = ((begin - last).div_euclid(stride), side as isize - 1 + begin);
-            low..high.div_euclid(stride) + 1
+            let high = side as isize - 1 + begin;
+            -(last - begin).div_euclid(stride)..high.div_euclid(stride) + 1
         };
         let both = along(0).flat_map(|y| along(1).map(move |x| [y, x]));
         let taps: Vec<[isize; 2]> = both.collect();

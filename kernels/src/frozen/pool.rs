@@ -52,13 +52,17 @@ pub fn largest(
     let mut kept = vec![0u8; stride];
     windows(window, from, to, |out, record, taps| {
         let best = &mut y[out..][..stride];
-        let Some((tap, at)) = taps.next() else { return };
+        let Some((tap, at)) = taps.next() else {
+            best.fill(f32::NEG_INFINITY);
+            return;
+        };
         best.copy_from_slice(&x[at..][..stride]);
         kept.fill(tap as u8);
         for (tap, at) in taps {
             let values = &x[at..][..stride];
             for ((best, kept), &value) in best.iter_mut().zip(&mut kept).zip(values) {
-                let larger = value > *best;
+                // What is no number stays so.
+                let larger = value > *best || value.is_nan();
                 *kept = if larger { tap as u8 } else { *kept };
                 *best = if larger { value } else { *best };
             }

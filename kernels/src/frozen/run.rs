@@ -32,6 +32,13 @@ impl Tape {
             pictures: size.pictures.iter().map(|&len| vec![0.0; len]).collect(),
         }
     }
+
+    fn fits(&self, size: &TapeSize) -> bool {
+        let pictures = self.pictures.iter().map(Vec::len);
+        self.bytes.len() == size.bytes
+            && self.floats.len() == size.floats
+            && pictures.eq(size.pictures.iter().copied())
+    }
 }
 
 /// What is kept of a batch. Its memory is used again.
@@ -62,6 +69,8 @@ impl Segment {
                 home.split_off(kept)
             })
             .unwrap_or_default();
+        // What a pass that failed left behind is not used again.
+        samples.retain(|tape| tape.fits(&self.tape));
         samples.resize_with(count, || Tape::new(&self.tape));
         let mut y = vec![0.0; count * written];
         let rows = x.par_chunks_exact(read).zip(y.par_chunks_exact_mut(written));
@@ -169,8 +178,9 @@ impl Segment {
                 }
             }
             Work::Map { sweep, factor } => {
-                let gate =
-                    source(1).map_or(plane::Gate::One, |(gate, _)| plane::Gate::Channels(gate));
+                let gate = source(1).map_or(plane::Gate::One, |(gate, own)| {
+                    plane::Gate::Channels(&gate[own.offset(0, 0)..])
+                });
                 let from = plane::Source { x: source(0).map(|(x, _)| x), factor: *factor, gate };
                 let (bytes, floats) = kept;
                 let outs = Outs { to: &mut to, bytes, floats };
@@ -178,7 +188,8 @@ impl Segment {
             }
             Work::Sum { factor } => {
                 if let Some(first) = source(0) {
-                    plane::sum(level, first, source(1), *factor, &mut to);
+                    let to = &mut to[image.offset(0, 0)..];
+                    plane::sum(level, first, source(1), *factor, to);
                 }
             }
             Work::Largest { window, bytes: first } => {

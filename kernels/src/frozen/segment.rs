@@ -164,9 +164,11 @@ impl Segment {
         self.output
     }
 
-    /// The bytes that are kept of a sample for its gradient.
+    /// The bytes that a sample takes at most: what is kept of it for its gradient, and the buffers in
+    /// which it is computed.
     pub fn bytes_per_sample(&self) -> usize {
         let pictures: usize = self.tape.pictures.iter().sum();
-        self.tape.bytes + 4 * (self.tape.floats + pictures)
+        let buffers: usize = self.buffers.iter().sum();
+        self.tape.bytes + 4 * (self.tape.floats + pictures + buffers)
     }
 }

@@ -237,6 +237,48 @@ fn sums_of_branches_are_right() {
     check("its mean", &builder, flat, &mut numbers);
 }
 
+/// Single pixels with zeros around them: a mean that a padded convolution reads, and a gate that one
+/// makes and one reads.
+#[test]
+fn single_pixels_with_a_halo_are_right() {
+    let mut numbers = Numbers(8);
+    let (mut builder, x) = Builder::new([18, 6, 5]);
+    let own = convolution(&mut numbers, 18, 18, 1, Window::pixel());
+    let x = builder.convolution(x, own).expect("it fits");
+    let around = || window([3, 3], [1, 1], [1; 4]);
+    let mean = builder.global_mean(x);
+    let own = convolution(&mut numbers, 18, 18, 1, around());
+    let gate = builder.convolution(mean, own).expect("it fits");
+    check("a padded convolution of a mean", &builder, gate, &mut numbers);
+    let gate = builder.activate(gate, Activation::Sigmoid);
+    let gated = builder.multiply(x, gate).expect("a gate");
+    check("a gate of a padded convolution", &builder, gated, &mut numbers);
+    let own = convolution(&mut numbers, 18, 18, 1, around());
+    let other = builder.convolution(gate, own).expect("it fits");
+    let gated = builder.multiply(gated, other).expect("a gate");
+    check("a gate that a padded convolution reads", &builder, gated, &mut numbers);
+}
+
+#[test]
+fn pictures_in_different_orders_are_not_added() {
+    let (mut builder, x) = Builder::new([8, 8, 8]);
+    let turned = builder.turn(x);
+    assert!(builder.add(x, turned).is_none());
+}
+
+#[test]
+fn a_window_without_elements_has_no_largest() {
+    let (mut builder, x) = Builder::new([3, 4, 4]);
+    let pool = builder.largest(x, window([2, 2], [1, 1], [0, 0, 2, 0])).expect("a pool");
+    let segment = Segment::new(builder, pool);
+    let (y, mut tapes) = segment.forward(&[1.0; 48]);
+    let [_, height, width] = segment.output();
+    let last = &y[(height - 1) * width..height * width];
+    assert!(last.iter().all(|&value| value == f32::NEG_INFINITY), "{last:?}");
+    let gradient = segment.backward(&vec![1.0; y.len()], &mut tapes);
+    assert!(gradient.iter().all(|value| value.is_finite()));
+}
+
 #[test]
 fn swish_is_found_in_its_parts() {
     let mut numbers = Numbers(6);
