@@ -130,6 +130,11 @@ impl Value {
         Self::new(Tensor::<1>::from_data(data, (&Device::flex(), DType::F32)).into_dispatch())
     }
 
+    /// `value` everywhere, on the host.
+    pub fn filled(value: f32, dims: &[usize]) -> Outcome<Self> {
+        Self::from_floats(vec![value]).reshape(&[])?.expand(dims)
+    }
+
     /// The shape as ONNX sees it: empty for a scalar.
     pub fn dims(&self) -> Vec<usize> {
         if self.scalar { Vec::new() } else { self.tensor.shape().to_vec() }
@@ -260,6 +265,13 @@ impl Value {
         let mut dims = self.dims();
         dims.remove(axis);
         self.range(axis, index..index + 1).reshape(&dims)
+    }
+
+    /// The same elements with a new axis of size 1 in front of `axis`.
+    pub fn with_axis(self, axis: usize) -> Outcome<Self> {
+        let mut dims = self.dims();
+        dims.insert(axis, 1);
+        self.reshape(&dims)
     }
 
     /// The elements of `axis` in `range`.

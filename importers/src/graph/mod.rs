@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use crate::file::Stored;
 use crate::operators::{Operator, Role};
-use crate::value::{Outcome, Value};
+use crate::value::{Kind, Outcome, Value};
 
 pub use attributes::Attributes;
 pub use build::{build, opset_of};
@@ -87,6 +87,15 @@ impl Constant {
             Constant::Stored(stored) => Value::from_stored(stored),
             Constant::Computed(value) => Ok((**value).clone()),
             Constant::Unreadable(reason) => Err(reason.clone()),
+        }
+    }
+
+    /// Whether it can be read and holds floats.
+    pub fn is_float(&self) -> bool {
+        match self {
+            Constant::Stored(stored) => stored.element.is_float(),
+            Constant::Computed(value) => value.kind() == Kind::Float,
+            Constant::Unreadable(_) => false,
         }
     }
 

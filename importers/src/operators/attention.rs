@@ -197,7 +197,6 @@ fn rotary(site: &Site) -> Outcome<Run> {
     let number = site.node.attributes.int("num_heads")?.map(size).transpose()?;
     let part = size(site.int("rotary_embedding_dim", 0)?)?;
     one(move |inputs| {
-        use burn::tensor::Slice;
         let x = inputs.value(0)?;
         let flat = x.rank() == 3;
         let x = heads(x, number)?;
@@ -219,11 +218,7 @@ fn rotary(site: &Site) -> Outcome<Run> {
             rows.reshape(&[rows_of, 1, length, half])
         };
         let (cos, sin) = (angles(1)?, angles(2)?);
-        let features = |from: usize, to: usize| {
-            let mut slices = vec![Slice::from(..); 4];
-            slices[3] = Slice::from(from..to);
-            x.clone().slice(&slices)
-        };
+        let features = |from: usize, to: usize| x.clone().range(3, from..to);
         let (first, second) = if interleaved {
             let places = |from: usize| (from..part).step_by(2).map(|at| at as i64).collect();
             (x.clone().select(3, places(0))?, x.clone().select(3, places(1))?)
@@ -284,7 +279,7 @@ fn linear_attention(site: &Site) -> Outcome<Run> {
             Some(state) => state,
             None => {
                 let dims = [n, kv_heads, width, v.dims()[3]];
-                Value::from_floats(vec![0.0]).reshape(&[])?.expand(&dims)?
+                Value::filled(0.0, &dims)?
             }
         };
         let mut rows = Vec::with_capacity(length);

@@ -120,10 +120,8 @@ fn repeat(site: &Site) -> Outcome<Run> {
 /// Appends each of `made` to its `slices`, with a new axis of size 1.
 fn keep(slices: &mut [Vec<Value>], made: Vec<Value>, axes: &[i64]) -> Outcome<()> {
     for ((slices, value), &along) in slices.iter_mut().zip(made).zip(axes) {
-        let mut dims = value.dims();
-        let at = axis(along, dims.len() + 1)?;
-        dims.insert(at, 1);
-        slices.push(value.reshape(&dims)?);
+        let at = axis(along, value.rank() + 1)?;
+        slices.push(value.with_axis(at)?);
     }
     Ok(())
 }

@@ -203,7 +203,7 @@ fn causal_conv(site: &Site) -> Outcome<Run> {
         let before = taps.checked_sub(1).ok_or("its kernel is empty")?;
         let past = match inputs.optional(3) {
             Some(past) => past,
-            None => Value::from_floats(vec![0.0]).reshape(&[])?.expand(&[n, channels, before])?,
+            None => Value::filled(0.0, &[n, channels, before])?,
         };
         if own != channels || past.dims() != [n, channels, before] {
             return Err(format!("its kernel or past does not fit {:?}", x.dims()));

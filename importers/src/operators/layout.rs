@@ -3,7 +3,6 @@
 use attriburn_kernels::frozen::{Builder, Value as FrozenValue};
 use burn::backend::Dispatch;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
-use burn::tensor::Slice;
 use burn::tensor::ops::PadMode as Mode;
 
 use super::{ANY, Operator, Role, Run, Site, axis, one, size};
@@ -220,12 +219,8 @@ fn tile(site: &Site) -> Outcome<Run> {
             return Err(format!("{repeats:?} does not repeat the axes of {:?}", x.dims()));
         }
         for (axis, times) in repeats.into_iter().enumerate() {
-            let mut slices = vec![Slice::from(..); x.rank()];
             x = match size(times)? {
-                0 => {
-                    slices[axis] = Slice::from(0..0);
-                    x.slice(&slices)
-                }
+                0 => x.range(axis, 0..0),
                 1 => x,
                 times => Value::concat(&vec![x; times], axis)?,
             };
@@ -290,9 +285,7 @@ fn cut(x: Value, axis: usize, begin: i64, end: i64) -> Outcome<Value> {
     if begin == 0 && end == 0 {
         return Ok(x);
     }
-    let mut slices = vec![Slice::from(..); dims.len()];
-    slices[axis] = Slice::from(begin as usize..to as usize);
-    Ok(x.slice(&slices))
+    Ok(x.range(axis, begin as usize..to as usize))
 }
 
 fn padded(x: Value, pads: &[(usize, usize)], fill: f32) -> Outcome<Value> {

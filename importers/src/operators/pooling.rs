@@ -293,7 +293,6 @@ fn sums(x: &Value, window: &Window) -> Outcome<Value> {
 
 /// The windows along `axis` joined by `join`.
 fn along(x: &Value, window: &Window, axis: usize, join: crate::value::Binary) -> Outcome<Value> {
-    use burn::tensor::Slice;
     let dims = x.dims();
     let (span, stride) = (window.span(axis), window.strides[axis]);
     let last = (dims[axis + 2] - span) / stride * stride;
@@ -301,9 +300,7 @@ fn along(x: &Value, window: &Window, axis: usize, join: crate::value::Binary) ->
     for tap in 0..window.kernel[axis] {
         let from = tap * window.dilations[axis];
         let part = if stride == 1 {
-            let mut slices = vec![Slice::from(..); dims.len()];
-            slices[axis + 2] = Slice::from(from..from + last + 1);
-            x.clone().slice(&slices)
+            x.clone().range(axis + 2, from..from + last + 1)
         } else {
             let places = (from..=from + last).step_by(stride).map(|place| place as i64);
             x.clone().select(axis + 2, places.collect())?

@@ -139,20 +139,20 @@ fn layer(site: &Site, cell: Cell) -> Outcome<Run> {
             let weights = direction.weights(inputs, cell)?;
             let start = |index: usize| match inputs.optional(index) {
                 Some(start) => turn(start)?.part(0, direction.index),
-                None => zeros(&[batch, weights.hidden]),
+                None => Value::filled(0.0, &[batch, weights.hidden]),
             };
-            let c = if cell == Cell::Lstm { start(6)? } else { zeros(&[batch, weights.hidden])? };
+            let c = if cell == Cell::Lstm {
+                start(6)?
+            } else {
+                Value::filled(0.0, &[batch, weights.hidden])?
+            };
             let state = State { h: start(5)?, c };
             let (own, end) = direction.run(&x, state, &weights, cell, lengths.as_deref())?;
             rows.push(own);
             last.push(end);
         }
         let stacked = |values: Vec<Value>, axis: usize| {
-            let wide = values.into_iter().map(|value| {
-                let mut dims = value.dims();
-                dims.insert(axis, 1);
-                value.reshape(&dims)
-            });
+            let wide = values.into_iter().map(|value| value.with_axis(axis));
             Value::concat(&wide.collect::<Outcome<Vec<_>>>()?, axis)
         };
         // `[length, directions, batch, hidden]`.
@@ -162,10 +162,6 @@ fn layer(site: &Site, cell: Cell) -> Outcome<Run> {
         let c = turn(stacked(last.into_iter().map(|state| state.c).collect(), 0)?)?;
         Ok(vec![all, h, c])
     }))
-}
-
-fn zeros(dims: &[usize]) -> Outcome<Value> {
-    Value::from_floats(vec![0.0]).reshape(&[])?.expand(dims)
 }
 
 impl Direction {
@@ -219,13 +215,12 @@ impl Direction {
                     let inside = lengths.iter().map(|&own| at < own).collect();
                     let inside = Value::from_bools(inside).reshape(&[lengths.len(), 1])?;
                     let choose = |new: Value, old: &Value| inside.clone().choose(new, old.clone());
-                    row = choose(row, &zeros(&state.h.dims())?)?;
+                    row = choose(row, &Value::filled(0.0, &state.h.dims())?)?;
                     state = State { h: choose(next.h, &state.h)?, c: choose(next.c, &state.c)? };
                 }
                 _ => state = next,
             }
-            let dims = row.dims();
-            rows[at] = Some(row.reshape(&[&[1], &dims[..]].concat())?);
+            rows[at] = Some(row.with_axis(0)?);
         }
         let rows: Vec<Value> = rows.into_iter().flatten().collect();
         Ok((Value::concat(&rows, 0)?, state))

@@ -237,8 +237,7 @@ fn columns_to_image(site: &Site) -> Outcome<Run> {
         });
         let rows = x.reshape(&[n, channels, taps, count])?.permute(&[2, 3, 0, 1])?;
         let rows = rows.reshape(&[taps * count, n * channels])?;
-        let empty =
-            Value::from_floats(vec![0.0]).reshape(&[])?.expand(&[total + 1, n * channels])?;
+        let empty = Value::filled(0.0, &[total + 1, n * channels])?;
         let sums = written(empty, &places, &rows, Reduction::Add)?.range(0, 0..total);
         sums.permute(&[1, 0])?.reshape(&[&[n, channels], &image[..]].concat())
     })
@@ -262,7 +261,7 @@ fn max_unpool(site: &Site) -> Outcome<Run> {
         }
         let total: usize = out.iter().product();
         let (count, places) = (indices.len(), from_start(indices, total)?);
-        let empty = Value::from_floats(vec![0.0]).reshape(&[])?.expand(&[total, 1])?;
+        let empty = Value::filled(0.0, &[total, 1])?;
         let whole = written(empty, &places, &x.reshape(&[count, 1])?, Reduction::Replace)?;
         let whole = whole.reshape(&out)?;
         match inputs.optional(2).map(|wanted| wanted.ints()).transpose()? {

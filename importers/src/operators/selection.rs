@@ -115,10 +115,9 @@ fn split(site: &Site) -> Outcome<Run> {
         }
         let mut start = 0;
         let part = |length: usize| {
-            let mut slices = vec![Slice::from(..); dims.len()];
-            slices[axis] = Slice::from(start..start + length);
+            let from = start;
             start += length;
-            x.clone().slice(&slices)
+            x.clone().range(axis, from..start)
         };
         Ok(sizes.into_iter().map(part).collect())
     }))
@@ -133,11 +132,7 @@ fn gather(site: &Site) -> Outcome<Run> {
         let chosen = from_start(indices.ints()?, dims[axis])?;
         let out = [&dims[..axis], &indices.dims(), &dims[axis + 1..]].concat();
         let picked = match chosen[..] {
-            [index] => {
-                let mut slices = vec![Slice::from(..); dims.len()];
-                slices[axis] = Slice::from(index as usize..index as usize + 1);
-                x.slice(&slices)
-            }
+            [index] => x.range(axis, index as usize..index as usize + 1),
             _ => x.select(axis, chosen)?,
         };
         picked.reshape(&out)
@@ -379,11 +374,7 @@ fn cumulative_product(site: &Site) -> Outcome<Run> {
         let (length, dims) = (x.dims()[axis], x.dims());
         let element = x.element();
         let x = x.into_float();
-        let part = |at: usize| {
-            let mut slices = vec![Slice::from(..); dims.len()];
-            slices[axis] = Slice::from(at..at + 1);
-            x.clone().slice(&slices)
-        };
+        let part = |at: usize| x.clone().range(axis, at..at + 1);
         if length == 0 {
             return x.cast(element);
         }
@@ -391,7 +382,7 @@ fn cumulative_product(site: &Site) -> Outcome<Run> {
             if reverse { (0..length).rev().collect() } else { (0..length).collect() };
         let mut single = dims.clone();
         single[axis] = 1;
-        let mut product = Value::from_floats(vec![1.0]).reshape(&[])?.expand(&single)?;
+        let mut product = Value::filled(1.0, &single)?;
         let mut products = Vec::with_capacity(length);
         for at in order {
             let next = binary(&product, &part(at), Dispatch::float_mul, None)?;

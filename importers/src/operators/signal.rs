@@ -59,7 +59,7 @@ fn fitted(value: Value, length: usize) -> Outcome<Value> {
         return Ok(value.range(last, 0..length));
     }
     dims[last] = length - own;
-    let zeros = Value::from_floats(vec![0.0]).reshape(&[])?.expand(&dims)?;
+    let zeros = Value::filled(0.0, &dims)?;
     Value::concat(&[value, zeros], last)
 }
 
@@ -131,8 +131,8 @@ fn transform(site: &Site) -> Outcome<Run> {
         back.insert(axis, signal.len() - 1);
         let parts = made.into_iter().map(|value| {
             let value = value.permute(&back)?;
-            let wide = [&value.dims()[..], &[1]].concat();
-            value.reshape(&wide)
+            let last = value.rank();
+            value.with_axis(last)
         });
         Value::concat(&parts.collect::<Outcome<Vec<_>>>()?, signal.len())
     })

@@ -61,13 +61,13 @@ impl Site<'_> {
     pub fn weights(&self, index: usize, turns: bool) -> Option<Weights> {
         let id = self.node.inputs.get(index).copied().flatten()?;
         let constant = self.graph.constant(id)?.clone();
+        let count = constant.dims().filter(|_| constant.is_float())?.iter().product();
+        // The program has read it before, and the file is mapped.
         let read = move || {
             let value = constant.value().ok()?;
             let value = if turns { value.permute(&[1, 0]).ok()? } else { value };
             value.floats().ok()
         };
-        // What can be read once can be read again: the file is mapped.
-        let count = read()?.len();
         Some(Weights::Later(count, Rc::new(move || read().unwrap_or_default())))
     }
 

@@ -29,8 +29,8 @@ impl Taps {
         let area = kernel.window.kernel[0] * kernel.window.kernel[1];
         let stride = kernel.outputs.next_multiple_of(LANES);
         let pack = |phase: Phase| {
-            let mut weights = vec![0.0; phase.places().len() * stride];
-            for (row, place) in weights.chunks_exact_mut(stride).zip(phase.places()) {
+            let mut weights = vec![0.0; phase.places.len() * stride];
+            for (row, place) in weights.chunks_exact_mut(stride).zip(&phase.places) {
                 for (channel, value) in row[..kernel.outputs].iter_mut().enumerate() {
                     *value = kernel.weights[channel * area + place];
                 }

@@ -253,7 +253,7 @@ impl Finish<'_> {
 
 /// `W` numbers of `values` from `first` on.
 #[inline(always)]
-fn lanes<T, const W: usize>(values: &[T], first: usize) -> &[T; W] {
+pub fn lanes<T, const W: usize>(values: &[T], first: usize) -> &[T; W] {
     values[first..].first_chunk().expect("whole lanes")
 }
 

@@ -62,7 +62,7 @@ pub struct Phase {
     /// What is read, relative to the pixel.
     pub taps: Vec<[isize; 2]>,
     /// The weights' place in the kernel, for each tap.
-    places: Vec<usize>,
+    pub places: Vec<usize>,
 }
 
 /// The weights of some output channels for every tap.
@@ -146,11 +146,6 @@ impl Phase {
         };
         let [down, right] = window.strides;
         (0..down).flat_map(|y| (0..right).map(move |x| (y, x))).map(|(y, x)| phase(y, x)).collect()
-    }
-
-    /// The place in the kernel of each tap's weights.
-    pub fn places(&self) -> &[usize] {
-        &self.places
     }
 
     /// The pixels along `axis` that are computed of so many.

@@ -58,6 +58,24 @@ enum Kind {
     },
 }
 
+impl Kind {
+    /// The phases of a convolution forwards and backwards.
+    fn phases(&self) -> [Vec<&Phase>; 2] {
+        fn of<W>(phases: &[(Phase, W)]) -> Vec<&Phase> {
+            phases.iter().map(|(phase, _)| phase).collect()
+        }
+        match self {
+            Self::Convolution { forward, backward, .. } => {
+                [of(&forward.phases), of(&backward.phases)]
+            }
+            Self::Depthwise { forward, backward, .. } => {
+                [of(&forward.phases), of(&backward.phases)]
+            }
+            _ => [Vec::new(), Vec::new()],
+        }
+    }
+}
+
 /// The segment of `builder` from its input to `output`.
 pub(super) fn plan(mut builder: Builder, output: Value, level: Level) -> Segment {
     let mut tape = TapeSize::default();
@@ -162,10 +180,7 @@ fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut TapeSize
                     groups: convolution.groups,
                     window: &convolution.window,
                 };
-                let mut bias = convolution.bias.clone().unwrap_or_default();
-                if !bias.is_empty() {
-                    bias.resize(bias.len().next_multiple_of(LANES), 0.0);
-                }
+                let bias = filled_up(convolution.bias.take().unwrap_or_default());
                 let each = convolution.groups == channels && convolution.outputs == channels;
                 let kind = match each {
                     true => Kind::Depthwise {
@@ -200,14 +215,9 @@ fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut TapeSize
                 (kind, inputs)
             }
             Operation::Normalize(own) => {
-                let fill = |values: &[f32]| {
-                    let mut values = values.to_vec();
-                    values.resize(values.len().next_multiple_of(LANES), 0.0);
-                    values
-                };
                 let own = Normalization {
-                    scale: fill(&own.scale),
-                    shift: fill(&own.shift),
+                    scale: filled_up(own.scale),
+                    shift: filled_up(own.shift),
                     epsilon: own.epsilon,
                 };
                 let kept = tape.floats;
@@ -233,6 +243,12 @@ fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut TapeSize
         units.push(Unit { kind, inputs, added, activation, output: made, record });
     }
     units
+}
+
+/// Numbers of channels, zeros behind them up to whole lanes.
+fn filled_up(mut values: Vec<f32>) -> Vec<f32> {
+    values.resize(values.len().next_multiple_of(LANES), 0.0);
+    values
 }
 
 /// Makes a scale and a shift of every output part of the convolution in front of them.
@@ -302,17 +318,7 @@ impl Layout {
         let [channels, height, width] = builder.dims(Value(0));
         let squares = [side * side * channels, height.div_ceil(side), width.div_ceil(side)];
         for unit in units {
-            let (forward, backward): (Vec<&Phase>, Vec<&Phase>) = match &unit.kind {
-                Kind::Convolution { forward, backward, .. } => (
-                    forward.phases.iter().map(|(phase, _)| phase).collect(),
-                    backward.phases.iter().map(|(phase, _)| phase).collect(),
-                ),
-                Kind::Depthwise { forward, backward, .. } => (
-                    forward.phases.iter().map(|(phase, _)| phase).collect(),
-                    backward.phases.iter().map(|(phase, _)| phase).collect(),
-                ),
-                _ => (Vec::new(), Vec::new()),
-            };
+            let [forward, backward] = unit.kind.phases();
             dense &=
                 matches!(unit.kind, Kind::Convolution { .. }) || !unit.inputs.contains(&Value(0));
             dense &= unit.added != Some(Value(0));

@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::build::Normalization;
-use super::finish::{Finish, Outs};
+use super::finish::{Finish, Outs, lanes};
 use super::image::{Image, LANES};
 use super::sweep::Sweep;
 use super::tile::{Level, fused};
@@ -15,15 +15,8 @@ pub struct Source<'a> {
     pub x: Option<&'a [f32]>,
     /// A constant factor.
     pub factor: f32,
-    /// A factor for each channel, or for every element where it lies like `x`.
-    pub gate: Gate<'a>,
-}
-
-/// A factor of a picture.
-#[derive(Clone, Copy)]
-pub enum Gate<'a> {
-    One,
-    Channels(&'a [f32]),
+    /// A factor for each channel.
+    pub gate: Option<&'a [f32]>,
 }
 
 /// Writes `source`, finished, at every pixel of the sweep.
@@ -63,7 +56,7 @@ fn map_rows<const FUSED: bool>(
                     sums[lane] = source.factor * x[lane];
                 }
             }
-            if let Gate::Channels(gate) = source.gate {
+            if let Some(gate) = source.gate {
                 let gate = &gate[channel..][..LANES];
                 for lane in 0..LANES {
                     sums[lane] *= gate[lane];
@@ -192,16 +185,16 @@ fn normalize_rows<const FUSED: bool>(
             let y = &mut y[to.offset(row, column)..][..stride];
             let standard = &mut standard[pixel * stride..][..stride];
             let count = channels as f32;
-            let mean = sum_lanes(channels, stride, |at| lanes(x, at)) / count;
+            let mean = sum_lanes(channels, stride, |at| *lanes(x, at)) / count;
             let squares = sum_lanes(channels, stride, |at| {
-                let x: [f32; LANES] = lanes(x, at);
+                let x: &[f32; LANES] = lanes(x, at);
                 x.map(|x| (x - mean) * (x - mean))
             });
             let factor = 1.0 / (squares / count + own.epsilon).sqrt();
             factors[pixel] = factor;
             for first in (0..stride).step_by(LANES) {
-                let x: [f32; LANES] = lanes(x, first);
-                let (scale, shift): ([f32; LANES], [f32; LANES]) =
+                let x: &[f32; LANES] = lanes(x, first);
+                let (scale, shift): (&[f32; LANES], &[f32; LANES]) =
                     (lanes(&own.scale, first), lanes(&own.shift, first));
                 for lane in 0..LANES {
                     let value = (x[lane] - mean) * factor;
@@ -211,11 +204,6 @@ fn normalize_rows<const FUSED: bool>(
             }
         }
     }
-}
-
-#[inline(always)]
-fn lanes(values: &[f32], first: usize) -> [f32; LANES] {
-    *values[first..].first_chunk().expect("whole lanes")
 }
 
 /// The gradient of a normalization: `factor (g scale - mean(g scale) - x mean(g scale x))` with the
@@ -255,17 +243,17 @@ fn gradient_rows<const FUSED: bool>(
         let g = &gradient[place.from..][..stride];
         let standard = &standard[pixel * stride..][..stride];
         let scaled = |at: usize| -> [f32; LANES] {
-            let (g, scale): ([f32; LANES], [f32; LANES]) = (lanes(g, at), lanes(&own.scale, at));
+            let (g, scale): (&[f32; LANES], &[f32; LANES]) = (lanes(g, at), lanes(&own.scale, at));
             std::array::from_fn(|lane| g[lane] * scale[lane])
         };
         let count = channels as f32;
         let mean = sum_lanes(channels, stride, scaled) / count;
         let along = sum_lanes(channels, stride, |at| {
-            let (g, x): ([f32; LANES], [f32; LANES]) = (scaled(at), lanes(standard, at));
+            let (g, x): ([f32; LANES], &[f32; LANES]) = (scaled(at), lanes(standard, at));
             std::array::from_fn(|lane| g[lane] * x[lane])
         }) / count;
         for first in (0..stride).step_by(LANES) {
-            let (g, x): ([f32; LANES], [f32; LANES]) = (scaled(first), lanes(standard, first));
+            let (g, x): ([f32; LANES], &[f32; LANES]) = (scaled(first), lanes(standard, first));
             let mut sums = [0f32; LANES];
             for lane in 0..LANES {
                 sums[lane] = factors[pixel] * (g[lane] - mean - x[lane] * along);

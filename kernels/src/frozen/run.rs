@@ -178,9 +178,7 @@ impl Segment {
                 }
             }
             Work::Map { sweep, factor } => {
-                let gate = source(1).map_or(plane::Gate::One, |(gate, own)| {
-                    plane::Gate::Channels(&gate[own.offset(0, 0)..])
-                });
+                let gate = source(1).map(|(gate, own)| &gate[own.offset(0, 0)..]);
                 let from = plane::Source { x: source(0).map(|(x, _)| x), factor: *factor, gate };
                 let (bytes, floats) = kept;
                 let outs = Outs { to: &mut to, bytes, floats };
