@@ -318,6 +318,10 @@ pub struct ModelArgs {
     #[arg(long)]
     pub no_fusion: bool,
 
+    /// Compute every convolution by its definition on the CPU, not by Winograd's algorithm
+    #[arg(long)]
+    pub exact: bool,
+
     /// Gradients per batch [default: as many as the memory holds]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,

@@ -1,5 +1,6 @@
 //! The manifest: what was explained, how, and what it cost.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use attriburn_onnx::OnnxModel;
@@ -43,13 +44,28 @@ impl File {
 
     /// The file at `path`.
     pub fn read(path: &Path) -> std::io::Result<Self> {
-        Ok(Self::new(path.display().to_string(), &std::fs::read(path)?))
+        let mut checksum = Sha256::new();
+        let mut file = BufReader::with_capacity(1 << 20, std::fs::File::open(path)?);
+        loop {
+            let bytes = file.fill_buf()?;
+            if bytes.is_empty() {
+                break;
+            }
+            checksum.update(bytes);
+            let read = bytes.len();
+            file.consume(read);
+        }
+        Ok(Self { path: path.display().to_string(), sha256: digits(&checksum.finalize()) })
     }
 }
 
 /// The checksum of bytes, in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digits(&Sha256::digest(bytes))
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A model, and the files beside it that hold its weights.

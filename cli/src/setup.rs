@@ -71,6 +71,7 @@ impl Setup {
         }
         let domain = settings::domain(with.domain.as_deref(), preprocess.as_ref(), shape)?;
         let device = match attriburn::describe(&device) {
+            name if with.exact && name == "cpu" => format!("{name}, exact"),
             name if with.no_fusion && name != "cpu" => format!("{name}, without fusion"),
             name => name,
         };
@@ -148,6 +149,7 @@ pub fn load_file(
 fn loader(args: &ModelArgs, parameters: bool, device: &Device) -> Loader {
     Loader::new(device)
         .parameters(parameters)
+        .exact(args.exact)
         .input_shape(args.input_shape.clone())
         .output(args.output_name.clone())
 }

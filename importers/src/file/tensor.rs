@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 use onnx_ir::TensorProto;
+use rayon::prelude::*;
 
 use super::{Folder, Mapped};
 
@@ -81,7 +82,7 @@ impl Element {
 }
 
 /// Bytes that are read before their memory is given back.
-const AT_ONCE: usize = 1 << 24;
+const AT_ONCE: usize = 1 << 22;
 
 /// A tensor as the file stores it.
 #[derive(Clone, Debug)]
@@ -201,19 +202,21 @@ impl Stored {
         }))
     }
 
-    /// The floats of mapped bytes, whose memory is given back as they are read.
+    /// The floats of mapped bytes, whose memory is given back as they are read; on all cores.
     fn raw_floats(&self, mapped: &Mapped) -> Vec<f32> {
-        let mut floats = Vec::with_capacity(mapped.bytes().len() / self.width());
-        for (at, part) in mapped.bytes().chunks(AT_ONCE).enumerate() {
+        fn read<const N: usize>(to: &mut [f32], bytes: &[u8], float: impl Fn([u8; N]) -> f32) {
+            to.iter_mut().zip(chunks(bytes)).for_each(|(to, bytes)| *to = float(bytes));
+        }
+        let mut floats = vec![0.0; mapped.bytes().len() / self.width()];
+        let parts = floats.par_chunks_mut(AT_ONCE / self.width());
+        parts.zip(mapped.bytes().par_chunks(AT_ONCE)).enumerate().for_each(|(at, (to, part))| {
             match self.element {
-                Element::FLOAT => floats.extend(chunks(part).map(f32::from_le_bytes)),
-                Element::DOUBLE => {
-                    floats.extend(chunks(part).map(|bytes| f64::from_le_bytes(bytes) as f32));
-                }
-                _ => floats.extend(chunks(part).map(|b| self.short(u16::from_le_bytes(b)))),
+                Element::FLOAT => read(to, part, f32::from_le_bytes),
+                Element::DOUBLE => read(to, part, |bytes| f64::from_le_bytes(bytes) as f32),
+                _ => read(to, part, |bytes| self.short(u16::from_le_bytes(bytes))),
             }
             mapped.release(at * AT_ONCE..at * AT_ONCE + part.len());
-        }
+        });
         floats
     }
 
@@ -228,7 +231,7 @@ impl Stored {
         if self.element != Element::FLOAT {
             return self.raw_floats(mapped).iter().all(|value| value.is_finite());
         }
-        mapped.bytes().chunks(AT_ONCE).enumerate().all(|(at, part)| {
+        mapped.bytes().par_chunks(AT_ONCE).enumerate().all(|(at, part)| {
             let bad = chunks(part)
                 .fold(0u32, |bad, bytes| bad | u32::from(!f32::from_le_bytes(bytes).is_finite()));
             mapped.release(at * AT_ONCE..at * AT_ONCE + part.len());

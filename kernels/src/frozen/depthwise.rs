@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::finish::{Finish, Outs};
+use super::finish::{Finish, Outs, Places};
 use super::image::LANES;
 use super::pack::{Kernel, Phase};
 use super::sweep::Sweep;
@@ -17,21 +17,21 @@ pub struct Taps {
 impl Taps {
     /// The forward convolution.
     pub fn forward(kernel: &Kernel) -> Self {
-        Self::new(kernel, vec![Phase::forward(kernel.window)])
+        Self::new(kernel, vec![Phase::forward(&kernel.shape.window)])
     }
 
     /// The gradient with respect to the input.
     pub fn backward(kernel: &Kernel) -> Self {
-        Self::new(kernel, Phase::backward(kernel.window))
+        Self::new(kernel, Phase::backward(&kernel.shape.window))
     }
 
     fn new(kernel: &Kernel, phases: Vec<Phase>) -> Self {
-        let area = kernel.window.kernel[0] * kernel.window.kernel[1];
-        let stride = kernel.outputs.next_multiple_of(LANES);
+        let area = kernel.shape.window.kernel[0] * kernel.shape.window.kernel[1];
+        let stride = kernel.shape.outputs.next_multiple_of(LANES);
         let pack = |phase: Phase| {
             let mut weights = vec![0.0; phase.places.len() * stride];
             for (row, place) in weights.chunks_exact_mut(stride).zip(&phase.places) {
-                for (channel, value) in row[..kernel.outputs].iter_mut().enumerate() {
+                for (channel, value) in row[..kernel.shape.outputs].iter_mut().enumerate() {
                     *value = kernel.weights[channel * area + place];
                 }
             }
@@ -122,18 +122,16 @@ fn pixels<const P: usize, const W: usize, const FUSED: bool>(
     outs: &mut Outs,
     finish: &Finish,
 ) {
-    let places: [_; P] = std::array::from_fn(|_| sweep.next(at));
+    let (places, from) = Places::<P>::next(sweep, at);
     let mut sums = [[0f32; W]; P];
     for (tap, weights) in sweep.taps.iter().zip(weights.chunks_exact(stride)) {
         let weights = &weights[channel..][..W];
         for pixel in 0..P {
-            let values = &x[places[pixel].from + tap.offset + channel..][..W];
+            let values = &x[from[pixel] + tap.offset + channel..][..W];
             for lane in 0..W {
                 sums[pixel][lane] = fused::<FUSED>(values[lane], weights[lane], sums[pixel][lane]);
             }
         }
     }
-    for (place, sums) in places.iter().zip(&mut sums) {
-        finish.apply::<W, FUSED>(sums, place, channel, outs);
-    }
+    finish.apply::<P, W, FUSED>(&mut sums, &places, channel, outs);
 }

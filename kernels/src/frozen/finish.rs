@@ -1,7 +1,8 @@
 //! What happens to a sum before it is written: bias, addition, activation, and what is kept of it
 //! for the backward pass.
 
-use super::sweep::Place;
+use super::image::LANES;
+use super::sweep::{Place, Sweep};
 use super::tile::fused;
 
 /// A function of one number. Beside each stands its derivative.
@@ -167,50 +168,63 @@ pub struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    /// Finishes and writes the sums of `W` channels from `channel` on.
+    /// Finishes and writes the sums of `N` pixels and `W` channels from `channel` on, a whole number of
+    /// lanes. What is to be done is asked once, and done for all of them.
     #[inline(always)]
-    pub fn apply<const W: usize, const FUSED: bool>(
+    pub fn apply<const N: usize, const W: usize, const FUSED: bool>(
         &self,
-        sums: &mut [f32; W],
-        place: &Place,
+        sums: &mut [[f32; W]; N],
+        places: &Places<N>,
         channel: usize,
         outs: &mut Outs,
     ) {
-        let to = lanes_mut::<f32, W>(outs.to, place.to + channel);
         if !self.bias.is_empty() {
-            add(sums, lanes(self.bias, channel));
+            let bias: &[f32; W] = lanes(self.bias, channel);
+            sums.iter_mut().for_each(|sums| add(sums, bias));
         }
         match self.added {
             Added::Nothing => {}
-            Added::Own => add(sums, to),
-            Added::Other(other) => add(sums, lanes(other, place.add + channel)),
+            Added::Own => {
+                let rows = sums.iter_mut().zip(&places.to);
+                rows.for_each(|(sums, at)| add(sums, lanes(outs.to, at + channel)));
+            }
+            Added::Other(other) => {
+                let rows = sums.iter_mut().zip(&places.add);
+                rows.for_each(|(sums, at)| add(sums, lanes(other, at + channel)));
+            }
         }
-        let record = place.record + channel;
+        let records = places.record.map(|record| record + channel);
         match self.derivative {
             Derivative::One => {}
             Derivative::Bytes(bytes, slope) => {
-                let bytes: &[u8; W] = lanes(bytes, record);
-                for lane in 0..W {
-                    sums[lane] *= if bytes[lane] == 0 { slope } else { 1.0 };
+                for (sums, record) in sums.iter_mut().zip(records) {
+                    let bytes: &[u8; W] = lanes(bytes, record);
+                    for lane in 0..W {
+                        sums[lane] *= if bytes[lane] == 0 { slope } else { 1.0 };
+                    }
                 }
             }
             Derivative::Floats(floats) => {
-                let floats: &[f32; W] = lanes(floats, record);
-                for lane in 0..W {
-                    sums[lane] *= floats[lane];
+                for (sums, record) in sums.iter_mut().zip(records) {
+                    let floats: &[f32; W] = lanes(floats, record);
+                    for lane in 0..W {
+                        sums[lane] *= floats[lane];
+                    }
                 }
             }
         }
-        self.activate::<W, FUSED>(sums, record, outs.bytes, outs.floats);
-        *to = *sums;
+        self.activate::<N, W, FUSED>(sums, &records, outs.bytes, outs.floats);
+        for (sums, to) in sums.iter().zip(&places.to) {
+            *lanes_mut(outs.to, to + channel) = *sums;
+        }
     }
 
-    /// The activation of `sums`, and what is kept of it.
+    /// The activation of `sums`; what the backward pass reads of it is kept.
     #[inline(always)]
-    fn activate<const W: usize, const FUSED: bool>(
+    fn activate<const N: usize, const W: usize, const FUSED: bool>(
         &self,
-        sums: &mut [f32; W],
-        record: usize,
+        sums: &mut [[f32; W]; N],
+        records: &[usize; N],
         bytes: &mut [u8],
         floats: &mut [f32],
     ) {
@@ -218,36 +232,60 @@ impl Finish<'_> {
         match self.activation {
             Activation::Identity => {}
             Activation::Relu => {
-                passes(sums, bytes, record, |x| (clip(x, 0.0, f32::INFINITY), x > 0.0));
+                passes(sums, records, bytes, |x| clip(x, 0.0, f32::INFINITY), |x| x > 0.0);
             }
             Activation::Clip { low, high } => {
-                passes(sums, bytes, record, |x| (clip(x, low, high), (x >= low) & (x <= high)));
+                let inside = |x| (x >= low) & (x <= high);
+                passes(sums, records, bytes, |x| clip(x, low, high), inside);
             }
             Activation::Leaky { slope } => {
-                passes(sums, bytes, record, |x| (if x > 0.0 { x } else { slope * x }, x > 0.0));
+                let function = |x| if x > 0.0 { x } else { slope * x };
+                passes(sums, records, bytes, function, |x| x > 0.0);
             }
-            Activation::Sigmoid => derives(sums, floats, record, |x| {
+            Activation::Sigmoid => derives(sums, records, floats, |x| {
                 let s = sigmoid::<FUSED>(x);
                 (s, s * (1.0 - s))
             }),
-            Activation::Silu => derives(sums, floats, record, |x| {
+            Activation::Silu => derives(sums, records, floats, |x| {
                 let s = sigmoid::<FUSED>(x);
                 (x * s, s + x * s * (1.0 - s))
             }),
-            Activation::HardSigmoid { alpha, beta } => derives(sums, floats, record, |x| {
+            Activation::HardSigmoid { alpha, beta } => derives(sums, records, floats, |x| {
                 let line = alpha * x + beta;
                 (clip(line, 0.0, 1.0), alpha * one((0.0..=1.0).contains(&line)))
             }),
-            Activation::HardSwish => derives(sums, floats, record, |x| {
+            Activation::HardSwish => derives(sums, records, floats, |x| {
                 let line = x / 6.0 + 0.5;
                 let r = clip(line, 0.0, 1.0);
                 (x * r, r + one((0.0..=1.0).contains(&line)) * x / 6.0)
             }),
-            Activation::Gelu => derives(sums, floats, record, |x| {
+            Activation::Gelu => derives(sums, records, floats, |x| {
                 let (below, density) = normal::<FUSED>(x);
                 (x * below, below + x * density)
             }),
         }
+    }
+}
+
+/// Where the sums of some pixels go, and what is read for them.
+pub struct Places<const N: usize> {
+    to: [usize; N],
+    add: [usize; N],
+    record: [usize; N],
+}
+
+impl<const N: usize> Places<N> {
+    /// The next pixels of a sweep from `at` on, which moves on, and where those read.
+    #[inline(always)]
+    pub fn next(sweep: &Sweep, at: &mut Place) -> (Self, [usize; N]) {
+        let mut places = Self { to: [0; N], add: [0; N], record: [0; N] };
+        let mut from = [0; N];
+        for pixel in 0..N {
+            (places.to[pixel], places.add[pixel]) = (at.to, at.add);
+            (places.record[pixel], from[pixel]) = (at.record, at.from);
+            sweep.step(at);
+        }
+        (places, from)
     }
 }
 
@@ -257,8 +295,9 @@ pub fn lanes<T, const W: usize>(values: &[T], first: usize) -> &[T; W] {
     values[first..].first_chunk().expect("whole lanes")
 }
 
+/// The same, to be written.
 #[inline(always)]
-fn lanes_mut<T, const W: usize>(values: &mut [T], first: usize) -> &mut [T; W] {
+pub fn lanes_mut<T, const W: usize>(values: &mut [T], first: usize) -> &mut [T; W] {
     values[first..].first_chunk_mut().expect("whole lanes")
 }
 
@@ -269,38 +308,45 @@ fn add<const W: usize>(sums: &mut [f32; W], more: &[f32; W]) {
     }
 }
 
-/// Applies `function`, and keeps whether a gradient passes it.
+/// Applies `function`; a byte is kept that says whether a gradient passes.
 #[inline(always)]
-fn passes<const W: usize>(
-    sums: &mut [f32; W],
+fn passes<const N: usize, const W: usize>(
+    sums: &mut [[f32; W]; N],
+    records: &[usize; N],
     bytes: &mut [u8],
-    record: usize,
-    function: impl Fn(f32) -> (f32, bool),
+    function: impl Fn(f32) -> f32,
+    passes: impl Fn(f32) -> bool,
 ) {
     if !bytes.is_empty() {
-        let bytes: &mut [u8; W] = lanes_mut(bytes, record);
-        for lane in 0..W {
-            bytes[lane] = u8::from(function(sums[lane]).1);
+        for (sums, record) in sums.iter().zip(records) {
+            // One register after the other: of wider rows the compiler makes many small pieces.
+            for (part, sums) in sums.as_chunks::<LANES>().0.iter().enumerate() {
+                let mut kept = [0u8; LANES];
+                for lane in 0..LANES {
+                    kept[lane] = u8::from(passes(sums[lane]));
+                }
+                *lanes_mut(bytes, record + part * LANES) = kept;
+            }
         }
     }
-    for sum in sums {
-        *sum = function(*sum).0;
-    }
+    sums.as_flattened_mut().iter_mut().for_each(|sum| *sum = function(*sum));
 }
 
-/// Applies `function`, and keeps its derivative.
+/// Applies `function`, whose derivative is kept.
 #[inline(always)]
-fn derives<const W: usize>(
-    sums: &mut [f32; W],
+fn derives<const N: usize, const W: usize>(
+    sums: &mut [[f32; W]; N],
+    records: &[usize; N],
     floats: &mut [f32],
-    record: usize,
     function: impl Fn(f32) -> (f32, f32),
 ) {
-    let mut derivatives = [0f32; W];
-    for lane in 0..W {
-        (sums[lane], derivatives[lane]) = function(sums[lane]);
-    }
-    if !floats.is_empty() {
-        *lanes_mut(floats, record) = derivatives;
+    for (sums, record) in sums.iter_mut().zip(records) {
+        let mut derivatives = [0f32; W];
+        for lane in 0..W {
+            (sums[lane], derivatives[lane]) = function(sums[lane]);
+        }
+        if !floats.is_empty() {
+            *lanes_mut(floats, *record) = derivatives;
+        }
     }
 }

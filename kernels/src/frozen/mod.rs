@@ -26,6 +26,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod winograd;
 
 pub use build::{Builder, Convolution, Normalization, Value, Weights};
 pub use finish::Activation;

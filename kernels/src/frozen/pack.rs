@@ -1,5 +1,8 @@
 //! Weights in the order in which the kernels read them, once when a segment is made.
 
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
 use rayon::prelude::*;
 
 use super::tile::Level;
@@ -78,24 +81,53 @@ pub struct Block {
     pub weights: Vec<f32>,
 }
 
-/// A convolution in one direction.
+/// The weights of one phase.
 #[derive(Clone, Debug)]
-pub struct Packed {
-    pub phases: Vec<(Phase, Vec<Block>)>,
-    /// The input channels of a block.
+pub struct Blocks {
+    /// All output channels, in order.
+    pub blocks: Vec<Block>,
+    /// The weights without those that fill up.
+    pub used: usize,
+}
+
+/// A convolution's sizes.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub outputs: usize,
     pub inputs: usize,
-    /// The weights of a pixel of each phase, without those that fill up.
-    pub used: Vec<usize>,
+    pub groups: usize,
+    pub window: Window,
 }
 
 /// A convolution's weights `[outputs, inputs / groups, height, width]`.
 #[derive(Clone, Copy)]
 pub struct Kernel<'a> {
     pub weights: &'a [f32],
-    pub outputs: usize,
+    pub shape: &'a Shape,
+}
+
+/// A convolution in one direction. The gradient's weights are packed when they are read first: who
+/// only wants scores never holds them.
+#[derive(Debug)]
+pub struct Packed {
+    pub phases: Vec<Phase>,
+    /// The input channels of a block.
     pub inputs: usize,
-    pub groups: usize,
-    pub window: &'a Window,
+    pub outputs: usize,
+    spans: Vec<Span>,
+    /// Of each phase.
+    blocks: OnceLock<Vec<Blocks>>,
+    /// Where the weights of a gradient come from.
+    source: Option<Source>,
+}
+
+/// The convolution whose gradient is computed.
+#[derive(Debug)]
+struct Source {
+    forward: Arc<Packed>,
+    shape: Shape,
+    /// The pixels to each side that are computed at once; see [`Packed::backward_squares`].
+    side: Option<usize>,
 }
 
 impl Phase {
@@ -171,33 +203,37 @@ impl Phase {
 impl Packed {
     /// The forward convolution.
     pub fn forward(kernel: &Kernel, level: Level) -> Self {
-        let (inputs, outputs) = (kernel.inputs / kernel.groups, kernel.outputs / kernel.groups);
-        let area = kernel.window.kernel[0] * kernel.window.kernel[1];
-        let weight = |output: usize, input: usize, place: usize| {
-            let own = input.checked_sub(output / outputs * inputs).filter(|&own| own < inputs)?;
-            Some(kernel.weights[(output * inputs + own) * area + place])
-        };
-        let blocks = blocks(level, kernel.outputs, outputs, inputs);
-        Self::new(vec![Phase::forward(kernel.window)], &blocks, kernel.outputs, weight)
+        let Shape { outputs, inputs, groups, ref window } = *kernel.shape;
+        let (made, read) = (outputs / groups, inputs / groups);
+        let area = window.kernel[0] * window.kernel[1];
+        let spans = spans(level, outputs, made, read);
+        let packed = Self::new(vec![Phase::forward(window)], spans, outputs, None);
+        let blocks = packed.pack(|output, input, place| {
+            let own = input.checked_sub(output / made * read).filter(|&own| own < read)?;
+            Some(kernel.weights[(output * read + own) * area + place])
+        });
+        Self { blocks: blocks.into(), ..packed }
     }
 
-    /// The gradient with respect to the input, which swaps inputs and outputs.
-    pub fn backward(kernel: &Kernel, level: Level) -> Self {
-        let (inputs, outputs) = (kernel.inputs / kernel.groups, kernel.outputs / kernel.groups);
-        let area = kernel.window.kernel[0] * kernel.window.kernel[1];
-        let weight = |made: usize, read: usize, place: usize| {
-            let own = made.checked_sub(read / outputs * inputs).filter(|&own| own < inputs)?;
-            Some(kernel.weights[(read * inputs + own) * area + place])
-        };
-        let blocks = blocks(level, kernel.inputs, inputs, outputs);
-        Self::new(Phase::backward(kernel.window), &blocks, kernel.inputs, weight)
+    /// The gradient of `forward`, a convolution of this shape, with respect to the input; it swaps
+    /// inputs and outputs.
+    pub fn backward(forward: &Arc<Packed>, shape: &Shape, level: Level) -> Self {
+        let (read, made) = (shape.outputs / shape.groups, shape.inputs / shape.groups);
+        let spans = spans(level, shape.inputs, made, read);
+        let source = Source { forward: Arc::clone(forward), shape: shape.clone(), side: None };
+        Self::new(Phase::backward(&shape.window), spans, shape.inputs, Some(source))
     }
 
     /// The gradient with respect to an input of few channels, `side` times `side` pixels at once, whose
     /// channels lie side by side: pixels `side t + p` read what output `side / stride t + a` has, through
     /// the tap `i` with `i dilation = p + begin - stride a`. `side` is a multiple of the stride.
-    pub fn backward_squares(kernel: &Kernel, level: Level, side: usize) -> Self {
-        let window = kernel.window;
+    pub fn backward_squares(
+        forward: &Arc<Packed>,
+        shape: &Shape,
+        level: Level,
+        side: usize,
+    ) -> Self {
+        let window = &shape.window;
         let along = |axis: usize| {
             let (stride, dilation) = (window.strides[axis] as isize, window.dilations[axis]);
             let last = ((window.kernel[axis] - 1) * dilation) as isize;
@@ -205,44 +241,93 @@ impl Packed {
             let high = side as isize - 1 + begin;
             -(last - begin).div_euclid(stride)..high.div_euclid(stride) + 1
         };
-        let both = along(0).flat_map(|y| along(1).map(move |x| [y, x]));
-        let taps: Vec<[isize; 2]> = both.collect();
-        let tap = |axis: usize, pixel: usize, at: isize| {
-            let (stride, dilation) = (window.strides[axis] as isize, window.dilations[axis]);
-            let from = (pixel + window.begin[axis]) as isize - stride * at;
-            let from = usize::try_from(from).ok().filter(|from| from.is_multiple_of(dilation))?;
-            Some(from / dilation).filter(|&tap| tap < window.kernel[axis])
-        };
-        let [height, width] = window.kernel;
-        let weight = |made: usize, read: usize, place: usize| {
-            let (pixel, channel) = (made / kernel.inputs, made % kernel.inputs);
-            let i = tap(0, pixel / side, taps[place][0])?;
-            let j = tap(1, pixel % side, taps[place][1])?;
-            Some(kernel.weights[((read * kernel.inputs + channel) * height + i) * width + j])
-        };
-        let outputs = side * side * kernel.inputs;
+        let taps: Vec<[isize; 2]> =
+            along(0).flat_map(|y| along(1).map(move |x| [y, x])).collect();
         let phase = Phase {
             origin: [0, 0],
             step: [1, 1],
             reads: window.strides.map(|stride| side / stride),
             places: (0..taps.len()).collect(),
-            taps: taps.clone(),
+            taps,
         };
-        let blocks = blocks(level, outputs, outputs, kernel.outputs);
-        Self::new(vec![phase], &blocks, outputs, weight)
+        let outputs = side * side * shape.inputs;
+        let spans = spans(level, outputs, outputs, shape.outputs);
+        let source =
+            Source { forward: Arc::clone(forward), shape: shape.clone(), side: Some(side) };
+        Self::new(vec![phase], spans, outputs, Some(source))
     }
 
-    fn new(
-        phases: Vec<Phase>,
-        spans: &[Span],
-        outputs: usize,
-        weight: impl Fn(usize, usize, usize) -> Option<f32> + Sync,
-    ) -> Self {
+    fn new(phases: Vec<Phase>, spans: Vec<Span>, outputs: usize, source: Option<Source>) -> Self {
+        let inputs = spans.first().map_or(0, |span| span.inputs);
+        Self { phases, inputs, outputs, spans, blocks: OnceLock::new(), source }
+    }
+
+    /// Whether every output is made of every input.
+    pub fn is_whole(&self) -> bool {
+        self.source.as_ref().is_none_or(|source| source.side.is_none())
+            && self.spans.iter().all(|span| span.input == 0)
+    }
+
+    /// The weights of each phase.
+    pub fn blocks(&self) -> &[Blocks] {
+        if let Some(blocks) = self.blocks.get() {
+            return blocks;
+        }
+        // Nobody waits for it: a thread that packs may meanwhile be given other work that reads them.
+        let blocks = self.pack_from_source();
+        self.blocks.get_or_init(|| blocks)
+    }
+
+    /// The same, which are not held on to.
+    pub fn read(&self) -> Cow<'_, [Blocks]> {
+        self.blocks.get().map_or_else(|| self.pack_from_source().into(), |own| own.as_slice().into())
+    }
+
+    fn pack_from_source(&self) -> Vec<Blocks> {
+        let Some(Source { forward, shape, side }) = &self.source else { return Vec::new() };
+        match side {
+            None => {
+                let (read, made) = (shape.outputs / shape.groups, shape.inputs / shape.groups);
+                self.pack(|output, input, place| {
+                    let same_group = input / read == output / made;
+                    same_group.then(|| forward.weight(input, output, place))
+                })
+            }
+            Some(side) => {
+                let taps = &self.phases[0].taps;
+                self.pack(|output, input, place| {
+                    let (pixel, channel) = (output / shape.inputs, output % shape.inputs);
+                    let tap = |axis: usize, pixel: usize| {
+                        let (stride, dilation) =
+                            (shape.window.strides[axis] as isize, shape.window.dilations[axis]);
+                        let from =
+                            (pixel + shape.window.begin[axis]) as isize - stride * taps[place][axis];
+                        let from = usize::try_from(from).ok()?;
+                        let tap = from.is_multiple_of(dilation).then_some(from / dilation)?;
+                        (tap < shape.window.kernel[axis]).then_some(tap)
+                    };
+                    let (i, j) = (tap(0, pixel / side)?, tap(1, pixel % side)?);
+                    Some(forward.weight(input, channel, i * shape.window.kernel[1] + j))
+                })
+            }
+        }
+    }
+
+    /// The weight of an output for an input of its group, in a forward convolution.
+    fn weight(&self, output: usize, input: usize, place: usize) -> f32 {
+        let Some(Blocks { blocks, .. }) = self.blocks().first() else { return 0.0 };
+        // All blocks but the last have the same lanes.
+        let block = &blocks[output / blocks[0].lanes];
+        let row = place * self.inputs + input - block.input;
+        block.weights[row * block.lanes + output - block.output]
+    }
+
+    fn pack(&self, weight: impl Fn(usize, usize, usize) -> Option<f32> + Sync) -> Vec<Blocks> {
         let pack = |phase: &Phase, span: &Span| {
             let mut used = 0;
             let mut weights = vec![0.0; phase.places.len() * span.inputs * span.lanes];
             let mut rows = weights.chunks_exact_mut(span.lanes);
-            let lanes = span.lanes.min(outputs - span.output);
+            let lanes = span.lanes.min(self.outputs - span.output);
             for &place in &phase.places {
                 for input in span.input..span.input + span.inputs {
                     let Some(row) = rows.next() else { break };
@@ -257,19 +342,17 @@ impl Packed {
             let Span { output, lanes, input, .. } = *span;
             (Block { output, lanes, input, weights }, used)
         };
-        let inputs = spans.first().map_or(0, |span| span.inputs);
-        let mut used = Vec::with_capacity(phases.len());
-        let of_phase = |phase: Phase| {
+        let of_phase = |phase: &Phase| {
             let (blocks, counts): (Vec<_>, Vec<usize>) =
-                spans.par_iter().map(|span| pack(&phase, span)).unzip();
-            used.push(counts.iter().sum());
-            (phase, blocks)
+                self.spans.par_iter().map(|span| pack(phase, span)).unzip();
+            Blocks { blocks, used: counts.iter().sum() }
         };
-        Self { phases: phases.into_iter().map(of_phase).collect(), inputs, used }
+        self.phases.iter().map(of_phase).collect()
     }
 }
 
 /// Output channels, and the input channels that they are made of.
+#[derive(Clone, Copy, Debug)]
 struct Span {
     output: usize,
     lanes: usize,
@@ -279,7 +362,7 @@ struct Span {
 
 /// The blocks of `outputs` channels in groups that make `made` of `read` each. Blocks over several
 /// groups read the inputs of all of them, the same number for every block.
-fn blocks(level: Level, outputs: usize, made: usize, read: usize) -> Vec<Span> {
+fn spans(level: Level, outputs: usize, made: usize, read: usize) -> Vec<Span> {
     let groups = outputs / made;
     let lanes_of = |left: usize| if groups == 1 { level.lanes(left) } else { 16 };
     let mut spans = Vec::new();

@@ -2,16 +2,18 @@
 //! and every picture gets a buffer.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use super::build::{Builder, Convolution, Normalization, Operation, Value, Weights};
 use super::depthwise::Taps;
 use super::finish::{Activation, Kept};
 use super::image::{Image, LANES};
-use super::pack::{Kernel, Packed, Phase, Window};
+use super::pack::{Kernel, Packed, Phase, Shape, Window};
 use super::segment::{AddedPlan, FinishPlan, Place, Record, Segment, Step, TapeSize, Work};
 use super::sweep::Sweep;
 use super::tile::Level;
+use super::winograd::Winograd;
 
 /// An operation with what follows it.
 struct Unit {
@@ -61,15 +63,12 @@ enum Kind {
 impl Kind {
     /// The phases of a convolution forwards and backwards.
     fn phases(&self) -> [Vec<&Phase>; 2] {
-        fn of<W>(phases: &[(Phase, W)]) -> Vec<&Phase> {
-            phases.iter().map(|(phase, _)| phase).collect()
-        }
         match self {
             Self::Convolution { forward, backward, .. } => {
-                [of(&forward.phases), of(&backward.phases)]
+                [forward, backward].map(|own| own.phases.iter().collect())
             }
             Self::Depthwise { forward, backward, .. } => {
-                [of(&forward.phases), of(&backward.phases)]
+                [forward, backward].map(|own| own.phases.iter().map(|(phase, _)| phase).collect())
             }
             _ => [Vec::new(), Vec::new()],
         }
@@ -95,6 +94,7 @@ pub(super) fn plan(mut builder: Builder, output: Value, level: Level) -> Segment
         backward,
         buffers: buffers.sizes,
         tape,
+        winograd: AtomicBool::new(false),
         arenas: Mutex::new(Vec::new()),
         tapes: Arc::new(Mutex::new(Vec::new())),
     }
@@ -173,13 +173,13 @@ fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut TapeSize
                     part_of_another[sum.0] = true;
                 }
                 let channels = builder.dims(inputs[0])[0];
-                let kernel = Kernel {
-                    weights: &weights,
+                let shape = Shape {
                     outputs: convolution.outputs,
                     inputs: channels,
                     groups: convolution.groups,
-                    window: &convolution.window,
+                    window: convolution.window.clone(),
                 };
+                let kernel = Kernel { weights: &weights, shape: &shape };
                 let bias = filled_up(convolution.bias.take().unwrap_or_default());
                 let each = convolution.groups == channels && convolution.outputs == channels;
                 let kind = match each {
@@ -190,13 +190,14 @@ fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut TapeSize
                     },
                     false => {
                         let alone = readers[0].len() == 1 && inputs == [Value(0)];
-                        let side = side(&kernel).filter(|_| alone);
+                        let side = side(&shape).filter(|_| alone);
+                        let forward = Arc::new(Packed::forward(&kernel, level));
                         let backward = match side {
-                            Some(side) => Packed::backward_squares(&kernel, level, side),
-                            None => Packed::backward(&kernel, level),
+                            Some(side) => Packed::backward_squares(&forward, &shape, level, side),
+                            None => Packed::backward(&forward, &shape, level),
                         };
                         Kind::Convolution {
-                            forward: Packed::forward(&kernel, level).into(),
+                            forward,
                             backward: backward.into(),
                             bias,
                             side: side.unwrap_or(1),
@@ -268,10 +269,10 @@ fn scaled(weights: &mut [f32], convolution: &mut Convolution, scale: &Convolutio
 
 /// How many pixels to each side of an input of few channels have their gradient computed at once, so
 /// that lanes are not left empty.
-fn side(kernel: &Kernel) -> Option<usize> {
-    let [down, right] = kernel.window.strides;
-    let lanes = |side: usize| side * side * kernel.inputs;
-    let few = kernel.groups == 1 && kernel.inputs < LANES && down == right;
+fn side(shape: &Shape) -> Option<usize> {
+    let [down, right] = shape.window.strides;
+    let lanes = |side: usize| side * side * shape.inputs;
+    let few = shape.groups == 1 && shape.inputs < LANES && down == right;
     let side = match down {
         1 => (1..=4).rev().find(|&side| lanes(side) <= LANES)?,
         stride => stride,
@@ -511,9 +512,10 @@ fn forward(
 }
 
 fn convolve(packed: &Arc<Packed>, from: &Image, to: &Image, added: &Image) -> Work {
-    let sweep = |(phase, _): &(Phase, _)| Sweep::new(phase, from, to, added, packed.inputs);
+    let sweep = |phase: &Phase| Sweep::new(phase, from, to, added, packed.inputs);
     let sweeps = packed.phases.iter().map(sweep).collect();
-    Work::Convolve { packed: Arc::clone(packed), sweeps }
+    let winograd = Winograd::of(packed, to.height, to.width).map(Arc::new);
+    Work::Convolve { packed: Arc::clone(packed), sweeps, winograd }
 }
 
 fn depthwise(taps: &Arc<Taps>, from: &Image, to: &Image, added: &Image) -> Work {

@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::build::Normalization;
-use super::finish::{Finish, Outs, lanes};
+use super::finish::{Finish, Outs, Places, lanes};
 use super::image::{Image, LANES};
 use super::sweep::Sweep;
 use super::tile::{Level, fused};
@@ -47,11 +47,11 @@ fn map_rows<const FUSED: bool>(
 ) {
     let mut at = sweep.first();
     for _ in 0..sweep.rows * sweep.columns {
-        let place = sweep.next(&mut at);
+        let (places, [from]) = Places::<1>::next(sweep, &mut at);
         for channel in (0..stride).step_by(LANES) {
             let mut sums = [0f32; LANES];
             if let Some(x) = source.x {
-                let x = &x[place.from + channel..][..LANES];
+                let x = &x[from + channel..][..LANES];
                 for lane in 0..LANES {
                     sums[lane] = source.factor * x[lane];
                 }
@@ -62,7 +62,7 @@ fn map_rows<const FUSED: bool>(
                     sums[lane] *= gate[lane];
                 }
             }
-            finish.apply::<LANES, FUSED>(&mut sums, &place, channel, &mut outs);
+            finish.apply::<1, LANES, FUSED>(&mut [sums], &places, channel, &mut outs);
         }
     }
 }
@@ -239,8 +239,8 @@ fn gradient_rows<const FUSED: bool>(
     let (standard, factors) = kept.split_at(from.area());
     let mut at = sweep.first();
     for pixel in 0..from.height * from.width {
-        let place = sweep.next(&mut at);
-        let g = &gradient[place.from..][..stride];
+        let (places, [start]) = Places::<1>::next(sweep, &mut at);
+        let g = &gradient[start..][..stride];
         let standard = &standard[pixel * stride..][..stride];
         let scaled = |at: usize| -> [f32; LANES] {
             let (g, scale): (&[f32; LANES], &[f32; LANES]) = (lanes(g, at), lanes(&own.scale, at));
@@ -258,7 +258,7 @@ fn gradient_rows<const FUSED: bool>(
             for lane in 0..LANES {
                 sums[lane] = factors[pixel] * (g[lane] - mean - x[lane] * along);
             }
-            finish.apply::<LANES, FUSED>(&mut sums, &place, first, &mut outs);
+            finish.apply::<1, LANES, FUSED>(&mut [sums], &places, first, &mut outs);
         }
     }
 }

@@ -76,7 +76,7 @@ fn name(step: &Step) -> String {
     let from = step.sources.first().map_or_else(String::new, |(_, image)| shape(image));
     let taps = match &step.work {
         Work::Convolve { packed, .. } => {
-            packed.phases.iter().map(|(phase, _)| phase.taps.len()).sum()
+            packed.phases.iter().map(|phase| phase.taps.len()).sum()
         }
         Work::Depthwise { taps, .. } => taps.phases.iter().map(|(phase, _)| phase.taps.len()).sum(),
         _ => 0,
@@ -88,8 +88,9 @@ fn operations(step: &Step) -> u64 {
     let pixels = |sweep: &super::sweep::Sweep| sweep.rows * sweep.columns;
     let to = step.to.1.channels;
     let products: usize = match &step.work {
-        Work::Convolve { packed, sweeps } => {
-            packed.used.iter().zip(sweeps).map(|(used, sweep)| pixels(sweep) * used).sum()
+        Work::Convolve { packed, sweeps, .. } => {
+            let each = packed.blocks().iter().zip(sweeps);
+            each.map(|(own, sweep)| pixels(sweep) * own.used).sum()
         }
         Work::Depthwise { taps, sweeps } => {
             let each = taps.phases.iter().zip(sweeps);

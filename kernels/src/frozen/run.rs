@@ -1,6 +1,7 @@
 //! Runs a segment: samples on all cores, each in order.
 
 use std::mem::take;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
@@ -8,12 +9,14 @@ use rayon::prelude::*;
 use super::finish::{Added, Derivative, Finish, Outs};
 use super::image::Image;
 use super::segment::{AddedPlan, Place, Record, Segment, Step, TapeSize, Work};
-use super::{depthwise, plane, pool, tile};
+use super::{depthwise, plane, pool, tile, winograd};
 
 /// The buffers in which one sample is computed.
 #[derive(Debug)]
 pub struct Arena {
     buffers: Vec<Vec<f32>>,
+    /// What a step needs beside them.
+    room: Vec<f32>,
 }
 
 /// What is kept of one sample for its gradient.
@@ -72,6 +75,7 @@ impl Segment {
         // What a pass that failed left behind is not used again.
         samples.retain(|tape| tape.fits(&self.tape));
         samples.resize_with(count, || Tape::new(&self.tape));
+        self.prepare(&self.forward);
         let mut y = vec![0.0; count * written];
         let rows = x.par_chunks_exact(read).zip(y.par_chunks_exact_mut(written));
         rows.zip(samples.par_iter_mut()).for_each(|((x, y), tape)| {
@@ -88,6 +92,7 @@ impl Segment {
     pub fn backward(&self, gradient: &[f32], tapes: &mut Tapes) -> Vec<f32> {
         let (written, read) = (self.input.iter().product(), self.output.iter().product());
         assert_eq!(gradient.len(), tapes.samples.len() * read, "the tapes are of other samples");
+        self.prepare(&self.backward);
         let mut x = vec![0.0; tapes.samples.len() * written];
         let rows = gradient.par_chunks_exact(read).zip(x.par_chunks_exact_mut(written));
         rows.zip(tapes.samples.par_iter_mut()).for_each(|((gradient, x), tape)| {
@@ -96,10 +101,30 @@ impl Segment {
         x
     }
 
+    fn uses_winograd(&self) -> bool {
+        self.winograd.load(Ordering::Relaxed)
+    }
+
+    /// Packs the weights of `steps` where that is not done yet, on all cores.
+    fn prepare(&self, steps: &[Step]) {
+        for step in steps {
+            match &step.work {
+                Work::Convolve { winograd: Some(own), .. } if self.uses_winograd() => {
+                    own.blocks();
+                }
+                Work::Convolve { packed, .. } => {
+                    packed.blocks();
+                }
+                _ => {}
+            }
+        }
+    }
+
     pub(super) fn with_arena(&self, run: impl FnOnce(&mut Arena)) {
         let kept = self.arenas.lock().ok().and_then(|mut arenas| arenas.pop());
         let mut arena = kept.unwrap_or_else(|| Arena {
             buffers: self.buffers.iter().map(|&len| vec![0.0; len]).collect(),
+            room: Vec::new(),
         });
         run(&mut arena);
         if let Ok(mut arenas) = self.arenas.lock() {
@@ -135,6 +160,7 @@ impl Segment {
             Place::Buffer(at) => take(&mut arena.buffers[at]),
             Place::Kept(at) => take(&mut tape.pictures[at]),
         };
+        let mut room = take(&mut arena.room);
         let (mut bytes, mut floats) = (take(&mut tape.bytes), take(&mut tape.floats));
         if step.clear {
             image.clear_halo(&mut to);
@@ -159,14 +185,18 @@ impl Segment {
             Work::Store { .. } => {}
             Work::Load => image.load(x, &mut to),
             Work::Zero => to[..image.len()].fill(0.0),
-            Work::Convolve { packed, sweeps } => {
+            Work::Convolve { sweeps, winograd: Some(own), .. } if self.uses_winograd() => {
+                let (x, from) = source(0).unwrap_or((&[], &image));
+                let (bytes, floats) = kept;
+                let outs = Outs { to: &mut to, bytes, floats };
+                winograd::convolve(level, x, from, &sweeps[0], own, &mut room, outs, &finish);
+            }
+            Work::Convolve { packed, sweeps, .. } => {
                 let (x, _) = source(0).unwrap_or((&[], &image));
                 let (bytes, floats) = kept;
-                for ((_, blocks), sweep) in packed.phases.iter().zip(sweeps) {
-                    for block in blocks {
-                        let outs = Outs { to: &mut to, bytes: &mut *bytes, floats: &mut *floats };
-                        tile::convolve(level, x, sweep, block, outs, &finish);
-                    }
+                for (own, sweep) in packed.blocks().iter().zip(sweeps) {
+                    let outs = Outs { to: &mut to, bytes: &mut *bytes, floats: &mut *floats };
+                    tile::convolve(level, x, sweep, &own.blocks, outs, &finish);
                 }
             }
             Work::Depthwise { taps, sweeps } => {
@@ -230,6 +260,7 @@ impl Segment {
                 }
             }
         }
+        arena.room = room;
         (tape.bytes, tape.floats) = (bytes, floats);
         match goal {
             Place::Buffer(at) => arena.buffers[at] = to,

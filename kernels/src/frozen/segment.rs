@@ -1,5 +1,6 @@
 //! A segment ready to run: two lists of steps over numbered buffers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::build::{Builder, Normalization, Value};
@@ -11,6 +12,7 @@ use super::plan::plan;
 use super::run::{Arena, Tape};
 use super::sweep::Sweep;
 use super::tile::Level;
+use super::winograd::Winograd;
 
 /// A run of operations with constant weights, from one sample to another; and the gradient of it.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Segment {
     /// The numbers of each buffer.
     pub(super) buffers: Vec<usize>,
     pub(super) tape: TapeSize,
+    /// Whether convolutions take fewer multiplications where they can.
+    pub(super) winograd: AtomicBool,
     /// Memory to be used again.
     pub(super) arenas: Mutex<Vec<Arena>>,
     pub(super) tapes: Arc<Mutex<Vec<Tape>>>,
@@ -58,6 +62,8 @@ pub(super) enum Work {
     Convolve {
         packed: Arc<Packed>,
         sweeps: Vec<Sweep>,
+        /// The same in fewer multiplications.
+        winograd: Option<Arc<Winograd>>,
     },
     Depthwise {
         taps: Arc<Taps>,
@@ -152,6 +158,13 @@ impl Segment {
     /// The same with the instructions of `level`.
     pub fn at(builder: Builder, output: Value, level: Level) -> Self {
         plan(builder, output, level)
+    }
+
+    /// From now on computes convolutions of 3 by 3 pixels by Winograd's algorithm where that is faster:
+    /// a quarter of the multiplications, rounding errors about eight times as large (still around 1e-6 of
+    /// the largest value), and four times the memory for their weights.
+    pub fn use_winograd(&self) {
+        self.winograd.store(true, Ordering::Relaxed);
     }
 
     /// `[channels, height, width]` of its input.

@@ -99,6 +99,7 @@ impl Sweep {
     }
 
     /// The first pixel of a row.
+    #[inline(always)]
     pub fn at(&self, row: usize) -> Place {
         Place {
             row,
@@ -110,10 +111,23 @@ impl Sweep {
         }
     }
 
-    /// The pixel at `place`, which moves on.
+    /// A pixel.
     #[inline(always)]
-    pub fn next(&self, place: &mut Place) -> Place {
-        let own = *place;
+    pub fn pixel(&self, row: usize, column: usize) -> Place {
+        let start = self.at(row);
+        Place {
+            row,
+            column,
+            from: start.from + column * self.from.column,
+            to: start.to + column * self.to.column,
+            add: start.add + column * self.add.column,
+            record: start.record + column * self.record.column,
+        }
+    }
+
+    /// Moves `place` on to the next pixel.
+    #[inline(always)]
+    pub fn step(&self, place: &mut Place) {
         place.column += 1;
         if place.column < self.columns {
             place.from += self.from.column;
@@ -121,8 +135,7 @@ impl Sweep {
             place.add += self.add.column;
             place.record += self.record.column;
         } else {
-            *place = self.at(own.row + 1);
+            *place = self.at(place.row + 1);
         }
-        own
     }
 }

@@ -78,13 +78,16 @@ fn check(name: &str, builder: &Builder, output: Value, numbers: &mut Numbers) {
     for level in levels() {
         let segment = Segment::at(builder.clone(), output, level);
         // Twice, since buffers are used again.
-        for _ in 0..2 {
+        for quick in [false, true] {
+            if quick {
+                segment.use_winograd();
+            }
             let (y, mut tapes) = segment.forward(&x);
             let gradient = segment.backward(&g, &mut tapes);
             for sample in 0..2 {
                 let own = wide(&x[sample * read..][..read]);
                 let expected = &reference::values(builder, &own)[output.0];
-                let label = format!("{name}, {level:?}, sample {sample}");
+                let label = format!("{name}, {level:?}, quick {quick}, sample {sample}");
                 near(&format!("{label}: value"), &y[sample * written..][..written], expected);
                 let g = wide(&g[sample * written..][..written]);
                 let expected = reference::gradient(builder, output, &own, &g);
@@ -123,6 +126,27 @@ fn convolutions_of_random_shapes_are_right() {
         let name = format!("case {case}: {dims:?} to {outputs} in {groups}, {shape:?}");
         let own = convolution(&mut numbers, inputs, outputs, groups, shape);
         let Some(y) = builder.convolution(x, own) else { continue };
+        check(&name, &builder, y, &mut numbers);
+    }
+}
+
+#[test]
+fn winograd_of_random_shapes_is_right() {
+    let mut numbers = Numbers(9);
+    for case in 0..12 {
+        let (inputs, outputs) = (numbers.from(16, 50), numbers.from(16, 50));
+        let dims = [inputs, numbers.from(9, 19), numbers.from(9, 19)];
+        let shape = window([3, 3], [1, 1], [0; 4].map(|_| numbers.from(0, 2)));
+        let (mut builder, x) = Builder::new(dims);
+        // What it reads is itself activated, and a branch is added to it.
+        let x = builder.activate(x, Activation::Leaky { slope: 0.5 });
+        let name = format!("case {case}: {dims:?} to {outputs}, {shape:?}");
+        let own = convolution(&mut numbers, inputs, outputs, 1, shape.clone());
+        let Some(y) = builder.convolution(x, own) else { continue };
+        let other = convolution(&mut numbers, inputs, outputs, 1, shape);
+        let other = builder.convolution(x, other).expect("it fits");
+        let y = builder.add(y, other).expect("one shape");
+        let y = builder.activate(y, Activation::Relu);
         check(&name, &builder, y, &mut numbers);
     }
 }
@@ -326,5 +350,57 @@ fn normalizations_and_linear_layers_are_right() {
         let x = builder.convolution(x, own).expect("it fits");
         let x = builder.add(x, stem).expect("one shape");
         check(&format!("a block of {channels} channels"), &builder, x, &mut numbers);
+    }
+}
+
+// TEMP
+#[test]
+#[ignore]
+fn speed() {
+    let mut numbers = Numbers(1);
+    let all = std::env::var("ALL").is_ok();
+    for (channels, outputs, size) in [(64, 64, 224), (64, 128, 112), (128,128,112), (128,256,56), (256,256,56), (256,512,28), (512,512,28),(512,512,14), (64,64,56),(128,128,28),(256,256,14),(512,512,7), (32, 32, 112)] {
+        if !all && size != 224 { continue; }
+        let (mut builder, x) = Builder::new([channels, size, size]);
+        let own = convolution(&mut numbers, channels, outputs, 1, window([3; 2], [1; 2], [1; 4]));
+        let y = builder.convolution(x, own).unwrap();
+        let y = builder.activate(y, Activation::Relu);
+        let segment = Segment::new(builder, y);
+        let x = numbers.floats(channels * size * size);
+        let direct = segment.profile(&x, 4);
+        segment.use_winograd();
+        let quick = segment.profile(&x, if all { 4 } else { 100 });
+        for (d, q) in direct.iter().zip(&quick).filter(|(d, _)| d.operations > 0) {
+            eprintln!("{:5} {:40} {:8.3} ms {:6.0} GF/s | {:8.3} ms {:6.0} GF/s | {:.2}", d.backward, d.name, d.seconds * 1e3, d.operations as f64 / d.seconds * 1e-9, q.seconds * 1e3, q.operations as f64 / q.seconds * 1e-9, q.seconds / d.seconds);
+        }
+    }
+}
+
+// TEMP
+#[test]
+#[ignore]
+fn pointwise() {
+    let mut numbers = Numbers(1);
+    for (adds, acts) in [(false, false), (true, false), (false, true), (true, true)] {
+        for size in [14, 56] {
+        let (channels, outputs) = (64, 256);
+        let (mut builder, x) = Builder::new([channels, size, size]);
+        let own = convolution(&mut numbers, channels, outputs, 1, window([1; 2], [1; 2], [0; 4]));
+        let other = builder.convolution(x, own).unwrap();
+        let own = convolution(&mut numbers, channels, outputs, 1, window([1; 2], [1; 2], [0; 4]));
+        let mut y = builder.convolution(x, own).unwrap();
+        if adds {
+            y = builder.add(y, other).unwrap();
+        }
+        if acts {
+            y = builder.activate(y, Activation::Relu);
+        }
+        let segment = Segment::new(builder, y);
+        let x = numbers.floats(channels * size * size);
+        let direct = segment.profile(&x, 200);
+        for d in direct.iter().filter(|d| d.operations > 0) {
+            eprintln!("{adds} {acts} {:5} {:40} {:8.3} ms {:6.0} GF/s", d.backward, d.name, d.seconds * 1e3, d.operations as f64 / d.seconds * 1e-9);
+        }
+    }
     }
 }

@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::finish::{Finish, Outs};
+use super::finish::{Finish, Outs, Places};
 use super::pack::Block;
 use super::sweep::{Place, Sweep};
 
@@ -44,49 +44,72 @@ impl Level {
     }
 }
 
-/// `x` convolved with one block of weights, at every pixel of the sweep.
+/// `x` convolved with all blocks of weights, at every pixel of the sweep.
 pub fn convolve(
     level: Level,
     x: &[f32],
     sweep: &Sweep,
-    block: &Block,
-    outs: Outs,
+    blocks: &[Block],
+    mut outs: Outs,
     finish: &Finish,
 ) {
-    match (level, block.lanes) {
-        (Level::Avx512, 32) => wide(x, sweep, block, outs, finish),
-        (Level::Avx512, _) => narrow(x, sweep, block, outs, finish),
-        (Level::Avx2, _) => avx2(x, sweep, block, outs, finish),
-        (Level::Plain, _) => plain(x, sweep, block, outs, finish),
+    let most = match level {
+        Level::Avx512 => 12,
+        Level::Avx2 => 6,
+        Level::Plain => 4,
+    };
+    // Tiles of about the same size: a short one at the end would take nearly as long as a whole one.
+    let pixels = sweep.rows * sweep.columns;
+    let tiles = pixels.div_ceil(most).max(1);
+    let (each, longer) = (pixels / tiles, pixels % tiles);
+    let mut at = sweep.first();
+    for first in (0..tiles).step_by(AT_ONCE) {
+        let mut end = at;
+        for block in blocks {
+            end = at;
+            for tile in first..(first + AT_ONCE).min(tiles) {
+                let pixels = each + usize::from(tile < longer);
+                let outs = &mut outs;
+                match (level, block.lanes) {
+                    (Level::Avx512, 32) => wide(pixels, x, sweep, block, &mut end, outs, finish),
+                    (Level::Avx512, _) => narrow(pixels, x, sweep, block, &mut end, outs, finish),
+                    (Level::Avx2, _) => avx2(pixels, x, sweep, block, &mut end, outs, finish),
+                    (Level::Plain, _) => plain(pixels, x, sweep, block, &mut end, outs, finish),
+                }
+            }
+        }
+        at = end;
     }
 }
 
-/// A function that computes all pixels in tiles of at most `$most` pixels, as few as there can be and
-/// of about the same size: a short one at the end would take nearly as long as a whole one.
+/// Tiles that are computed for all blocks before the next ones are: what they read and write stays in
+/// the cache, and the weights are not read again too often.
+const AT_ONCE: usize = 8;
+
+/// A function that computes a tile of `pixels`.
 macro_rules! tiles {
-    ($name:ident, $lanes:literal, $fused:literal, $most:literal: $($pixels:literal)*) => {
-        fn $name(x: &[f32], sweep: &Sweep, block: &Block, mut outs: Outs, finish: &Finish) {
-            let (weights, _) = block.weights.as_chunks::<$lanes>();
-            let pixels = sweep.rows * sweep.columns;
-            let tiles = pixels.div_ceil($most).max(1);
-            let (each, longer) = (pixels / tiles, pixels % tiles);
-            let mut at = sweep.first();
-            for number in 0..tiles {
-                match each + usize::from(number < longer) {
-                    $($pixels => tile::<$pixels, $lanes, $fused>(
-                        x, sweep, block, weights, &mut at, &mut outs, finish,
-                    ),)*
-                    _ => {}
-                }
+    ($name:ident, $lanes:literal, $fused:literal: $($pixels:literal)*) => {
+        fn $name(
+            pixels: usize,
+            x: &[f32],
+            sweep: &Sweep,
+            block: &Block,
+            at: &mut Place,
+            outs: &mut Outs,
+            finish: &Finish,
+        ) {
+            match pixels {
+                $($pixels => tile::<$pixels, $lanes, $fused>(x, sweep, block, at, outs, finish),)*
+                _ => {}
             }
         }
     };
 }
 
-tiles!(wide, 32, true, 12: 1 2 3 4 5 6 7 8 9 10 11 12);
-tiles!(narrow, 16, true, 12: 1 2 3 4 5 6 7 8 9 10 11 12);
-tiles!(avx2, 16, true, 6: 1 2 3 4 5 6);
-tiles!(plain, 16, false, 4: 1 2 3 4);
+tiles!(wide, 32, true: 1 2 3 4 5 6 7 8 9 10 11 12);
+tiles!(narrow, 16, true: 1 2 3 4 5 6 7 8 9 10 11 12);
+tiles!(avx2, 16, true: 1 2 3 4 5 6);
+tiles!(plain, 16, false: 1 2 3 4);
 
 /// `N` pixels times `W` channels, from `at` on. A function of its own, small enough that the compiler
 /// keeps all sums in registers.
@@ -98,30 +121,27 @@ fn tile<const N: usize, const W: usize, const FUSED: bool>(
     x: &[f32],
     sweep: &Sweep,
     block: &Block,
-    weights: &[[f32; W]],
     at: &mut Place,
     outs: &mut Outs,
     finish: &Finish,
 ) {
-    let places: [Place; N] = std::array::from_fn(|_| sweep.next(at));
+    let (places, from) = Places::<N>::next(sweep, at);
     let mut sums = [[0f32; W]; N];
-    let mut left = weights;
+    let mut left = block.weights.as_chunks::<W>().0;
     for tap in &sweep.taps {
         let rows: [&[f32]; N] = std::array::from_fn(|pixel| {
-            &x[places[pixel].from + tap.offset + block.input..][..tap.count]
+            &x[from[pixel] + tap.offset + block.input..][..tap.count]
         });
         let (own, rest) = left.split_at(tap.count);
         multiply::<N, W, FUSED>(rows, own, &mut sums);
         left = rest;
     }
-    for (place, sums) in places.iter().zip(&mut sums) {
-        finish.apply::<W, FUSED>(sums, place, block.output, outs);
-    }
+    finish.apply::<N, W, FUSED>(&mut sums, &places, block.output, outs);
 }
 
 /// `sums[r] += rows[r] weights`.
 #[inline(always)]
-fn multiply<const N: usize, const W: usize, const FUSED: bool>(
+pub fn multiply<const N: usize, const W: usize, const FUSED: bool>(
     rows: [&[f32]; N],
     weights: &[[f32; W]],
     sums: &mut [[f32; W]; N],
