@@ -2,16 +2,17 @@
 
 use multiversion::multiversion;
 
-use super::finish::{Finish, Outs, Places};
+use super::aligned::Aligned;
+use super::finish::{Finish, Outs, Places, lanes};
 use super::image::LANES;
 use super::pack::{Kernel, Phase};
-use super::sweep::Sweep;
+use super::sweep::{Place, Sweep};
 use super::tile::{Level, fused};
 
 /// The weights of a depthwise convolution in one direction, `[tap][channel]` for each phase.
 #[derive(Clone, Debug)]
 pub struct Taps {
-    pub phases: Vec<(Phase, Vec<f32>)>,
+    pub phases: Vec<(Phase, Aligned)>,
 }
 
 impl Taps {
@@ -29,7 +30,7 @@ impl Taps {
         let area = kernel.shape.window.kernel[0] * kernel.shape.window.kernel[1];
         let stride = kernel.shape.outputs.next_multiple_of(LANES);
         let pack = |phase: Phase| {
-            let mut weights = vec![0.0; phase.places.len() * stride];
+            let mut weights = Aligned::zeros(phase.places.len() * stride);
             for (row, place) in weights.chunks_exact_mut(stride).zip(&phase.places) {
                 for (channel, value) in row[..kernel.shape.outputs].iter_mut().enumerate() {
                     *value = kernel.weights[channel * area + place];
@@ -48,90 +49,102 @@ pub fn convolve(
     sweep: &Sweep,
     weights: &[f32],
     stride: usize,
-    outs: Outs,
+    mut outs: Outs,
     finish: &Finish,
 ) {
-    if sweep.rows * sweep.columns == 0 {
-        return;
-    }
-    match level {
-        Level::Avx512 => rows::<6, 32, true>(x, sweep, weights, stride, outs, finish),
-        Level::Avx2 => rows::<4, 16, true>(x, sweep, weights, stride, outs, finish),
-        Level::Plain => rows::<2, 16, false>(x, sweep, weights, stride, outs, finish),
+    // Row by row, in each the channels in wide and then in narrow blocks, some pixels at once: as few
+    // times and as evenly as can be.
+    let (most, widest) = match level {
+        Level::Avx512 => (7, 32),
+        Level::Avx2 => (4, 16),
+        Level::Plain => (2, 16),
+    };
+    let tiles = sweep.columns.div_ceil(most).max(1);
+    let (each, longer) = (sweep.columns / tiles, sweep.columns % tiles);
+    for row in 0..sweep.rows {
+        let mut channel = 0;
+        while channel < stride {
+            let lanes = if channel + widest <= stride { widest } else { LANES };
+            let work = Work { x, sweep, weights, stride, channel };
+            let mut at = sweep.at(row);
+            for tile in 0..tiles {
+                let pixels = each + usize::from(tile < longer);
+                let outs = &mut outs;
+                match (level, lanes) {
+                    (Level::Avx512, 32) => wide(pixels, &work, &mut at, outs, finish),
+                    (Level::Avx512, _) => narrow(pixels, &work, &mut at, outs, finish),
+                    (Level::Avx2, _) => avx2(pixels, &work, &mut at, outs, finish),
+                    (Level::Plain, _) => plain(pixels, &work, &mut at, outs, finish),
+                }
+            }
+            channel += lanes;
+        }
     }
 }
 
-/// Row by row, in each the channels in blocks of `W` and then of 16, `P` pixels at once.
+/// A function that computes so many pixels of some channels.
+macro_rules! tiles {
+    ($name:ident, $lanes:literal, $fused:literal: $($pixels:literal)*) => {
+        fn $name(count: usize, work: &Work, at: &mut Place, outs: &mut Outs, finish: &Finish) {
+            match count {
+                $($pixels => pixels::<$pixels, $lanes, $fused>(work, at, outs, finish),)*
+                _ => {}
+            }
+        }
+    };
+}
+
+tiles!(wide, 32, true: 1 2 3 4 5 6 7);
+tiles!(narrow, 16, true: 1 2 3 4 5 6 7);
+tiles!(avx2, 16, true: 1 2 3 4);
+tiles!(plain, 16, false: 1 2);
+
+/// What some pixels are computed from.
+struct Work<'a> {
+    x: &'a [f32],
+    sweep: &'a Sweep,
+    weights: &'a [f32],
+    /// The channels of a pixel.
+    stride: usize,
+    /// The first channel.
+    channel: usize,
+}
+
+/// `P` pixels of `W` channels. A function of its own, small enough that the compiler keeps all sums in
+/// registers.
 #[multiversion(
     targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"),
     dispatcher = "direct"
 )]
-fn rows<const P: usize, const W: usize, const FUSED: bool>(
-    x: &[f32],
-    sweep: &Sweep,
-    weights: &[f32],
-    stride: usize,
-    mut outs: Outs,
-    finish: &Finish,
-) {
-    for row in 0..sweep.rows {
-        let mut channel = 0;
-        while channel + W <= stride {
-            block::<P, W, FUSED>(x, sweep, weights, stride, row, channel, &mut outs, finish);
-            channel += W;
-        }
-        while channel < stride {
-            block::<P, LANES, FUSED>(x, sweep, weights, stride, row, channel, &mut outs, finish);
-            channel += LANES;
-        }
-    }
-}
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn block<const P: usize, const W: usize, const FUSED: bool>(
-    x: &[f32],
-    sweep: &Sweep,
-    weights: &[f32],
-    stride: usize,
-    row: usize,
-    channel: usize,
-    outs: &mut Outs,
-    finish: &Finish,
-) {
-    let mut at = sweep.at(row);
-    let mut left = sweep.columns;
-    while left >= P {
-        pixels::<P, W, FUSED>(x, sweep, weights, stride, channel, &mut at, outs, finish);
-        left -= P;
-    }
-    for _ in 0..left {
-        pixels::<1, W, FUSED>(x, sweep, weights, stride, channel, &mut at, outs, finish);
-    }
-}
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
 fn pixels<const P: usize, const W: usize, const FUSED: bool>(
-    x: &[f32],
-    sweep: &Sweep,
-    weights: &[f32],
-    stride: usize,
-    channel: usize,
-    at: &mut super::sweep::Place,
+    work: &Work,
+    at: &mut Place,
     outs: &mut Outs,
     finish: &Finish,
 ) {
-    let (places, from) = Places::<P>::next(sweep, at);
+    let (places, from) = Places::<P>::next(work.sweep, at);
     let mut sums = [[0f32; W]; P];
-    for (tap, weights) in sweep.taps.iter().zip(weights.chunks_exact(stride)) {
-        let weights = &weights[channel..][..W];
+    multiply::<P, W, FUSED>(work, &from, &mut sums);
+    finish.apply::<P, W, FUSED>(&mut sums, &places, work.channel, outs);
+}
+
+/// The sums over all taps.
+#[inline(always)]
+fn multiply<const P: usize, const W: usize, const FUSED: bool>(
+    work: &Work,
+    from: &[usize; P],
+    sums: &mut [[f32; W]; P],
+) {
+    let rows = from.map(|from| &work.x[from + work.channel..]);
+    let mut own = *sums;
+    for (tap, weights) in work.sweep.taps.iter().zip(work.weights.chunks_exact(work.stride)) {
+        let weights: [f32; W] = *lanes(weights, work.channel);
         for pixel in 0..P {
-            let values = &x[from[pixel] + tap.offset + channel..][..W];
+            let values: &[f32; W] = lanes(rows[pixel], tap.offset);
             for lane in 0..W {
-                sums[pixel][lane] = fused::<FUSED>(values[lane], weights[lane], sums[pixel][lane]);
+                own[pixel][lane] = fused::<FUSED>(values[lane], weights[lane], own[pixel][lane]);
             }
         }
     }
-    finish.apply::<P, W, FUSED>(&mut sums, &places, channel, outs);
+    *sums = own;
 }

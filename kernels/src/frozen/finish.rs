@@ -179,38 +179,25 @@ impl Finish<'_> {
         outs: &mut Outs,
     ) {
         if !self.bias.is_empty() {
-            let bias: &[f32; W] = lanes(self.bias, channel);
-            sums.iter_mut().for_each(|sums| add(sums, bias));
+            combine(sums, &[channel; N], self.bias, |sum, bias| sum + bias);
         }
+        let behind = |places: [usize; N]| places.map(|at| at + channel);
         match self.added {
             Added::Nothing => {}
-            Added::Own => {
-                let rows = sums.iter_mut().zip(&places.to);
-                rows.for_each(|(sums, at)| add(sums, lanes(outs.to, at + channel)));
-            }
+            Added::Own => combine(sums, &behind(places.to), outs.to, |sum, own| sum + own),
             Added::Other(other) => {
-                let rows = sums.iter_mut().zip(&places.add);
-                rows.for_each(|(sums, at)| add(sums, lanes(other, at + channel)));
+                combine(sums, &behind(places.add), other, |sum, other| sum + other);
             }
         }
-        let records = places.record.map(|record| record + channel);
+        let records = behind(places.record);
         match self.derivative {
             Derivative::One => {}
             Derivative::Bytes(bytes, slope) => {
-                for (sums, record) in sums.iter_mut().zip(records) {
-                    let bytes: &[u8; W] = lanes(bytes, record);
-                    for lane in 0..W {
-                        sums[lane] *= if bytes[lane] == 0 { slope } else { 1.0 };
-                    }
-                }
+                let passes = |sum, byte| sum * if byte == 0u8 { slope } else { 1.0 };
+                combine(sums, &records, bytes, passes);
             }
             Derivative::Floats(floats) => {
-                for (sums, record) in sums.iter_mut().zip(records) {
-                    let floats: &[f32; W] = lanes(floats, record);
-                    for lane in 0..W {
-                        sums[lane] *= floats[lane];
-                    }
-                }
+                combine(sums, &records, floats, |sum, derivative| sum * derivative);
             }
         }
         self.activate::<N, W, FUSED>(sums, &records, outs.bytes, outs.floats);
@@ -301,10 +288,24 @@ pub fn lanes_mut<T, const W: usize>(values: &mut [T], first: usize) -> &mut [T; 
     values[first..].first_chunk_mut().expect("whole lanes")
 }
 
+/// Combines the sums of every pixel with the numbers of `values` from `first` on. One register after
+/// the other: of wider rows the compiler makes many small pieces.
 #[inline(always)]
-fn add<const W: usize>(sums: &mut [f32; W], more: &[f32; W]) {
-    for lane in 0..W {
-        sums[lane] += more[lane];
+fn combine<T: Copy, const N: usize, const W: usize>(
+    sums: &mut [[f32; W]; N],
+    first: &[usize; N],
+    values: &[T],
+    function: impl Fn(f32, T) -> f32,
+) {
+    for (sums, first) in sums.iter_mut().zip(first) {
+        for (part, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let own: [T; LANES] = *lanes(values, first + part * LANES);
+            let mut to = *sums;
+            for lane in 0..LANES {
+                to[lane] = function(to[lane], own[lane]);
+            }
+            *sums = to;
+        }
     }
 }
 
@@ -319,7 +320,6 @@ fn passes<const N: usize, const W: usize>(
 ) {
     if !bytes.is_empty() {
         for (sums, record) in sums.iter().zip(records) {
-            // One register after the other: of wider rows the compiler makes many small pieces.
             for (part, sums) in sums.as_chunks::<LANES>().0.iter().enumerate() {
                 let mut kept = [0u8; LANES];
                 for lane in 0..LANES {
@@ -341,12 +341,15 @@ fn derives<const N: usize, const W: usize>(
     function: impl Fn(f32) -> (f32, f32),
 ) {
     for (sums, record) in sums.iter_mut().zip(records) {
-        let mut derivatives = [0f32; W];
-        for lane in 0..W {
-            (sums[lane], derivatives[lane]) = function(sums[lane]);
-        }
-        if !floats.is_empty() {
-            *lanes_mut(floats, *record) = derivatives;
+        for (part, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let (mut to, mut derivatives) = (*sums, *sums);
+            for lane in 0..LANES {
+                (to[lane], derivatives[lane]) = function(to[lane]);
+            }
+            *sums = to;
+            if !floats.is_empty() {
+                *lanes_mut(floats, record + part * LANES) = derivatives;
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 //! [`Builder`] takes the operations, [`Segment`] plans and runs them, and [`frozen`] makes one of
 //! burn's differentiable operations of it.
 
+mod aligned;
 mod build;
 mod depthwise;
 mod finish;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
+use super::aligned::Aligned;
 use super::tile::Level;
 
 /// A convolution's window.
@@ -78,7 +79,7 @@ pub struct Block {
     /// The first input channel.
     pub input: usize,
     /// `[tap][input][lane]`.
-    pub weights: Vec<f32>,
+    pub weights: Aligned,
 }
 
 /// The weights of one phase.
@@ -241,8 +242,7 @@ impl Packed {
             let high = side as isize - 1 + begin;
             -(last - begin).div_euclid(stride)..high.div_euclid(stride) + 1
         };
-        let taps: Vec<[isize; 2]> =
-            along(0).flat_map(|y| along(1).map(move |x| [y, x])).collect();
+        let taps: Vec<[isize; 2]> = along(0).flat_map(|y| along(1).map(move |x| [y, x])).collect();
         let phase = Phase {
             origin: [0, 0],
             step: [1, 1],
@@ -280,7 +280,9 @@ impl Packed {
 
     /// The same, which are not held on to.
     pub fn read(&self) -> Cow<'_, [Blocks]> {
-        self.blocks.get().map_or_else(|| self.pack_from_source().into(), |own| own.as_slice().into())
+        self.blocks
+            .get()
+            .map_or_else(|| self.pack_from_source().into(), |own| own.as_slice().into())
     }
 
     fn pack_from_source(&self) -> Vec<Blocks> {
@@ -300,8 +302,8 @@ impl Packed {
                     let tap = |axis: usize, pixel: usize| {
                         let (stride, dilation) =
                             (shape.window.strides[axis] as isize, shape.window.dilations[axis]);
-                        let from =
-                            (pixel + shape.window.begin[axis]) as isize - stride * taps[place][axis];
+                        let from = (pixel + shape.window.begin[axis]) as isize
+                            - stride * taps[place][axis];
                         let from = usize::try_from(from).ok()?;
                         let tap = from.is_multiple_of(dilation).then_some(from / dilation)?;
                         (tap < shape.window.kernel[axis]).then_some(tap)
@@ -325,7 +327,7 @@ impl Packed {
     fn pack(&self, weight: impl Fn(usize, usize, usize) -> Option<f32> + Sync) -> Vec<Blocks> {
         let pack = |phase: &Phase, span: &Span| {
             let mut used = 0;
-            let mut weights = vec![0.0; phase.places.len() * span.inputs * span.lanes];
+            let mut weights = Aligned::zeros(phase.places.len() * span.inputs * span.lanes);
             let mut rows = weights.chunks_exact_mut(span.lanes);
             let lanes = span.lanes.min(self.outputs - span.output);
             for &place in &phase.places {

@@ -75,9 +75,7 @@ fn name(step: &Step) -> String {
     let shape = |image: &Image| format!("{}x{}x{}", image.height, image.width, image.channels);
     let from = step.sources.first().map_or_else(String::new, |(_, image)| shape(image));
     let taps = match &step.work {
-        Work::Convolve { packed, .. } => {
-            packed.phases.iter().map(|phase| phase.taps.len()).sum()
-        }
+        Work::Convolve { packed, .. } => packed.phases.iter().map(|phase| phase.taps.len()).sum(),
         Work::Depthwise { taps, .. } => taps.phases.iter().map(|(phase, _)| phase.taps.len()).sum(),
         _ => 0,
     };

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
+use super::aligned::Aligned;
 use super::finish::{Added, Derivative, Finish, Outs};
 use super::image::Image;
 use super::segment::{AddedPlan, Place, Record, Segment, Step, TapeSize, Work};
@@ -14,30 +15,30 @@ use super::{depthwise, plane, pool, tile, winograd};
 /// The buffers in which one sample is computed.
 #[derive(Debug)]
 pub struct Arena {
-    buffers: Vec<Vec<f32>>,
+    buffers: Vec<Aligned>,
     /// What a step needs beside them.
-    room: Vec<f32>,
+    room: Aligned,
 }
 
 /// What is kept of one sample for its gradient.
 #[derive(Debug)]
 pub struct Tape {
     bytes: Vec<u8>,
-    floats: Vec<f32>,
-    pictures: Vec<Vec<f32>>,
+    floats: Aligned,
+    pictures: Vec<Aligned>,
 }
 
 impl Tape {
     fn new(size: &TapeSize) -> Self {
         Self {
             bytes: vec![0; size.bytes],
-            floats: vec![0.0; size.floats],
-            pictures: size.pictures.iter().map(|&len| vec![0.0; len]).collect(),
+            floats: Aligned::zeros(size.floats),
+            pictures: size.pictures.iter().map(|&len| Aligned::zeros(len)).collect(),
         }
     }
 
     fn fits(&self, size: &TapeSize) -> bool {
-        let pictures = self.pictures.iter().map(Vec::len);
+        let pictures = self.pictures.iter().map(|own| own.len());
         self.bytes.len() == size.bytes
             && self.floats.len() == size.floats
             && pictures.eq(size.pictures.iter().copied())
@@ -123,8 +124,8 @@ impl Segment {
     pub(super) fn with_arena(&self, run: impl FnOnce(&mut Arena)) {
         let kept = self.arenas.lock().ok().and_then(|mut arenas| arenas.pop());
         let mut arena = kept.unwrap_or_else(|| Arena {
-            buffers: self.buffers.iter().map(|&len| vec![0.0; len]).collect(),
-            room: Vec::new(),
+            buffers: self.buffers.iter().map(|&len| Aligned::zeros(len)).collect(),
+            room: Aligned::default(),
         });
         run(&mut arena);
         if let Ok(mut arenas) = self.arenas.lock() {

@@ -129,9 +129,8 @@ fn tile<const N: usize, const W: usize, const FUSED: bool>(
     let mut sums = [[0f32; W]; N];
     let mut left = block.weights.as_chunks::<W>().0;
     for tap in &sweep.taps {
-        let rows: [&[f32]; N] = std::array::from_fn(|pixel| {
-            &x[from[pixel] + tap.offset + block.input..][..tap.count]
-        });
+        let rows: [&[f32]; N] =
+            std::array::from_fn(|pixel| &x[from[pixel] + tap.offset + block.input..][..tap.count]);
         let (own, rest) = left.split_at(tap.count);
         multiply::<N, W, FUSED>(rows, own, &mut sums);
         left = rest;

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::aligned::Aligned;
 use super::finish::{Finish, Outs, Places, lanes, lanes_mut};
 use super::image::{Image, LANES};
 use super::pack::{Block, Packed};
@@ -75,7 +76,7 @@ impl Winograd {
         let places: Vec<usize> = taps.iter().map(|tap| place(tap) as usize).collect();
         let transform = |block: &Block| {
             let each = self.direct.inputs * block.lanes;
-            let mut weights = vec![0.0; POSITIONS * each];
+            let mut weights = Aligned::zeros(POSITIONS * each);
             for at in 0..each {
                 let mut kernel = [[0f64; 3]; 3];
                 for (tap, &place) in places.iter().enumerate() {
@@ -175,7 +176,7 @@ pub fn convolve(
     from: &Image,
     sweep: &Sweep,
     own: &Winograd,
-    room: &mut Vec<f32>,
+    room: &mut Aligned,
     mut outs: Outs,
     finish: &Finish,
 ) {
@@ -189,7 +190,7 @@ pub fn convolve(
     let at_once = all.div_ceil(parts);
     let (each, sums) = (at_once * read + GAP, at_once * made + GAP);
     if room.len() < POSITIONS * (each + sums) {
-        room.resize(POSITIONS * (each + sums), 0.0);
+        *room = Aligned::zeros(POSITIONS * (each + sums));
     }
     let (values, products) = room.split_at_mut(POSITIONS * each);
     for first in (0..all).step_by(at_once) {
@@ -333,14 +334,7 @@ struct Rows<'a> {
 }
 
 /// The rows times one block of weights.
-fn product(
-    level: Level,
-    rows: Rows,
-    block: &Block,
-    position: usize,
-    to: &mut [f32],
-    made: usize,
-) {
+fn product(level: Level, rows: Rows, block: &Block, position: usize, to: &mut [f32], made: usize) {
     match (level, block.lanes) {
         (Level::Avx512, 32) => wide(rows, block, position, to, made),
         (Level::Avx512, _) => narrow(rows, block, position, to, made),
