@@ -13,13 +13,14 @@ import onnxscript  # noqa: F401: loaded here, once for all measurements
 import timm
 import torch
 import torchvision
-from document import AGREE
+from document import AGREE, is_decided
 
 warnings.filterwarnings("ignore")
 
 EXPORTERS = ["TorchScript", "dynamo"]
 THREADS = int(os.environ.get("OMP_NUM_THREADS", 2))
 PROGRAM_LIMIT = 150  # seconds for attriburn
+DRAWS = 6  # of images, until one is free of kinks
 
 
 def versions():
@@ -197,6 +198,18 @@ def of_exported(name, exporter, side, program):
 def of_file(path, model, images, size, program):
     opsets = onnx.load(path, load_external_data=False).opset_import
     yield {"opset": next(opset.version for opset in opsets if opset.domain in ("", "ai.onnx"))}
+    for _ in range(DRAWS):
+        found = {}
+        for piece in compared(path, model, images, size, program):
+            found.update(piece)
+            yield piece
+        if "from_float64" not in found or is_decided(found):
+            return
+        images = torch.randn_like(images)
+        model = model.float()
+
+
+def compared(path, model, images, size, program):
     logits, gradient, target = run_torch(model, images)
     expected = torch.cat([run_onnx(path, part) for part in images.split(size)])
     yield {"onnxruntime_torch": relative_maximum(expected, logits)}
