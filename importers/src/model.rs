@@ -268,69 +268,60 @@ fn only(outputs: Vec<Value>) -> Result<Value, String> {
     outputs.into_iter().next().ok_or_else(|| "the graph has no output".to_owned())
 }
 
-/// Whether runs of so many samples, the same ones first, gave the same scores but for rounding.
-fn same(one: &Value, rows: usize, other: &Value, again: usize) -> Result<(), String> {
-    let (mut one, other) = (one.floats()?, other.floats()?);
-    one.truncate(one.len() / rows * again);
+/// Whether two runs gave the same scores, but for rounding, for the rows that both have.
+fn same(one: &Value, other: &Value) -> Result<(), String> {
+    let rows = |value: &Value| value.dims().first().copied().unwrap_or(1).max(1);
+    let (count, again) = (rows(one), rows(other));
+    let (mut one, mut other) = (one.floats()?, other.floats()?);
+    if one.len() / count != other.len() / again {
+        return Err(format!("{} scores, not {}", other.len() / again, one.len() / count));
+    }
+    let both = count.min(again) * (one.len() / count);
+    (one.truncate(both), other.truncate(both));
     let size = one.iter().filter(|value| value.is_finite()).fold(1e-6f32, |a, b| a.max(b.abs()));
     let differs = |(a, b): &(&f32, &f32)| match (a.is_finite(), b.is_finite()) {
         (true, true) => (*a - *b).abs() > 1e-2 * size,
         (a, b) => a != b,
     };
     match one.iter().zip(&other).find(differs) {
-        _ if one.len() != other.len() => Err(format!("{} and {} scores", one.len(), other.len())),
         Some((a, b)) => Err(format!("{b}, not {a}")),
         None => Ok(()),
     }
+}
+
+/// What the backward pass keeps of a row in nodes, and the gradients that it makes beside it: the bytes
+/// of values of these shapes.
+fn held(shapes: &HashMap<Id, Vec<usize>>, rows: usize) -> u64 {
+    let numbers: usize = shapes.values().map(|dims| dims.iter().product::<usize>()).sum();
+    8 * numbers as u64 / rows as u64
+}
+
+/// What a model gave when it was tried out.
+struct Tried {
+    /// The shape of its output, for so many rows.
+    dims: Vec<usize>,
+    rows: usize,
+    bytes_per_sample: u64,
 }
 
 impl OnnxModel {
     /// Runs the model once on some numbers: what it gives, what it takes up, that the batch is free, and
     /// that its segments give what its nodes do.
     fn tried_out(mut self, graph: &Graph, link: Option<Link>) -> Result<Self, LoadError> {
-        let features: usize = self.shape.iter().product();
-        let rows = self.batch.unwrap_or(2);
-        let numbers = (0..rows * features).map(|at| (at as f32 * 0.37).sin()).collect();
-        let data = TensorData::new::<f32, _>(numbers, [rows, features]);
-        let probe = Tensor::<2>::from_data(data, &self.device);
-        let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
-        let mut shapes = HashMap::from([(graph.inputs[0], self.dims(rows))]);
-        let output = self
-            .inputs(probe.clone(), rows, &own)
-            .and_then(|inputs| {
-                self.program.run(inputs, |node, values| {
-                    let ids = graph.nodes[node].outputs.iter().copied();
-                    let known = ids.zip(values).filter_map(|(id, value)| Some((id?, value.dims())));
-                    shapes.extend(known);
-                })
-            })
-            .and_then(only)
-            .map_err(|message| {
-                LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
-            })?;
-        let frozen = self.freeze(graph, &mut shapes);
-        if !self.segments.is_empty() {
-            // Of another batch, where it is free: no shape may depend on it.
-            let again = self.batch.unwrap_or(1);
-            let scores = self
-                .inputs(probe.narrow(0, 0, again), again, &own)
-                .and_then(|inputs| self.program.run(inputs, |_, _| {}))
-                .and_then(only);
-            if let Err(reason) = scores.and_then(|scores| same(&output, rows, &scores, again)) {
-                log::warn!(
-                    "the CPU's segments do not give what the nodes give ({reason}), so each node is run by itself, which is slower; please report this model"
-                );
-                self.segments.clear();
-                self.program = Program::new(graph, &self.device)?;
-            }
-        }
-        self.scores = Scores::of(&output.dims(), rows, link)?;
-        if let Some(remark) = self.scores.remark(&output.dims()) {
+        let tried = match self.batch {
+            // One row in nodes, the slow way, and two in segments: the shape of neither may depend on it.
+            None if self.device == Device::flex() => match self.tried_in_segments(graph, 1, 2) {
+                Ok(tried) => tried,
+                Err(_) => self.tried(graph, 2, 1)?,
+            },
+            None => self.tried(graph, 2, 1)?,
+            Some(batch) => self.tried(graph, batch, batch)?,
+        };
+        self.scores = Scores::of(&tried.dims, tried.rows, link)?;
+        self.bytes_per_sample = tried.bytes_per_sample;
+        if let Some(remark) = self.scores.remark(&tried.dims) {
             log::warn!("{remark}");
         }
-        let numbers: usize = shapes.values().map(|dims| dims.iter().product::<usize>()).sum();
-        // What the backward pass keeps, and the gradients it makes beside it.
-        self.bytes_per_sample = frozen + 8 * numbers as u64 / rows as u64;
         if let Some(batch) = self.batch {
             log::warn!(
                 "the model fixes its batch to {batch}, so samples are run {batch} at a time, which is slow; export it with a free batch axis"
@@ -341,6 +332,82 @@ impl OnnxModel {
             log::warn!("the model is stored in {} and computed in float32", others.join(", "));
         }
         Ok(self)
+    }
+
+    /// Tries out `rows` rows in nodes, and `again` of them in segments, if there are any. Where these
+    /// differ, the model goes without segments.
+    fn tried(&mut self, graph: &Graph, rows: usize, again: usize) -> Result<Tried, LoadError> {
+        let (output, mut shapes) = self.by_nodes(graph, rows).map_err(|message| {
+            LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
+        })?;
+        let kept = self.freeze(graph, &mut shapes);
+        if !self.segments.is_empty()
+            && let Err(reason) = self.by_steps(again).and_then(|own| same(&output, &own))
+        {
+            log::warn!(
+                "the CPU's segments do not give what the nodes give ({reason}), so each node is run by itself, which is slower; please report this model"
+            );
+            self.thaw(graph)?;
+        }
+        Ok(Tried { dims: output.dims(), rows, bytes_per_sample: held(&shapes, rows) + kept })
+    }
+
+    /// The same, but that the segments are what matters: where there are none, or they differ, or
+    /// anything fails, this was no try.
+    fn tried_in_segments(
+        &mut self,
+        graph: &Graph,
+        rows: usize,
+        again: usize,
+    ) -> Result<Tried, String> {
+        let (output, mut shapes) = self.by_nodes(graph, rows)?;
+        let bytes_per_sample = self.freeze(graph, &mut shapes) + held(&shapes, rows);
+        if self.segments.is_empty() {
+            return Err("there are no segments".into());
+        }
+        match self.by_steps(again).and_then(|own| same(&own, &output).map(|()| own)) {
+            Ok(own) => Ok(Tried { dims: own.dims(), rows: again, bytes_per_sample }),
+            Err(reason) => {
+                self.thaw(graph).map_err(|error| error.to_string())?;
+                Err(reason)
+            }
+        }
+    }
+
+    /// The output of the first rows that are tried out, node by node, and the shapes of all values.
+    fn by_nodes(
+        &self,
+        graph: &Graph,
+        rows: usize,
+    ) -> Result<(Value, HashMap<Id, Vec<usize>>), String> {
+        let mut shapes = HashMap::from([(graph.inputs[0], self.dims(rows))]);
+        let outputs = self.program.run(self.probe(rows)?, |node, values| {
+            let ids = graph.nodes[node].outputs.iter().copied();
+            let known = ids.zip(values).filter_map(|(id, value)| Some((id?, value.dims())));
+            shapes.extend(known);
+        })?;
+        Ok((only(outputs)?, shapes))
+    }
+
+    /// The output of the first rows that are tried out, as they are run from now on.
+    fn by_steps(&self, rows: usize) -> Result<Value, String> {
+        self.program.run(self.probe(rows)?, |_, _| {}).and_then(only)
+    }
+
+    /// Inputs to try out.
+    fn probe(&self, rows: usize) -> Result<Vec<Value>, String> {
+        let features: usize = self.shape.iter().product();
+        let numbers = (0..rows * features).map(|at| (at as f32 * 0.37).sin()).collect();
+        let data = TensorData::new::<f32, _>(numbers, [rows, features]);
+        let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
+        self.inputs(Tensor::<2>::from_data(data, &self.device), rows, &own)
+    }
+
+    /// Goes back to nodes.
+    fn thaw(&mut self, graph: &Graph) -> Result<(), LoadError> {
+        self.segments.clear();
+        self.program = Program::new(graph, &self.device)?;
+        Ok(())
     }
 
     /// Makes segments of what the CPU computes as one; the bytes that they keep of a sample. The values

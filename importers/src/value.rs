@@ -10,7 +10,8 @@ use burn::backend::{
     Dispatch, DispatchTensor, DispatchTensorKind, Scalar, TensorMetadata, get_device_settings,
 };
 use burn::tensor::{
-    Bool, BoolDType, DType, Device, FloatDType, Int, IntDType, Shape, Slice, Tensor, TensorData,
+    AllocationProperty, Bool, BoolDType, Bytes, DType, Device, FloatDType, Int, IntDType, Shape,
+    Slice, Tensor, TensorData,
 };
 
 use crate::file::{Element, Numbers, Stored};
@@ -83,8 +84,21 @@ impl Value {
         Ok(Self { integer: element, ..whole })
     }
 
-    /// A host value of what the file stores: floats become float32.
+    /// A host value of what the file stores: floats become float32. Those that are float32 already stay
+    /// in the file.
     pub fn from_stored(stored: &Stored) -> Outcome<Self> {
+        if let Some(bytes) = stored.borrowed() {
+            let count = bytes.len() / size_of::<f32>();
+            let bytes = Bytes::from_shared(bytes, AllocationProperty::File);
+            let data = TensorData::from_bytes(bytes, [count], DType::F32);
+            let tensor = Tensor::<1>::from_data(data, (&Device::flex(), DType::F32));
+            return Self::new(tensor.into_dispatch()).reshape(&stored.dims);
+        }
+        Self::copied(stored)
+    }
+
+    /// The same in memory of its own: that of the file's part is given back.
+    pub fn copied(stored: &Stored) -> Outcome<Self> {
         match stored.numbers()? {
             Numbers::Floats(values) => Self::from_floats(values),
             Numbers::Ints(values) => Self { integer: stored.element, ..Self::from_ints(values) },

@@ -1,5 +1,6 @@
 //! Stored tensors and the types of their elements.
 
+use bytes::Bytes;
 use half::{bf16, f16};
 use onnx_ir::TensorProto;
 use rayon::prelude::*;
@@ -83,6 +84,9 @@ impl Element {
 
 /// Bytes that are read before their memory is given back.
 const AT_ONCE: usize = 1 << 22;
+
+/// The bytes of a tensor that is worth not being copied.
+const LEAST: usize = 1 << 16;
 
 /// A tensor as the file stores it.
 #[derive(Clone, Debug)]
@@ -173,6 +177,18 @@ impl Stored {
             Element::FLOAT => 4,
             other => other.integer().map_or(1, |(width, ..)| width),
         }
+    }
+
+    /// The bytes of the elements where those are the float32 that is computed with, as the processor
+    /// reads it: a part of the file that need not be copied.
+    pub fn borrowed(&self) -> Option<Bytes> {
+        let Data::Raw(mapped) = &self.data else { return None };
+        let bytes = mapped.bytes();
+        let ready = cfg!(target_endian = "little")
+            && self.element == Element::FLOAT
+            && bytes.len() >= LEAST
+            && bytes.as_ptr().align_offset(align_of::<f32>()) == 0;
+        ready.then(|| bytes.clone())
     }
 
     /// The elements: floats of every width as float32, integers as int64.

@@ -90,6 +90,14 @@ impl Constant {
         }
     }
 
+    /// The same, which keeps nothing of the file in memory once it is dropped.
+    pub fn copied(&self) -> Outcome<Value> {
+        match self {
+            Constant::Stored(stored) => Value::copied(stored),
+            _ => self.value(),
+        }
+    }
+
     /// Whether it can be read and holds floats.
     pub fn is_float(&self) -> bool {
         match self {

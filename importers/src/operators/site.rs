@@ -64,7 +64,7 @@ impl Site<'_> {
         let count = constant.dims().filter(|_| constant.is_float())?.iter().product();
         // The program has read it before, and the file is mapped.
         let read = move || {
-            let value = constant.value().ok()?;
+            let value = constant.copied().ok()?;
             let value = if turns { value.permute(&[1, 0]).ok()? } else { value };
             value.floats().ok()
         };

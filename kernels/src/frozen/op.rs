@@ -16,9 +16,13 @@ use super::{Segment, Tapes};
 /// Backends that run frozen segments.
 #[backend_extension(Autodiff, Flex)]
 pub trait FrozenBackend: Backend {
-    /// The outputs `[n, channels, height, width]` of the samples `x`; see [`frozen`].
-    fn frozen_forward(x: FloatTensor<Self>, segment: Arc<Segment>, kept: Slot)
-    -> FloatTensor<Self>;
+    /// The outputs `[n, channels, height, width]` of the samples `x`; see [`frozen`]. What the backward
+    /// pass needs is kept where there is a place for it.
+    fn frozen_forward(
+        x: FloatTensor<Self>,
+        segment: Arc<Segment>,
+        kept: Option<Slot>,
+    ) -> FloatTensor<Self>;
 
     /// The gradient with respect to the samples.
     fn frozen_gradient(
@@ -45,14 +49,14 @@ impl fmt::Debug for Slot {
 ///
 /// When `x` is not of such samples, or not on the CPU.
 pub fn frozen(x: DispatchTensor, segment: &Arc<Segment>) -> DispatchTensor {
-    <Dispatch as FrozenBackend>::frozen_forward(x, Arc::clone(segment), Slot::default())
+    <Dispatch as FrozenBackend>::frozen_forward(x, Arc::clone(segment), None)
 }
 
 impl FrozenBackend for Flex {
     fn frozen_forward(
         x: FloatTensor<Self>,
         segment: Arc<Segment>,
-        kept: Slot,
+        kept: Option<Slot>,
     ) -> FloatTensor<Self> {
         let x = x.to_contiguous();
         let shape = x.layout().shape();
@@ -63,8 +67,14 @@ impl FrozenBackend for Flex {
             "a sample's shape depends on the size of the batch"
         );
         let values = x.as_slice::<f32>().expect("contiguous float32 samples");
-        let (y, tapes) = segment.forward(values);
-        *kept.0.lock().expect("no thread failed") = Some(tapes);
+        let y = match kept {
+            Some(kept) => {
+                let (y, tapes) = segment.forward(values);
+                *kept.0.lock().expect("no thread failed") = Some(tapes);
+                y
+            }
+            None => segment.scores(values),
+        };
         let [channels, height, width] = segment.output();
         FloatTensor::<Self>::from_data(TensorData::new(y, [count, channels, height, width]))
     }
@@ -108,10 +118,12 @@ impl<B: FrozenBackend, C: CheckpointStrategy> FrozenBackend for Autodiff<B, C> {
     fn frozen_forward(
         x: FloatTensor<Self>,
         segment: Arc<Segment>,
-        kept: Slot,
+        _kept: Option<Slot>,
     ) -> FloatTensor<Self> {
         let node = x.node();
-        let y = B::frozen_forward(x.into_primitive(), Arc::clone(&segment), kept.clone());
+        let kept = Slot::default();
+        let own = Some(kept.clone());
+        let y = B::frozen_forward(x.into_primitive(), Arc::clone(&segment), own);
         match Frozen.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((segment, kept), y),
             OpsKind::UnTracked(prep) => prep.finish(y),

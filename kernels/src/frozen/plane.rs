@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::build::Normalization;
-use super::finish::{Finish, Outs, Places, lanes};
+use super::finish::{Finish, Outs, Places, lanes, lanes_mut};
 use super::image::{Image, LANES};
 use super::sweep::Sweep;
 use super::tile::{Level, fused};
@@ -177,13 +177,13 @@ fn normalize_rows<const FUSED: bool>(
     kept: &mut [f32],
 ) {
     let (stride, channels) = (from.stride, from.channels);
-    let (standard, factors) = kept.split_at_mut(from.area());
+    let keeps = !kept.is_empty();
+    let (standard, factors) = kept.split_at_mut(if keeps { from.area() } else { 0 });
     for row in 0..from.height {
         for column in 0..from.width {
             let pixel = row * from.width + column;
             let x = &x[from.offset(row, column)..][..stride];
             let y = &mut y[to.offset(row, column)..][..stride];
-            let standard = &mut standard[pixel * stride..][..stride];
             let count = channels as f32;
             let mean = sum_lanes(channels, stride, |at| *lanes(x, at)) / count;
             let squares = sum_lanes(channels, stride, |at| {
@@ -191,15 +191,23 @@ fn normalize_rows<const FUSED: bool>(
                 x.map(|x| (x - mean) * (x - mean))
             });
             let factor = 1.0 / (squares / count + own.epsilon).sqrt();
-            factors[pixel] = factor;
+            let standard = match keeps {
+                true => &mut standard[pixel * stride..][..stride],
+                false => &mut [],
+            };
+            if keeps {
+                factors[pixel] = factor;
+            }
             for first in (0..stride).step_by(LANES) {
                 let x: &[f32; LANES] = lanes(x, first);
                 let (scale, shift): (&[f32; LANES], &[f32; LANES]) =
                     (lanes(&own.scale, first), lanes(&own.shift, first));
+                let standardized: [f32; LANES] = x.map(|x| (x - mean) * factor);
                 for lane in 0..LANES {
-                    let value = (x[lane] - mean) * factor;
-                    standard[first + lane] = value;
-                    y[first + lane] = fused::<FUSED>(value, scale[lane], shift[lane]);
+                    y[first + lane] = fused::<FUSED>(standardized[lane], scale[lane], shift[lane]);
+                }
+                if keeps {
+                    *lanes_mut(standard, first) = standardized;
                 }
             }
         }

@@ -18,6 +18,8 @@ pub struct Arena {
     buffers: Vec<Aligned>,
     /// What a step needs beside them.
     room: Aligned,
+    /// The pictures of a pass of which nothing is kept.
+    scores: Option<Tape>,
 }
 
 /// What is kept of one sample for its gradient.
@@ -28,6 +30,13 @@ pub struct Tape {
     pictures: Vec<Aligned>,
 }
 
+impl Arena {
+    fn new(sizes: &[usize]) -> Self {
+        let buffers = sizes.iter().map(|&len| Aligned::zeros(len)).collect();
+        Self { buffers, room: Aligned::default(), scores: None }
+    }
+}
+
 impl Tape {
     fn new(size: &TapeSize) -> Self {
         Self {
@@ -35,6 +44,11 @@ impl Tape {
             floats: Aligned::zeros(size.floats),
             pictures: size.pictures.iter().map(|&len| Aligned::zeros(len)).collect(),
         }
+    }
+
+    /// The pictures alone.
+    fn without_records(size: &TapeSize) -> Self {
+        Self::new(&TapeSize { bytes: 0, floats: 0, pictures: size.pictures.clone() })
     }
 
     fn fits(&self, size: &TapeSize) -> bool {
@@ -76,13 +90,30 @@ impl Segment {
         // What a pass that failed left behind is not used again.
         samples.retain(|tape| tape.fits(&self.tape));
         samples.resize_with(count, || Tape::new(&self.tape));
-        self.prepare(&self.forward);
+        self.prepare(&self.forward, count);
         let mut y = vec![0.0; count * written];
         let rows = x.par_chunks_exact(read).zip(y.par_chunks_exact_mut(written));
         rows.zip(samples.par_iter_mut()).for_each(|((x, y), tape)| {
             self.with_arena(|arena| self.steps(&self.forward, x, y, arena, tape));
         });
         (y, Tapes { samples, home: Arc::clone(&self.tapes) })
+    }
+
+    /// The outputs of the samples in `x` alone.
+    pub fn scores(&self, x: &[f32]) -> Vec<f32> {
+        let (read, written) = (self.input.iter().product(), self.output.iter().product::<usize>());
+        self.prepare(&self.forward, x.len() / read);
+        let mut y = vec![0.0; x.len() / read * written];
+        let rows = x.par_chunks_exact(read).zip(y.par_chunks_exact_mut(written));
+        rows.for_each(|(x, y)| {
+            self.with_arena(|arena| {
+                let tape = arena.scores.take();
+                let mut tape = tape.unwrap_or_else(|| Tape::without_records(&self.tape));
+                self.steps(&self.forward, x, y, arena, &mut tape);
+                arena.scores = Some(tape);
+            });
+        });
+        y
     }
 
     /// The gradients with respect to the samples, from those with respect to the outputs.
@@ -93,7 +124,7 @@ impl Segment {
     pub fn backward(&self, gradient: &[f32], tapes: &mut Tapes) -> Vec<f32> {
         let (written, read) = (self.input.iter().product(), self.output.iter().product());
         assert_eq!(gradient.len(), tapes.samples.len() * read, "the tapes are of other samples");
-        self.prepare(&self.backward);
+        self.prepare(&self.backward, tapes.samples.len());
         let mut x = vec![0.0; tapes.samples.len() * written];
         let rows = gradient.par_chunks_exact(read).zip(x.par_chunks_exact_mut(written));
         rows.zip(tapes.samples.par_iter_mut()).for_each(|((gradient, x), tape)| {
@@ -106,8 +137,10 @@ impl Segment {
         self.winograd.load(Ordering::Relaxed)
     }
 
-    /// Packs the weights of `steps` where that is not done yet, on all cores.
-    fn prepare(&self, steps: &[Step]) {
+    /// Packs the weights of `steps` where that is not done yet, on all cores, and makes what `samples`
+    /// are computed in.
+    fn prepare(&self, steps: &[Step], samples: usize) {
+        self.make_arenas(samples);
         for step in steps {
             match &step.work {
                 Work::Convolve { winograd: Some(own), .. } if self.uses_winograd() => {
@@ -121,12 +154,20 @@ impl Segment {
         }
     }
 
+    /// Makes arenas for `samples`, as many as there are cores. Here, since memory that one thread gave
+    /// back may be kept from the others.
+    fn make_arenas(&self, samples: usize) {
+        if let Ok(mut arenas) = self.arenas.lock() {
+            let count = samples.min(rayon::current_num_threads());
+            while arenas.len() < count {
+                arenas.push(Arena::new(&self.buffers));
+            }
+        }
+    }
+
     pub(super) fn with_arena(&self, run: impl FnOnce(&mut Arena)) {
         let kept = self.arenas.lock().ok().and_then(|mut arenas| arenas.pop());
-        let mut arena = kept.unwrap_or_else(|| Arena {
-            buffers: self.buffers.iter().map(|&len| Aligned::zeros(len)).collect(),
-            room: Aligned::default(),
-        });
+        let mut arena = kept.unwrap_or_else(|| Arena::new(&self.buffers));
         run(&mut arena);
         if let Ok(mut arenas) = self.arenas.lock() {
             arenas.push(arena);
@@ -223,7 +264,7 @@ impl Segment {
             }
             Work::Largest { window, bytes: first } => {
                 if let Some(x) = source(0) {
-                    let taps = &mut kept.0[*first..];
+                    let taps = behind(kept.0, *first);
                     pool::largest(window, x, (&mut to, &image), taps);
                 }
             }
@@ -244,7 +285,7 @@ impl Segment {
             }
             Work::Normalize { own, kept: first } => {
                 if let Some(x) = source(0) {
-                    let kept = &mut kept.1[*first..];
+                    let kept = behind(kept.1, *first);
                     plane::normalize(level, x, (&mut to, &image), own, kept);
                 }
             }
@@ -277,6 +318,11 @@ fn picture<'a>(arena: &'a Arena, tape: &'a Tape, place: Place) -> &'a [f32] {
     }
 }
 
+/// What lies behind `first`; nothing where nothing is kept.
+fn behind<T>(records: &mut [T], first: usize) -> &mut [T] {
+    records.get_mut(first..).unwrap_or_default()
+}
+
 /// What a step may write of the records, what it may read of them, and the derivative among them.
 struct Records<'a> {
     written: (&'a mut [u8], &'a mut [f32]),
@@ -287,8 +333,8 @@ struct Records<'a> {
 fn records<'a>(step: &Step, bytes: &'a mut [u8], floats: &'a mut [f32]) -> Records<'a> {
     let written = match (&step.work, step.finish.keeps) {
         (Work::Largest { .. } | Work::Normalize { .. }, _) => (bytes, floats),
-        (_, Some(Record::Bytes { first, .. })) => (&mut bytes[first..], &mut [][..]),
-        (_, Some(Record::Floats { first })) => (&mut [][..], &mut floats[first..]),
+        (_, Some(Record::Bytes { first, .. })) => (behind(bytes, first), &mut [][..]),
+        (_, Some(Record::Floats { first })) => (&mut [][..], behind(floats, first)),
         (_, None) => {
             let (bytes, floats): (&[u8], &[f32]) = (bytes, floats);
             let derivative = match step.finish.derivative {

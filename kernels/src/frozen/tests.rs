@@ -84,6 +84,7 @@ fn check(name: &str, builder: &Builder, output: Value, numbers: &mut Numbers) {
             }
             let (y, mut tapes) = segment.forward(&x);
             let gradient = segment.backward(&g, &mut tapes);
+            assert_eq!(segment.scores(&x), y, "{name}, {level:?}, without records");
             for sample in 0..2 {
                 let own = wide(&x[sample * read..][..read]);
                 let expected = &reference::values(builder, &own)[output.0];
