@@ -14,11 +14,13 @@
 mod fusion;
 mod memory;
 mod runtime;
+mod threads;
 
 pub use fusion::disable_fusion;
 pub use memory::memory_budget;
 pub use runtime::{Listed, Status, describe};
 use runtime::{RUNTIMES, Runtime};
+pub use threads::{set_threads, threads};
 
 use burn::tensor::Device;
 

@@ -322,6 +322,10 @@ pub struct ModelArgs {
     #[arg(long)]
     pub exact: bool,
 
+    /// Threads that share the work on the CPU; maps do not depend on them [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+
     /// Gradients per batch [default: as many as the memory holds]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,

@@ -52,6 +52,9 @@ impl Setup {
         }
         let memory = with.memory.as_deref().map(settings::bytes).transpose()?;
         let labels = Labels::load(with.labels.as_deref(), with.model.is_none())?;
+        if let Some(count) = with.threads {
+            attriburn::set_threads(count)?;
+        }
         if with.no_fusion {
             attriburn::disable_fusion()?;
         }

@@ -50,7 +50,9 @@ mod plan;
 mod quantile;
 mod target;
 
-pub use attriburn_backends::{DeviceError, describe, device, devices, disable_fusion};
+pub use attriburn_backends::{
+    DeviceError, describe, device, devices, disable_fusion, set_threads, threads,
+};
 pub use attriburn_kernels::{Boundary, Mollifier};
 pub use attribution::Attribution;
 pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters};

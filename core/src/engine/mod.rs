@@ -305,12 +305,13 @@ impl<'a> Explainer<'a> {
             let count = bytes.map(|bytes| usize::try_from(memory / bytes.max(1)));
             count.and_then(Result::ok).unwrap_or(BEST_BATCH)
         };
-        let mut best = within(self.memory).min(BEST_BATCH);
+        let (mut best, mut even) = (within(self.memory).min(BEST_BATCH), EVEN);
         if *self.model.device() == Device::flex() {
-            best = best.min(within(CACHE).max(EVEN));
+            even = attriburn_backends::threads().next_multiple_of(EVEN);
+            best = within(self.memory).min(BEST_BATCH.max(even)).min(within(CACHE).max(even));
         }
-        // As many for every core, whatever their number.
-        let even = if best > EVEN { best - best % EVEN } else { best };
+        // As many for every core.
+        let even = if best > even { best - best % even } else { best };
         let batch = self.batch.unwrap_or(even).max(1);
         let limit = self.model.max_batch().unwrap_or(batch);
         batch.min(limit).min(usize::try_from(total).unwrap_or(batch))
@@ -334,7 +335,7 @@ const BEST_BATCH: usize = 64;
 /// What a CPU's caches hold of a batch: a larger one is written to memory between its passes.
 const CACHE: u64 = 64 << 20;
 
-/// A batch is a multiple of this, so that cores are given the same.
+/// A batch is a multiple of this, so that cores are given the same; more where there are more cores.
 const EVEN: usize = 8;
 
 /// What the maps of a run cost.

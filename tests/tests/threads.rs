@@ -1,0 +1,42 @@
+//! The number of threads never changes a map.
+
+use attriburn::{Domain, Explainer, Input, Plan, Target};
+use attriburn_onnx::OnnxModel;
+use attriburn_tests::{array, data, efficientnet, folders};
+use burn::tensor::Device;
+
+/// The map of a model on so many threads.
+fn map(model: &OnnxModel, input: &Input, threads: usize) -> Vec<f32> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    pool.install(|| {
+        let plan = Plan::adaptgrad().samples(10);
+        Explainer::new(model).explain(&plan, input, Target::Predicted).expect("a map").values
+    })
+}
+
+fn check(name: &str, model: &OnnxModel, input: &Input) {
+    let one = map(model, input, 1);
+    for threads in [2, 3, 8] {
+        assert!(map(model, input, threads) == one, "{name}: {threads} threads");
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_the_map_of_the_zoo() {
+    for folder in folders("zoo") {
+        let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
+        let rows = array(&folder.join("input.npy"));
+        let features = rows.values.len() / rows.shape[0];
+        let domain = Domain::uniform(-3.0, 3.0);
+        let input = Input::new(rows.values[..features].to_vec(), &rows.shape[1..], domain);
+        check(&folder.display().to_string(), &model, &input.expect("an input"));
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_the_map_of_efficientnet() {
+    let model = OnnxModel::load(efficientnet(), &Device::flex()).expect("the model");
+    let values = array(&data("efficientnet-lite0/input.npy")).values;
+    let input = Input::new(values, &[3, 224, 224], Domain::uniform(-2.2, 2.7)).expect("an input");
+    check("EfficientNet-Lite0", &model, &input);
+}
