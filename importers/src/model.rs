@@ -123,8 +123,8 @@ impl Loader {
     }
 
     /// Computes every convolution by its definition. Otherwise the CPU takes Winograd's algorithm for
-    /// kernels of 3 by 3 where that is faster: two to three times as fast, with rounding errors about
-    /// eight times as large, still around 1e-6 of the largest value.
+    /// kernels of 3 by 3 where that is faster: twice as fast, with rounding errors about twice as large,
+    /// around 1e-6 of the largest value.
     #[must_use]
     pub fn exact(mut self, exact: bool) -> Self {
         self.exact = exact;

@@ -217,8 +217,9 @@ fn child_peak(path: &str, device: &str, samples: u32) -> String {
 fn peak(path: &str, device: &str, samples: u32) {
     let (model, input) = load(path, device);
     let plan = Plan::adaptgrad().samples(samples);
-    Explainer::new(&model).explain(&plan, &input, Target::Index(0)).expect("a map");
+    let map = Explainer::new(&model).explain(&plan, &input, Target::Index(0)).expect("a map");
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM"));
-    println!("{}", line.map_or("unknown", |line| line.trim_start_matches("VmHWM:").trim()));
+    let size = line.map_or("unknown", |line| line.trim_start_matches("VmHWM:").trim());
+    println!("{size} in batches of {}", map.batch);
 }

@@ -10,6 +10,9 @@ printed, and the ratio to the best of PyTorch's settings:
     one by one         a sample at a time, as the published AdaptGrad code does
     NCHW, b            batches of b samples
     channels_last, b   the same in the other memory layout
+
+With --memory, the largest memory of a process that makes one map is printed instead, attriburn's and
+PyTorch's with batches of the same size.
 """
 
 import argparse
@@ -17,8 +20,10 @@ import json
 import math
 import os
 import re
+import resource
 import statistics
 import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -91,15 +96,41 @@ def program():
     raise SystemExit("cargo built no benchmark")
 
 
+def peak(name, batch):
+    """The largest memory of this process after one map, in MB."""
+    x = torch.rand(1, 3, 224, 224) * (HIGH - LOW) + LOW
+    adaptgrad(build(name), x, batch, torch.contiguous_format)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def memory(names, folder, ours):
+    for name in names:
+        path = export(name, folder)
+        output = subprocess.run(
+            [ours, "memory", str(SAMPLES), path, "cpu"], check=True, capture_output=True, text=True
+        ).stdout
+        size = int(output.split()[-1])
+        child = [sys.executable, __file__, "--peak", str(size), name]
+        theirs = float(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+        own = float(output.split()[0]) / 1e3
+        print(f"{name}, batches of {size}: attriburn {own:.0f} MB, PyTorch {theirs:.0f} MB")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", default=NAMES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", type=Path, default=ROOT / "target" / "peer")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.peak:
+        return print(peak(arguments.names[0], arguments.peak))
     ours = program()
+    if arguments.memory:
+        return memory(arguments.names, arguments.models, ours)
     print(f"PyTorch {torch.__version__}, {arguments.threads} threads")
     for name in arguments.names:
         path = export(name, arguments.models)

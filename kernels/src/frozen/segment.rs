@@ -161,8 +161,8 @@ impl Segment {
     }
 
     /// From now on computes convolutions of 3 by 3 pixels by Winograd's algorithm where that is faster:
-    /// a quarter of the multiplications, rounding errors about eight times as large (still around 1e-6 of
-    /// the largest value), and four times the memory for their weights.
+    /// a quarter of the multiplications, rounding errors about twice as large (around 1e-6 of the largest
+    /// value), and four times the memory for their weights.
     pub fn use_winograd(&self) {
         self.winograd.store(true, Ordering::Relaxed);
     }

@@ -4,6 +4,11 @@
 //! Four by four outputs read six by six inputs. Those are transformed, `V = B' d B`, the weights are,
 //! `U = G g G'`, and at each of the 36 positions a product over the channels, `M = V U`, gives the
 //! transformed outputs, `Y = A' M A`.
+//!
+//! The matrices belong to points at which polynomials are evaluated. With 0, 1, -1, 2, -2 and infinity,
+//! as they are printed, rounding errors are four to five times those of the sums by definition; with 5/8
+//! and 3/2 in place of 1 and 2, twice. Barabasz, Anderson, Soodhalter and Gregg, Error Analysis and
+//! Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2020, say why.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +20,7 @@ use super::finish::{Finish, Outs, Places, lanes, lanes_mut};
 use super::image::{Image, LANES};
 use super::pack::{Block, Packed};
 use super::sweep::Sweep;
-use super::tile::{Level, multiply};
+use super::tile::{Level, fused, multiply};
 
 /// Outputs to each side of a tile.
 const SIDE: usize = 4;
@@ -110,44 +115,58 @@ const CACHE: usize = 400 << 10;
 /// The fewest tiles that are held at once, if there are so many.
 const ENOUGH: usize = 48;
 
-/// `G` times a column.
+/// The points are 0, these two, their negatives, and infinity. All constants that follow are exact.
+const POINTS: [f32; 2] = [0.625, 1.5];
+/// Their squares, the sum and the product of these, and their cubes.
+const SQUARES: [f32; 2] = [POINTS[0] * POINTS[0], POINTS[1] * POINTS[1]];
+const SUM: f32 = SQUARES[0] + SQUARES[1];
+const PRODUCT: f32 = SQUARES[0] * SQUARES[1];
+const CUBES: [f32; 2] = [POINTS[0] * SQUARES[0], POINTS[1] * SQUARES[1]];
+
+/// `G` times a column: a polynomial's value at each point, over the product of the point's distances
+/// from the others.
 fn weight([a, b, c]: [f64; 3]) -> [f64; READ] {
-    let (sum, fourth) = ((a + c) / 6.0, a / 24.0 + c / 6.0);
-    [a / 4.0, -sum - b / 6.0, b / 6.0 - sum, fourth + b / 12.0, fourth - b / 12.0, c]
+    let [p, q] = POINTS.map(f64::from);
+    let at = |x: f64, scale: f64| (a + b * x + c * x * x) / scale;
+    let (first, second) = (2.0 * p * p * (p * p - q * q), 2.0 * q * q * (q * q - p * p));
+    [at(0.0, p * p * q * q), at(p, first), at(-p, first), at(q, second), at(-q, second), c]
 }
 
 /// `B'` times a column, in every lane.
 #[inline(always)]
-fn input(d: [&Lanes; READ]) -> [Lanes; READ] {
+fn input<const FUSED: bool>(d: [&Lanes; READ]) -> [Lanes; READ] {
     let mut to = [[0f32; LANES]; READ];
     for lane in 0..LANES {
         let (a, b, c) = (d[0][lane], d[1][lane], d[2][lane]);
         let (d, e, f) = (d[3][lane], d[4][lane], d[5][lane]);
-        let (even, odd) = (e - 4.0 * c, d - 4.0 * b);
-        let (less, twice) = (e - c, 2.0 * (d - b));
-        to[0][lane] = 4.0 * a - 5.0 * c + e;
-        to[1][lane] = even + odd;
-        to[2][lane] = even - odd;
-        to[3][lane] = less + twice;
-        to[4][lane] = less - twice;
-        to[5][lane] = 4.0 * b - 5.0 * d + f;
+        to[0][lane] = fused::<FUSED>(PRODUCT, a, fused::<FUSED>(-SUM, c, e));
+        for point in 0..2 {
+            let other = SQUARES[1 - point];
+            let even = fused::<FUSED>(-other, c, e);
+            let odd = fused::<FUSED>(-other, b, d);
+            to[1 + 2 * point][lane] = fused::<FUSED>(POINTS[point], odd, even);
+            to[2 + 2 * point][lane] = fused::<FUSED>(-POINTS[point], odd, even);
+        }
+        to[5][lane] = fused::<FUSED>(PRODUCT, b, fused::<FUSED>(-SUM, d, f));
     }
     to
 }
 
 /// `A'` times a column, in every lane.
 #[inline(always)]
-fn output(m: [&Lanes; READ]) -> [Lanes; SIDE] {
+fn output<const FUSED: bool>(m: [&Lanes; READ]) -> [Lanes; SIDE] {
     let mut to = [[0f32; LANES]; SIDE];
     for lane in 0..LANES {
         let (a, b, c) = (m[0][lane], m[1][lane], m[2][lane]);
         let (d, e, f) = (m[3][lane], m[4][lane], m[5][lane]);
-        let (sum, difference) = (b + c, b - c);
-        let (more, wider) = (d + e, d - e);
-        to[0][lane] = a + sum + more;
-        to[1][lane] = difference + 2.0 * wider;
-        to[2][lane] = sum + 4.0 * more;
-        to[3][lane] = difference + 8.0 * wider + f;
+        let (sums, differences) = ([b + c, d + e], [b - c, d - e]);
+        let both = |[p, q]: [f32; 2], [x, y]: [f32; 2], z: f32| {
+            fused::<FUSED>(p, x, fused::<FUSED>(q, y, z))
+        };
+        to[0][lane] = a + sums[0] + sums[1];
+        to[1][lane] = both(POINTS, differences, 0.0);
+        to[2][lane] = both(SQUARES, sums, 0.0);
+        to[3][lane] = both(CUBES, differences, f);
     }
     to
 }
@@ -195,7 +214,10 @@ pub fn convolve(
     let (values, products) = room.split_at_mut(POSITIONS * each);
     for first in (0..all).step_by(at_once) {
         let part = Part { first, count: at_once.min(all - first), across };
-        gather(x, from, own.first, part, values, each, read);
+        match level {
+            Level::Plain => gather::<false>(x, from, own.first, part, values, each, read),
+            _ => gather::<true>(x, from, own.first, part, values, each, read),
+        }
         let positions = values.chunks_exact(each).zip(products.chunks_exact_mut(sums));
         for (position, (values, products)) in positions.take(POSITIONS).enumerate() {
             for block in own.blocks() {
@@ -217,7 +239,7 @@ pub fn convolve(
     targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"),
     dispatcher = "direct"
 )]
-fn gather(
+fn gather<const FUSED: bool>(
     x: &[f32],
     from: &Image,
     first: [isize; 2],
@@ -235,10 +257,10 @@ fn gather(
             let to = &mut to[tile * read + channel..];
             if whole {
                 let start = from.offset(top as usize, left as usize) + channel;
-                transform(&x[start..], from.row(), from.stride, to, each);
+                transform::<FUSED>(&x[start..], from.row(), from.stride, to, each);
             } else {
                 let pixels = edge(x, from, [top, left], channel);
-                transform(pixels.as_flattened(), READ * LANES, LANES, to, each);
+                transform::<FUSED>(pixels.as_flattened(), READ * LANES, LANES, to, each);
             }
         }
     }
@@ -261,17 +283,17 @@ fn edge(x: &[f32], from: &Image, [top, left]: [isize; 2], channel: usize) -> [La
 /// `B' d B`: six by six pixels, from one row and from one pixel to the next so many numbers; the
 /// results lie `each` numbers apart.
 #[inline(always)]
-fn transform(x: &[f32], row: usize, stride: usize, to: &mut [f32], each: usize) {
+fn transform<const FUSED: bool>(x: &[f32], row: usize, stride: usize, to: &mut [f32], each: usize) {
     let mut half = [[[0f32; LANES]; READ]; READ];
     for j in 0..READ {
         let at = |i: usize| lanes::<f32, LANES>(x, i * row + j * stride);
-        let column = input([at(0), at(1), at(2), at(3), at(4), at(5)]);
+        let column = input::<FUSED>([at(0), at(1), at(2), at(3), at(4), at(5)]);
         for i in 0..READ {
             half[i][j] = column[i];
         }
     }
     for (i, [a, b, c, d, e, f]) in half.iter().enumerate() {
-        let values = input([a, b, c, d, e, f]);
+        let values = input::<FUSED>([a, b, c, d, e, f]);
         for j in 0..READ {
             *lanes_mut(to, (i * READ + j) * each) = values[j];
         }
@@ -300,14 +322,14 @@ fn scatter<const FUSED: bool>(
             let mut half = [[[0f32; LANES]; READ]; SIDE];
             for j in 0..READ {
                 let at = |i: usize| lanes::<f32, LANES>(products, (i * READ + j) * sums);
-                let column = output([at(0), at(1), at(2), at(3), at(4), at(5)]);
+                let column = output::<FUSED>([at(0), at(1), at(2), at(3), at(4), at(5)]);
                 for i in 0..SIDE {
                     half[i][j] = column[i];
                 }
             }
             for i in 0..rows {
                 let [a, b, c, d, e, f] = &half[i];
-                let mut row = output([a, b, c, d, e, f]);
+                let mut row = output::<FUSED>([a, b, c, d, e, f]);
                 let mut at = sweep.pixel(top + i, left);
                 if columns == SIDE {
                     let (places, _) = Places::<SIDE>::next(sweep, &mut at);
