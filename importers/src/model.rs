@@ -277,7 +277,8 @@ fn same(one: &Value, other: &Value) -> Result<(), String> {
         return Err(format!("{} scores, not {}", other.len() / again, one.len() / count));
     }
     let both = count.min(again) * (one.len() / count);
-    (one.truncate(both), other.truncate(both));
+    one.truncate(both);
+    other.truncate(both);
     let size = one.iter().filter(|value| value.is_finite()).fold(1e-6f32, |a, b| a.max(b.abs()));
     let differs = |(a, b): &(&f32, &f32)| match (a.is_finite(), b.is_finite()) {
         (true, true) => (*a - *b).abs() > 1e-2 * size,

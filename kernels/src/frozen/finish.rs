@@ -267,9 +267,9 @@ impl<const N: usize> Places<N> {
     pub fn next(sweep: &Sweep, at: &mut Place) -> (Self, [usize; N]) {
         let mut places = Self { to: [0; N], add: [0; N], record: [0; N] };
         let mut from = [0; N];
-        for pixel in 0..N {
+        for (pixel, from) in from.iter_mut().enumerate() {
             (places.to[pixel], places.add[pixel]) = (at.to, at.add);
-            (places.record[pixel], from[pixel]) = (at.record, at.from);
+            (places.record[pixel], *from) = (at.record, at.from);
             sweep.step(at);
         }
         (places, from)

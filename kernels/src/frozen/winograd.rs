@@ -288,14 +288,14 @@ fn transform<const FUSED: bool>(x: &[f32], row: usize, stride: usize, to: &mut [
     for j in 0..READ {
         let at = |i: usize| lanes::<f32, LANES>(x, i * row + j * stride);
         let column = input::<FUSED>([at(0), at(1), at(2), at(3), at(4), at(5)]);
-        for i in 0..READ {
-            half[i][j] = column[i];
+        for (half, values) in half.iter_mut().zip(column) {
+            half[j] = values;
         }
     }
     for (i, [a, b, c, d, e, f]) in half.iter().enumerate() {
         let values = input::<FUSED>([a, b, c, d, e, f]);
-        for j in 0..READ {
-            *lanes_mut(to, (i * READ + j) * each) = values[j];
+        for (j, values) in values.iter().enumerate() {
+            *lanes_mut(to, (i * READ + j) * each) = *values;
         }
     }
 }
@@ -323,12 +323,11 @@ fn scatter<const FUSED: bool>(
             for j in 0..READ {
                 let at = |i: usize| lanes::<f32, LANES>(products, (i * READ + j) * sums);
                 let column = output::<FUSED>([at(0), at(1), at(2), at(3), at(4), at(5)]);
-                for i in 0..SIDE {
-                    half[i][j] = column[i];
+                for (half, values) in half.iter_mut().zip(column) {
+                    half[j] = values;
                 }
             }
-            for i in 0..rows {
-                let [a, b, c, d, e, f] = &half[i];
+            for (i, [a, b, c, d, e, f]) in half.iter().enumerate().take(rows) {
                 let mut row = output::<FUSED>([a, b, c, d, e, f]);
                 let mut at = sweep.pixel(top + i, left);
                 if columns == SIDE {
