@@ -181,6 +181,7 @@ fn settings_that_cannot_be_honoured() {
         ),
         (&["--confidence", "1"], "confidence is 1, but it must be between 0 and 1"),
         (&["--batch", "0"], "batch is 0, but it must be at least 1"),
+        (&["--threads", "0"], "0 threads compute nothing; give 1 or more"),
         (&["--memory", "much"], "write a size such as 512M or 2G"),
         (&["--device", "gpu"], "there is no such device; the devices are auto, cpu, cuda"),
         (&["--domain", "1,0"], "write the least and the greatest value, such as 0,1"),
