@@ -131,7 +131,7 @@ fn settings_that_cannot_be_honoured() {
     std::fs::write(&transposed, array).expect("a file");
     let transposed = transposed.display().to_string();
     let below_a_file = file.path().join("out").display().to_string();
-    let cases: [(&[&str], &str); 33] = [
+    let cases: [(&[&str], &str); 34] = [
         (&["--samples", "0"], "samples is 0, but it must be at least 1"),
         (&["--method", "a-ig-black", "--steps", "0"], "steps is 0, but it must be at least 1"),
         (
