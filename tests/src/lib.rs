@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attriburn::Model;
+use attriburn::{Domain, Input, Model};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// A file or folder of the tests' data.
@@ -36,6 +36,18 @@ pub fn efficientnet() -> PathBuf {
 /// When it cannot be read.
 pub fn array(path: &Path) -> attriburn::npy::Array {
     attriburn::npy::read(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The first of the samples in the file `input.npy` of `folder`.
+///
+/// # Panics
+///
+/// When it cannot be read, or is outside what an input may be.
+pub fn first_sample(folder: &Path, domain: Domain) -> Input {
+    let rows = array(&folder.join("input.npy"));
+    let features = rows.values.len() / rows.shape[0];
+    let values = rows.values[..features].to_vec();
+    Input::new(values, &rows.shape[1..], domain).expect("an input")
 }
 
 /// `||a - b|| / ||b||`.

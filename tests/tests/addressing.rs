@@ -2,7 +2,7 @@
 
 use attriburn::{Domain, Explainer, Input, Plan, Target};
 use attriburn_onnx::OnnxModel;
-use attriburn_tests::{array, data, efficientnet, folders, relative_l2};
+use attriburn_tests::{array, data, efficientnet, first_sample, folders, relative_l2};
 use burn::tensor::Device;
 
 const BATCHES: [usize; 4] = [1, 7, 50, 64];
@@ -19,11 +19,7 @@ fn maps(model: &OnnxModel, input: &Input, plan: &Plan, batches: &[usize]) -> Vec
 fn the_batch_size_does_not_change_the_map_of_the_zoo() {
     for folder in folders("zoo") {
         let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
-        let rows = array(&folder.join("input.npy"));
-        let features = rows.values.len() / rows.shape[0];
-        let domain = Domain::uniform(-3.0, 3.0);
-        let input = Input::new(rows.values[..features].to_vec(), &rows.shape[1..], domain);
-        let input = input.expect("an input");
+        let input = first_sample(&folder, Domain::uniform(-3.0, 3.0));
         let maps = maps(&model, &input, &Plan::adaptgrad().samples(64), &BATCHES);
         for (map, batch) in maps.iter().zip(BATCHES) {
             let error = relative_l2(map, &maps[0]);
@@ -46,11 +42,7 @@ fn the_batch_size_does_not_change_the_map_of_efficientnet_beyond_its_kinks() {
 fn another_seed_gives_another_map() {
     let folder = data("zoo/lenet");
     let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
-    let rows = array(&folder.join("input.npy"));
-    let features = rows.values.len() / rows.shape[0];
-    let input =
-        Input::new(rows.values[..features].to_vec(), &rows.shape[1..], Domain::uniform(-3.0, 3.0));
-    let input = input.expect("an input");
+    let input = first_sample(&folder, Domain::uniform(-3.0, 3.0));
     let map = |seed| maps(&model, &input, &Plan::adaptgrad().seed(seed), &[16]).remove(0);
     assert_eq!(map(0), map(0));
     assert!(relative_l2(&map(0), &map(1)) > 1e-2);

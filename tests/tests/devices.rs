@@ -8,7 +8,8 @@ use attriburn_kernels::noise::reference::{Sizes, bounds, draw, element, sigma, w
 use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
 use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{
-    array, data, efficientnet, folders, gpus, logits_and_gradients, relative_l2, values,
+    array, data, efficientnet, first_sample, folders, gpus, logits_and_gradients, relative_l2,
+    values,
 };
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
@@ -132,10 +133,7 @@ fn complaint(folder: &Path, device: &Device) -> Option<String> {
     let (_, gradient) = logits_and_gradients(&model, &rows, &read("target.npy").values);
     let gradient_error = relative_l2(&gradient, &read("gradient.npy").values);
 
-    let features = rows.values.len() / rows.shape[0];
-    let domain = Domain::uniform(-3.0, 3.0);
-    let input = Input::new(rows.values[..features].to_vec(), &rows.shape[1..], domain);
-    let input = input.expect("an input");
+    let input = first_sample(folder, Domain::uniform(-3.0, 3.0));
     let map = |model: &OnnxModel, seed| {
         let plan = Plan::adaptgrad().seed(seed);
         Explainer::new(model).explain(&plan, &input, Target::Index(0)).expect("a map").values
@@ -173,10 +171,7 @@ fn a_handful_of_models_agree_with_the_cpu() {
 /// AdaptGrad's noise along a path, with the nodes of a sample in one batch and in several.
 #[test]
 fn a_path_agrees_with_the_cpu() {
-    let rows = array(&data("zoo/mlp/input.npy"));
-    let features = rows.values.len() / rows.shape[0];
-    let (values, shape) = (rows.values[..features].to_vec(), &rows.shape[1..]);
-    let input = Input::new(values, shape, Domain::uniform(-3.0, 3.0)).expect("an input");
+    let input = first_sample(&data("zoo/mlp"), Domain::uniform(-3.0, 3.0));
     let settings = Settings { samples: 6, steps: 5, ..Settings::default() };
     let plan = Method::named("a-ig-mean").and_then(|method| method.plan(&settings).ok());
     let plan = plan.expect("a plan");
@@ -197,10 +192,7 @@ fn a_path_agrees_with_the_cpu() {
 /// Noise on the parameters, whose kernels are those of the input.
 #[test]
 fn noise_on_parameters_agrees_with_the_cpu() {
-    let rows = array(&data("zoo/mlp/input.npy"));
-    let features = rows.values.len() / rows.shape[0];
-    let (values, shape) = (rows.values[..features].to_vec(), &rows.shape[1..]);
-    let input = Input::new(values, shape, Domain::uniform(-3.0, 3.0)).expect("an input");
+    let input = first_sample(&data("zoo/mlp"), Domain::uniform(-3.0, 3.0));
     let settings = Settings { samples: 3, weight_samples: 4, ..Settings::default() };
     let plan = Method::named("a-ng").and_then(|method| method.plan(&settings).ok());
     let plan = plan.expect("a plan");

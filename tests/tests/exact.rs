@@ -1,19 +1,15 @@
 //! Winograd's algorithm changes scores and gradients by rounding alone.
 
-use attriburn::{Domain, Explainer, Input, Plan, Target};
+use attriburn::{Domain, Explainer, Plan, Target};
 use attriburn_onnx::Loader;
-use attriburn_tests::{array, folders, relative_l2};
+use attriburn_tests::{first_sample, folders, relative_l2};
 use burn::tensor::Device;
 
 #[test]
 fn winograd_changes_the_zoo_by_rounding_alone() {
     let mut differ = 0;
     for folder in folders("zoo") {
-        let rows = array(&folder.join("input.npy"));
-        let features = rows.values.len() / rows.shape[0];
-        let values = rows.values[..features].to_vec();
-        let input = Input::new(values, &rows.shape[1..], Domain::uniform(-9.0, 9.0));
-        let input = input.expect("an input");
+        let input = first_sample(&folder, Domain::uniform(-9.0, 9.0));
         let run = |exact: bool| {
             let loader = Loader::new(&Device::flex()).exact(exact);
             let model = loader.load(folder.join("model.onnx")).expect("a model");

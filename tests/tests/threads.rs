@@ -2,7 +2,7 @@
 
 use attriburn::{Domain, Explainer, Input, Plan, Target};
 use attriburn_onnx::OnnxModel;
-use attriburn_tests::{array, data, efficientnet, folders};
+use attriburn_tests::{array, data, efficientnet, first_sample, folders};
 use burn::tensor::Device;
 
 /// The map of a model on so many threads.
@@ -25,11 +25,8 @@ fn check(name: &str, model: &OnnxModel, input: &Input) {
 fn the_number_of_threads_does_not_change_the_map_of_the_zoo() {
     for folder in folders("zoo") {
         let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
-        let rows = array(&folder.join("input.npy"));
-        let features = rows.values.len() / rows.shape[0];
-        let domain = Domain::uniform(-3.0, 3.0);
-        let input = Input::new(rows.values[..features].to_vec(), &rows.shape[1..], domain);
-        check(&folder.display().to_string(), &model, &input.expect("an input"));
+        let input = first_sample(&folder, Domain::uniform(-3.0, 3.0));
+        check(&folder.display().to_string(), &model, &input);
     }
 }
 

@@ -305,14 +305,14 @@ impl<'a> Explainer<'a> {
             let count = bytes.map(|bytes| usize::try_from(memory / bytes.max(1)));
             count.and_then(Result::ok).unwrap_or(BEST_BATCH)
         };
-        let (mut best, mut even) = (within(self.memory).min(BEST_BATCH), EVEN);
-        if *self.model.device() == Device::flex() {
-            even = attriburn_backends::threads().next_multiple_of(EVEN);
-            best = within(self.memory).min(BEST_BATCH.max(even)).min(within(CACHE).max(even));
-        }
+        let (even, cached) = match *self.model.device() == Device::flex() {
+            true => (attriburn_backends::threads().next_multiple_of(EVEN), within(CACHE)),
+            false => (EVEN, BEST_BATCH),
+        };
+        let best = within(self.memory).min(BEST_BATCH.max(even)).min(cached.max(even));
         // As many for every core.
-        let even = if best > even { best - best % even } else { best };
-        let batch = self.batch.unwrap_or(even).max(1);
+        let best = if best > even { best - best % even } else { best };
+        let batch = self.batch.unwrap_or(best).max(1);
         let limit = self.model.max_batch().unwrap_or(batch);
         batch.min(limit).min(usize::try_from(total).unwrap_or(batch))
     }

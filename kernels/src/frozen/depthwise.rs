@@ -7,7 +7,7 @@ use super::finish::{Finish, Outs, Places, lanes};
 use super::image::LANES;
 use super::pack::{Kernel, Phase};
 use super::sweep::{Place, Sweep};
-use super::tile::{Level, fused};
+use super::tile::{Level, Tiles, fused};
 
 /// The weights of a depthwise convolution in one direction, `[tap][channel]` for each phase.
 #[derive(Clone, Debug)]
@@ -52,23 +52,21 @@ pub fn convolve(
     mut outs: Outs,
     finish: &Finish,
 ) {
-    // Row by row, in each the channels in wide and then in narrow blocks, some pixels at once: as few
-    // times and as evenly as can be.
+    // Row by row, in each the channels in wide and then in narrow blocks, some pixels at once.
     let (most, widest) = match level {
         Level::Avx512 => (7, 32),
         Level::Avx2 => (4, 16),
         Level::Plain => (2, 16),
     };
-    let tiles = sweep.columns.div_ceil(most).max(1);
-    let (each, longer) = (sweep.columns / tiles, sweep.columns % tiles);
+    let tiles = Tiles::of(sweep.columns, most);
     for row in 0..sweep.rows {
         let mut channel = 0;
         while channel < stride {
             let lanes = if channel + widest <= stride { widest } else { LANES };
             let work = Work { x, sweep, weights, stride, channel };
             let mut at = sweep.at(row);
-            for tile in 0..tiles {
-                let pixels = each + usize::from(tile < longer);
+            for tile in 0..tiles.count {
+                let pixels = tiles.size(tile);
                 let outs = &mut outs;
                 match (level, lanes) {
                     (Level::Avx512, 32) => wide(pixels, &work, &mut at, outs, finish),

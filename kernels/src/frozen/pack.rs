@@ -201,6 +201,16 @@ impl Phase {
     }
 }
 
+/// What `cell` holds, made where nothing is there yet. Nobody waits for it: a thread that makes it on
+/// all cores may meanwhile be given other work that reads it.
+pub fn made<T>(cell: &OnceLock<Vec<T>>, make: impl FnOnce() -> Vec<T>) -> &[T] {
+    if let Some(values) = cell.get() {
+        return values;
+    }
+    let values = make();
+    cell.get_or_init(|| values)
+}
+
 impl Packed {
     /// The forward convolution.
     pub fn forward(kernel: &Kernel, level: Level) -> Self {
@@ -270,12 +280,7 @@ impl Packed {
 
     /// The weights of each phase.
     pub fn blocks(&self) -> &[Blocks] {
-        if let Some(blocks) = self.blocks.get() {
-            return blocks;
-        }
-        // Nobody waits for it: a thread that packs may meanwhile be given other work that reads them.
-        let blocks = self.pack_from_source();
-        self.blocks.get_or_init(|| blocks)
+        made(&self.blocks, || self.pack_from_source())
     }
 
     /// The same, which are not held on to.

@@ -44,6 +44,29 @@ impl Level {
     }
 }
 
+/// Pixels in tiles of at most so many, as few and as even as can be: a short one at the end would take
+/// nearly as long as a whole one.
+#[derive(Clone, Copy)]
+pub struct Tiles {
+    pub count: usize,
+    each: usize,
+    /// The first so many have one pixel more.
+    longer: usize,
+}
+
+impl Tiles {
+    /// Tiles of at most `most` pixels.
+    pub fn of(pixels: usize, most: usize) -> Self {
+        let count = pixels.div_ceil(most).max(1);
+        Self { count, each: pixels / count, longer: pixels % count }
+    }
+
+    /// The pixels of a tile.
+    pub fn size(self, tile: usize) -> usize {
+        self.each + usize::from(tile < self.longer)
+    }
+}
+
 /// `x` convolved with all blocks of weights, at every pixel of the sweep.
 pub fn convolve(
     level: Level,
@@ -58,17 +81,14 @@ pub fn convolve(
         Level::Avx2 => 6,
         Level::Plain => 4,
     };
-    // Tiles of about the same size: a short one at the end would take nearly as long as a whole one.
-    let pixels = sweep.rows * sweep.columns;
-    let tiles = pixels.div_ceil(most).max(1);
-    let (each, longer) = (pixels / tiles, pixels % tiles);
+    let tiles = Tiles::of(sweep.rows * sweep.columns, most);
     let mut at = sweep.first();
-    for first in (0..tiles).step_by(AT_ONCE) {
+    for first in (0..tiles.count).step_by(AT_ONCE) {
         let mut end = at;
         for block in blocks {
             end = at;
-            for tile in first..(first + AT_ONCE).min(tiles) {
-                let pixels = each + usize::from(tile < longer);
+            for tile in first..(first + AT_ONCE).min(tiles.count) {
+                let pixels = tiles.size(tile);
                 let outs = &mut outs;
                 match (level, block.lanes) {
                     (Level::Avx512, 32) => wide(pixels, x, sweep, block, &mut end, outs, finish),

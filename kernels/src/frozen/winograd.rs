@@ -18,9 +18,9 @@ use rayon::prelude::*;
 use super::aligned::Aligned;
 use super::finish::{Finish, Outs, Places, lanes, lanes_mut};
 use super::image::{Image, LANES};
-use super::pack::{Block, Packed};
+use super::pack::{Block, Packed, made};
 use super::sweep::Sweep;
-use super::tile::{Level, fused, multiply};
+use super::tile::{Level, Tiles, fused, multiply};
 
 /// Outputs to each side of a tile.
 const SIDE: usize = 4;
@@ -66,12 +66,7 @@ impl Winograd {
 
     /// The transformed weights.
     pub fn blocks(&self) -> &[Block] {
-        if let Some(blocks) = self.blocks.get() {
-            return blocks;
-        }
-        // As for those of the direct algorithm, nobody waits.
-        let blocks = self.transformed();
-        self.blocks.get_or_init(|| blocks)
+        made(&self.blocks, || self.transformed())
     }
 
     fn transformed(&self) -> Vec<Block> {
@@ -364,17 +359,16 @@ fn product(level: Level, rows: Rows, block: &Block, position: usize, to: &mut [f
     }
 }
 
-/// A function that multiplies all rows, at most `$most` at once, as few times and as evenly as can be.
+/// A function that multiplies all rows, at most `$most` at once.
 macro_rules! products {
     ($name:ident, $lanes:literal, $fused:literal, $most:literal: $($pixels:literal)*) => {
         fn $name(rows: Rows, block: &Block, position: usize, to: &mut [f32], made: usize) {
             let (weights, _) = block.weights.as_chunks::<$lanes>();
             let weights = &weights[position * rows.inputs..][..rows.inputs];
-            let parts = rows.count.div_ceil($most).max(1);
-            let (each, longer) = (rows.count / parts, rows.count % parts);
+            let tiles = Tiles::of(rows.count, $most);
             let mut first = 0;
-            for number in 0..parts {
-                let count = each + usize::from(number < longer);
+            for tile in 0..tiles.count {
+                let count = tiles.size(tile);
                 match count {
                     $($pixels => some::<$pixels, $lanes, $fused>(
                         rows, first, weights, to, made, block.output,
