@@ -168,22 +168,24 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
-/// What the hardware calls itself; opens the device.
-fn hardware(device: &Device) -> Result<String, String> {
-    let device = device.clone();
-    catch_unwind(move || device.identity())
-        .map_err(|_| "it was found but could not be opened; update its driver".to_owned())?
-        .map(|identity| identity.name)
-        .ok_or_else(|| "it does not say what it is".to_owned())
-}
-
 #[cfg(feature = "gpu")]
-use of_cubecl::{is_software, runtime_of};
+use of_cubecl::{hardware, is_software, runtime_of};
 
 #[cfg(feature = "gpu")]
 mod of_cubecl {
+    use std::panic::catch_unwind;
+
     use burn::backend::{CubeDevice, DispatchDevice};
     use burn::tensor::Device;
+
+    /// What the hardware calls itself; opens the device.
+    pub fn hardware(device: &Device) -> Result<String, String> {
+        let device = device.clone();
+        catch_unwind(move || device.identity())
+            .map_err(|_| "it was found but could not be opened; update its driver".to_owned())?
+            .map(|identity| identity.name)
+            .ok_or_else(|| "it does not say what it is".to_owned())
+    }
 
     /// Whether the device is a renderer that runs on the CPU.
     pub fn is_software(device: &Device) -> bool {
@@ -206,6 +208,12 @@ mod of_cubecl {
             _ => None,
         }
     }
+}
+
+/// Only what runs on a GPU has a name.
+#[cfg(not(feature = "gpu"))]
+fn hardware(_: &Device) -> Result<String, String> {
+    Err("it is no GPU".into())
 }
 
 #[cfg(not(feature = "gpu"))]

@@ -428,11 +428,10 @@ impl OnnxModel {
                 shapes.remove(id);
             }
             let packed = Arc::new(OnceLock::<Arc<Segment>>::new());
-            let (own, channels_last) = (Arc::clone(&packed), found.channels_last);
+            let own = Arc::clone(&packed);
             let run = move |inputs: &Inputs| {
                 let segment = own.get().ok_or("its segment is not packed")?;
-                let output = Value::new(frozen(inputs.float(0)?, segment));
-                Ok(vec![if channels_last { output.permute(&[0, 2, 3, 1])? } else { output }])
+                Ok(vec![Value::new(frozen(inputs.float(0)?, segment))])
             };
             let label = format!("the nodes up to {}", graph.nodes[last].label());
             joined.push(Joined {

@@ -152,7 +152,7 @@ fn one_by_one(model: &OnnxModel, input: &Input, batch: usize) -> Parts {
 
 /// The operations a second of a segment's passes.
 fn rates(segment: &Segment, batch: usize) -> (f64, f64) {
-    let count = |dims: [usize; 3]| batch * dims.iter().product::<usize>();
+    let count = |dims: &[usize]| batch * dims.iter().product::<usize>();
     let x: Vec<f32> = (0..count(segment.input())).map(|i| (i as f32 * 0.37).sin()).collect();
     let gradient = vec![1.0; count(segment.output())];
     let (mut forward, mut backward) = (Vec::new(), Vec::new());

@@ -12,39 +12,40 @@ type T = DispatchTensor;
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Relu", 1, (1, 1), |_| pointwise(Dispatch::relu))
-        .frozen_anywhere(|_, builder, inputs| Some(builder.activate(inputs[0]?, Frozen::Relu))),
+        .frozen(|own| own.activate(Frozen::Relu)),
     Operator::new("Sigmoid", 1, (1, 1), |_| pointwise(Dispatch::sigmoid))
         .role(Role::Sigmoid)
-        .frozen(|_, builder, inputs| Some(builder.activate(inputs[0]?, Frozen::Sigmoid))),
+        .frozen(|own| own.activate(Frozen::Sigmoid)),
     Operator::new("Tanh", 1, (1, 1), |_| pointwise(Dispatch::float_tanh)),
     Operator::new("Erf", 9, (1, 1), |_| pointwise(Dispatch::float_erf)),
     Operator::new("HardSwish", 14, (1, 1), |_| pointwise(hard_swish))
-        .frozen(|_, builder, inputs| Some(builder.activate(inputs[0]?, Frozen::HardSwish))),
+        .frozen(|own| own.activate(Frozen::HardSwish)),
     Operator::new("Softplus", 1, (1, 1), |_| pointwise(softplus)),
     Operator::new("Softsign", 1, (1, 1), |_| pointwise(softsign)),
     Operator::new("Mish", 18, (1, 1), |_| pointwise(mish)),
-    Operator::new("LeakyRelu", 1, (1, 1), leaky_relu).frozen(|site, builder, inputs| {
-        let slope = site.float("alpha", 0.01).ok()? as f32;
-        Some(builder.activate(inputs[0]?, Frozen::Leaky { slope }))
+    Operator::new("LeakyRelu", 1, (1, 1), leaky_relu).frozen(|own| {
+        let slope = own.site.float("alpha", 0.01).ok()? as f32;
+        own.activate(Frozen::Leaky { slope })
     }),
     Operator::new("PRelu", 1, (2, 2), prelu),
     Operator::new("Elu", 1, (1, 1), elu),
     Operator::new("Selu", 1, (1, 1), selu),
     Operator::new("Shrink", 9, (1, 1), shrink),
     Operator::new("Celu", 12, (1, 1), celu),
-    Operator::new("HardSigmoid", 1, (1, 1), hard_sigmoid).frozen(|site, builder, inputs| {
-        let alpha = site.float("alpha", 0.2).ok()? as f32;
-        let beta = site.float("beta", 0.5).ok()? as f32;
-        Some(builder.activate(inputs[0]?, Frozen::HardSigmoid { alpha, beta }))
+    Operator::new("HardSigmoid", 1, (1, 1), hard_sigmoid).frozen(|own| {
+        let alpha = own.site.float("alpha", 0.2).ok()? as f32;
+        let beta = own.site.float("beta", 0.5).ok()? as f32;
+        own.activate(Frozen::HardSigmoid { alpha, beta })
     }),
     Operator::new("ThresholdedRelu", 10, (1, 1), thresholded_relu),
     Operator::new("Swish", 24, (1, 1), swish),
     Operator::new("SwiGLU", 28, (2, 2), swiglu),
-    Operator::new("Gelu", 20, (1, 1), gelu).frozen_anywhere(|site, builder, inputs| {
-        let exact = site.text("approximate", "none").ok()? == "none";
-        exact.then(|| inputs[0].map(|x| builder.activate(x, Frozen::Gelu)))?
+    Operator::new("Gelu", 20, (1, 1), gelu).frozen(|own| {
+        let exact = own.site.text("approximate", "none").ok()? == "none";
+        exact.then(|| own.activate(Frozen::Gelu))?
     }),
-    Operator::new("Clip", 1, (1, 3), clip).settings(&[1, 2]).frozen(|site, builder, inputs| {
+    Operator::new("Clip", 1, (1, 3), clip).settings(&[1, 2]).frozen(|own| {
+        let site = own.site;
         let attributes = site.opset() < 11;
         let given = |name: &str, index: usize| match attributes {
             true => site.node.attributes.float(name).ok(),
@@ -54,10 +55,15 @@ pub const OPERATORS: &[Operator] = &[
         let (low, high) = (given("min", 1)?, given("max", 2)?);
         let (low, high) = (low.unwrap_or(f64::MIN) as f32, high.unwrap_or(f64::MAX) as f32);
         let ordered = (low <= high).then_some(Frozen::Clip { low, high });
-        Some(builder.activate(inputs[0]?, ordered?))
+        own.activate(ordered?)
     }),
     Operator::new("Softmax", 1, (1, 1), |site| along_axis(site, Dispatch::softmax))
-        .role(Role::Softmax),
+        .role(Role::Softmax)
+        .frozen(|own| {
+            let default = if own.site.opset() < 13 { 1 } else { -1 };
+            let axis = own.axis(own.site.int("axis", default).ok()?)?;
+            (axis + 1 == own.dims()?.len()).then(|| own.builder.softmax(own.x()?))?
+        }),
     Operator::new("LogSoftmax", 1, (1, 1), |site| along_axis(site, Dispatch::log_softmax))
         .role(Role::Softmax),
     Operator::new("Hardmax", 1, (1, 1), |site| along_axis(site, hardmax)).flat(),

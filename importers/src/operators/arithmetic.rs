@@ -3,20 +3,21 @@
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
-use super::{ANY, Affine, Inputs, Operator, Role, Run, Site, one, pointwise};
+use super::{ANY, Affine, Channels, Freezing, Inputs, Operator, Role, Run, Site, one, pointwise};
 use crate::value::{Binary, Kind, Outcome, Value, binary};
+use attriburn_kernels::frozen::Value as FrozenValue;
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Add", 1, (2, 2), |site| of_two(site, Dispatch::float_add, Dispatch::int_add))
         .affine(sum_affine)
-        .frozen_anywhere(|_, builder, inputs| builder.add(inputs[0]?, inputs[1]?)),
+        .frozen(sum),
     Operator::new("Sub", 1, (2, 2), |site| of_two(site, Dispatch::float_sub, Dispatch::int_sub))
         .role(Role::Difference)
         .affine(difference_affine),
     Operator::new("Mul", 1, (2, 2), |site| of_two(site, Dispatch::float_mul, Dispatch::int_mul))
         .role(Role::Product)
         .affine(product_affine)
-        .frozen(|_, builder, inputs| builder.multiply(inputs[0]?, inputs[1]?)),
+        .frozen(|own| own.builder.multiply(own.inputs[0]?, own.inputs[1]?)),
     Operator::new("Div", 1, (2, 2), div).role(Role::Quotient).affine(quotient_affine),
     Operator::new("Mod", 10, (2, 2), modulo),
     Operator::new("Pow", 1, (2, 2), pow).settings(&[1]),
@@ -75,15 +76,27 @@ pub fn second(site: &Site) -> Outcome<impl Fn(&Inputs) -> Outcome<Value> + Send 
     })
 }
 
+/// The sum of two parts of a segment, or of one and a constant.
+fn sum(own: &mut Freezing) -> Option<FrozenValue> {
+    if let [Some(a), Some(b)] = *own.inputs {
+        return own.builder.add(a, b);
+    }
+    let data = own.inputs.iter().position(Option::is_some)?;
+    let constant = own.site.constant(1 - data)?;
+    let (values, dims) = (constant.floats().ok()?, constant.dims());
+    own.builder.add_constant(own.inputs[data]?, &values, &dims)
+}
+
 /// The constants of a node of two inputs, per channel of the input `data`.
-fn per_channel(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Vec<f64>> {
+fn per_channel(site: &Site, data: usize, channels: Channels) -> Option<Vec<f64>> {
     if site.opset() < 7 {
         return None;
     }
     let constant = site.constant(1 - data)?;
     let (dims, values) = (constant.dims(), constant.floats().ok()?);
+    let Channels { rank, axis, count: channels } = channels;
     // The axis of the channels, counted from the end as broadcasting does.
-    let own = dims.len().checked_sub(rank - 1);
+    let own = dims.len().checked_sub(rank - axis);
     let fits = dims.len() <= rank
         && dims
             .iter()
@@ -93,32 +106,32 @@ fn per_channel(site: &Site, data: usize, rank: usize, channels: usize) -> Option
     (fits && !values.is_empty()).then(|| (0..channels).map(value).collect())
 }
 
-fn sum_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
-    let shift = per_channel(site, data, rank, channels)?;
-    Some(Affine { scale: vec![1.0; channels], shift })
+fn sum_affine(site: &Site, data: usize, channels: Channels) -> Option<Affine> {
+    let shift = per_channel(site, data, channels)?;
+    Some(Affine { scale: vec![1.0; channels.count], shift })
 }
 
-fn difference_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
-    let constant = per_channel(site, data, rank, channels)?;
+fn difference_affine(site: &Site, data: usize, channels: Channels) -> Option<Affine> {
+    let constant = per_channel(site, data, channels)?;
     Some(match data {
         0 => Affine {
-            scale: vec![1.0; channels],
+            scale: vec![1.0; channels.count],
             shift: constant.into_iter().map(|value| -value).collect(),
         },
-        _ => Affine { scale: vec![-1.0; channels], shift: constant },
+        _ => Affine { scale: vec![-1.0; channels.count], shift: constant },
     })
 }
 
-fn product_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
-    let scale = per_channel(site, data, rank, channels)?;
-    Some(Affine { scale, shift: vec![0.0; channels] })
+fn product_affine(site: &Site, data: usize, channels: Channels) -> Option<Affine> {
+    let scale = per_channel(site, data, channels)?;
+    Some(Affine { scale, shift: vec![0.0; channels.count] })
 }
 
-fn quotient_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
-    let divisors = per_channel(site, data, rank, channels)?;
+fn quotient_affine(site: &Site, data: usize, channels: Channels) -> Option<Affine> {
+    let divisors = per_channel(site, data, channels)?;
     let scale: Vec<f64> = divisors.into_iter().map(|value| 1.0 / value).collect();
     let finite = data == 0 && scale.iter().all(|value| value.is_finite());
-    finite.then(|| Affine { scale, shift: vec![0.0; channels] })
+    finite.then(|| Affine { scale, shift: vec![0.0; channels.count] })
 }
 
 fn of_many(combine: fn(&Value, &Value) -> Outcome<Value>) -> Outcome<Run> {

@@ -1,12 +1,12 @@
 //! Convolutions, with explicit and automatic padding, and their transposes.
 
-use attriburn_kernels::frozen::{Builder, Convolution, Value as FrozenValue};
+use attriburn_kernels::frozen::{Convolution, Value as FrozenValue};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
 use super::window::{Frame, Window};
-use super::{MICROSOFT, Operator, Role, Run, Site, activation, one};
+use super::{Freezing, MICROSOFT, Operator, Role, Run, Site, activation, one};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
@@ -43,19 +43,14 @@ fn conv(site: &Site) -> Outcome<Run> {
 }
 
 /// A convolution over two axes with constant weights.
-fn freeze(
-    site: &Site,
-    builder: &mut Builder,
-    inputs: &[Option<FrozenValue>],
-) -> Option<FrozenValue> {
-    let x = inputs[0]?;
+fn freeze(own: &mut Freezing) -> Option<FrozenValue> {
+    let (site, x) = (own.site, own.x()?);
     let &[outputs, _, height, width] = &site.constant_dims(1)?[..] else { return None };
     let bias = match site.has(2) {
         true => Some(site.constant(2)?.floats().ok()?),
         false => None,
     };
-    let sizes = &builder.dims(x)[1..];
-    let window = Frame::new(site).ok()?.window(sizes, Some(&[height, width])).ok()?;
+    let window = Frame::new(site).ok()?.window(&own.pixels()?, Some(&[height, width])).ok()?;
     let convolution = Convolution {
         weights: site.weights(1, false)?,
         bias,
@@ -63,7 +58,7 @@ fn freeze(
         groups: super::size(site.int("group", 1).ok()?).ok()?,
         window: window.frozen(false)?,
     };
-    builder.convolution(x, convolution)
+    own.builder.convolution(x, convolution)
 }
 
 type Apply<const N: usize> =

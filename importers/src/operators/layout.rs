@@ -1,11 +1,11 @@
 //! Shapes and the order of elements, and operators that change neither values nor order.
 
-use attriburn_kernels::frozen::{Builder, Value as FrozenValue};
+use attriburn_kernels::frozen::Value as FrozenValue;
 use burn::backend::Dispatch;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::tensor::ops::PadMode as Mode;
 
-use super::{ANY, Operator, Role, Run, Site, axis, one, size};
+use super::{ANY, Freezing, Operator, Role, Run, Site, axis, one, size};
 use crate::file::Element;
 use crate::value::{Kind, Outcome, Value, broadcast};
 
@@ -14,19 +14,26 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Dropout", 1, (1, 3), dropout).outputs(2).role(Role::Moves).settings(&[1, 2]),
     Operator::new("Cast", 1, (1, 1), cast).role(Role::Moves),
     Operator::new("CastLike", 15, (2, 2), cast_like),
-    Operator::new("Reshape", 1, (1, 2), reshape).role(Role::Moves).settings(&[1]),
-    Operator::new("Flatten", 1, (1, 1), flatten).role(Role::Moves),
-    Operator::new("Squeeze", 1, (1, 2), squeeze).role(Role::Moves).settings(&[1]),
-    Operator::new("Unsqueeze", 1, (1, 2), unsqueeze).role(Role::Moves).settings(&[1]),
-    Operator::new("Transpose", 1, (1, 1), transpose)
+    Operator::new("Reshape", 1, (1, 2), reshape)
         .role(Role::Moves)
-        .frozen(|site, builder, inputs| turned(site, builder, inputs, [0, 2, 3, 1]))
-        .frozen_last(|site, builder, inputs| turned(site, builder, inputs, [0, 3, 1, 2])),
+        .settings(&[1])
+        .frozen(|own| own.reshape()),
+    Operator::new("Flatten", 1, (1, 1), flatten).role(Role::Moves).frozen(|own| own.reshape()),
+    Operator::new("Squeeze", 1, (1, 2), squeeze)
+        .role(Role::Moves)
+        .settings(&[1])
+        .frozen(|own| own.reshape()),
+    Operator::new("Unsqueeze", 1, (1, 2), unsqueeze)
+        .role(Role::Moves)
+        .settings(&[1])
+        .frozen(|own| own.reshape()),
+    Operator::new("Transpose", 1, (1, 1), transpose).role(Role::Moves).frozen(turned),
     Operator::new("Expand", 8, (2, 2), expand).settings(&[1]),
     Operator::new("Tile", 1, (2, 3), tile).settings(&[1, 2]),
-    Operator::new("Concat", 1, (1, ANY), concat).frozen(|site, builder, inputs| {
-        let parts: Option<Vec<_>> = inputs.iter().copied().collect();
-        [1, -3].contains(&site.int("axis", 1).ok()?).then(|| builder.concat(&parts?))?
+    Operator::new("Concat", 1, (1, ANY), concat).frozen(|own| {
+        let parts: Vec<_> = own.inputs.iter().copied().collect::<Option<_>>()?;
+        let of_channels = own.dims()?.len() == 4 && own.axis(own.site.int("axis", 1).ok()?)? == 1;
+        of_channels.then(|| own.builder.concat(&parts))?
     }),
     Operator::new("Pad", 1, (1, 4), pad).settings(&[1, 2, 3]),
     Operator::new("CenterCropPad", 18, (2, 2), center).settings(&[1]),
@@ -164,15 +171,13 @@ fn unsqueeze(site: &Site) -> Outcome<Run> {
     })
 }
 
-/// The channels as the last axis, or as the first again.
-fn turned(
-    site: &Site,
-    builder: &mut Builder,
-    inputs: &[Option<FrozenValue>],
-    order: [i64; 4],
-) -> Option<FrozenValue> {
-    let own = site.ints("perm").ok()??;
-    (own == order).then(|| inputs[0].map(|x| builder.turn(x)))?
+/// A transposition as part of a segment.
+fn turned(own: &mut Freezing) -> Option<FrozenValue> {
+    let order = match own.site.ints("perm").ok()? {
+        Some(order) => order.iter().map(|&at| own.axis(at)).collect::<Option<Vec<_>>>()?,
+        None => (0..own.dims()?.len()).rev().collect(),
+    };
+    own.builder.permute(own.x()?, &order)
 }
 
 /// Without an order the axes are reversed.

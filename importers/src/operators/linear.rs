@@ -1,38 +1,66 @@
 //! Matrix products.
 
-use attriburn_kernels::frozen::{Builder, Convolution, Value as FrozenValue, Window};
+use attriburn_kernels::frozen::{Convolution, Value as FrozenValue, Window};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor};
 
 use super::arithmetic::{add, scaled};
-use super::{Operator, Run, Site, one};
+use super::{Freezing, Operator, Run, Site, one};
 use crate::value::{Outcome, Value, broadcast, together};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Gemm", 1, (2, 3), gemm).multiplies(),
+    Operator::new("Gemm", 1, (2, 3), gemm).multiplies().frozen(frozen_gemm),
     Operator::new("MatMul", 1, (2, 2), |_| {
         one(|inputs| product(&inputs.value(0)?, &inputs.value(1)?))
     })
     .multiplies()
-    .frozen_last(freeze),
+    .frozen(frozen_product),
 ];
 
-/// A product with a constant matrix, as a convolution of one pixel.
-fn freeze(
-    site: &Site,
-    builder: &mut Builder,
-    inputs: &[Option<FrozenValue>],
-) -> Option<FrozenValue> {
-    let x = inputs[0]?;
-    let &[rows, outputs] = &site.constant_dims(1)?[..] else { return None };
-    let convolution = Convolution {
-        weights: (rows == builder.dims(x)[0]).then(|| site.weights(1, true))??,
-        bias: None,
-        outputs,
-        groups: 1,
-        window: Window::pixel(),
+/// A product of two parts of a segment, or of one with a constant matrix.
+fn frozen_product(own: &mut Freezing) -> Option<FrozenValue> {
+    match *own.inputs {
+        [Some(a), Some(b)] => own.builder.product(a, b),
+        [Some(x), None] => linear(own, x, true, None),
+        _ => None,
+    }
+}
+
+/// `A B + C` with constant `B` and `C`.
+fn frozen_gemm(own: &mut Freezing) -> Option<FrozenValue> {
+    let [Some(x), None, ..] = *own.inputs else { return None };
+    let site = own.site;
+    let plain = site.float("alpha", 1.0).ok()? == 1.0
+        && site.float("beta", 1.0).ok()? == 1.0
+        && !site.flag("transA", false).ok()?;
+    let bias = match site.has(2) {
+        true => Some(site.constant(2)?.floats().ok()?),
+        false => None,
     };
-    builder.convolution(x, convolution)
+    let turns = !site.flag("transB", false).ok()?;
+    plain.then(|| linear(own, x, turns, bias))?
+}
+
+/// A product with a constant matrix, `[inputs, outputs]` where it `turns`, else the other way round, as
+/// a convolution of one pixel. A single pixel would read all of the weights for every sample: of such a
+/// product all samples are better multiplied at once.
+fn linear(
+    own: &mut Freezing,
+    x: FrozenValue,
+    turns: bool,
+    bias: Option<Vec<f32>>,
+) -> Option<FrozenValue> {
+    let dims = own.builder.shape(x);
+    let (&inputs, rows) = dims.split_last()?;
+    let &[first, second] = &own.site.constant_dims(1)?[..] else { return None };
+    let (read, outputs) = if turns { (first, second) } else { (second, first) };
+    let one_pixel = rows.iter().product::<usize>() == own.builder.samples();
+    if read != inputs || one_pixel {
+        return None;
+    }
+    let weights = own.site.weights(1, turns)?;
+    let window = Window::pixel();
+    own.builder.linear(x, Convolution { weights, bias, outputs, groups: 1, window })
 }
 
 /// `alpha A' B' + beta C`.

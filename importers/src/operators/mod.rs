@@ -9,6 +9,7 @@ mod control;
 mod convolution;
 mod create;
 mod einsum;
+mod freezing;
 mod fused;
 mod layout;
 mod linear;
@@ -28,7 +29,6 @@ mod site;
 mod tests;
 mod window;
 
-use attriburn_kernels::frozen::{Builder, Value as FrozenValue};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 use burn::tensor::Device;
@@ -36,6 +36,7 @@ use burn::tensor::Device;
 use crate::graph::{Graph, Node};
 use crate::value::{Outcome, Value};
 
+pub use freezing::{Freeze, Freezing};
 pub use site::Site;
 
 /// A node ready to run: from its inputs to its outputs.
@@ -75,8 +76,6 @@ pub struct Operator {
     pub affine: Option<AffineOf>,
     /// Makes it part of a segment of the CPU, where it can be.
     pub frozen: Option<Freeze>,
-    /// The same where the channels are the last axis.
-    pub frozen_last: Option<Freeze>,
     /// Reads a node's attributes; an error names what cannot be honoured.
     compile: fn(&Site) -> Outcome<Run>,
 }
@@ -116,14 +115,21 @@ pub struct Affine {
     pub shift: Vec<f64>,
 }
 
-/// The scale and shift that a node is of its input `data`, of `rank` axes and so many channels.
-pub type AffineOf = fn(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine>;
+/// The channels of a tensor.
+#[derive(Clone, Copy)]
+pub struct Channels {
+    /// How many axes the tensor has.
+    pub rank: usize,
+    /// Which of them is the channels.
+    pub axis: usize,
+    pub count: usize,
+}
 
-/// Adds a node to a segment, given those of its inputs that are part of it; `None` where it cannot be.
-pub type Freeze = fn(&Site, &mut Builder, &[Option<FrozenValue>]) -> Option<FrozenValue>;
+/// The scale and shift that a node is of the `channels` of its input `data`.
+pub type AffineOf = fn(site: &Site, data: usize, channels: Channels) -> Option<Affine>;
 
 /// As many as are given.
-const ANY: usize = usize::MAX;
+pub const ANY: usize = usize::MAX;
 
 impl Operator {
     /// An operator of ONNX's own with one output, in every opset from `since` on.
@@ -147,7 +153,6 @@ impl Operator {
             multiplies: false,
             affine: None,
             frozen: None,
-            frozen_last: None,
             compile,
         }
     }
@@ -195,16 +200,6 @@ impl Operator {
     const fn frozen(mut self, freeze: Freeze) -> Self {
         self.frozen = Some(freeze);
         self
-    }
-
-    const fn frozen_last(mut self, freeze: Freeze) -> Self {
-        self.frozen_last = Some(freeze);
-        self
-    }
-
-    /// In whichever order the axes lie.
-    const fn frozen_anywhere(self, freeze: Freeze) -> Self {
-        self.frozen(freeze).frozen_last(freeze)
     }
 
     const fn affine(mut self, affine: AffineOf) -> Self {

@@ -5,7 +5,7 @@ use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
 use burn::tensor::Shape;
 
-use super::{Affine, Operator, Run, Site, axis, one, safe_sqrt};
+use super::{Affine, Channels, Operator, Run, Site, axis, one, safe_sqrt};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
@@ -14,19 +14,18 @@ pub const OPERATORS: &[Operator] = &[
         .affine(batch_norm_affine),
     Operator::new("InstanceNormalization", 1, (3, 3), instance_norm),
     Operator::new("GroupNormalization", 18, (3, 3), group_norm),
-    Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3).frozen_last(
-        |site, builder, inputs| {
-            let scale = site.constant(1)?.floats().ok()?;
-            let shift = match site.has(2) {
-                true => site.constant(2)?.floats().ok()?,
-                false => vec![0.0; scale.len()],
-            };
-            let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
-            let over_channels = [-1, 3].contains(&site.int("axis", -1).ok()?);
-            let own = over_channels.then_some(Normalization { scale, shift, epsilon });
-            builder.normalize(inputs[0]?, own?)
-        },
-    ),
+    Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3).frozen(|own| {
+        let site = own.site;
+        let scale = site.constant(1)?.floats().ok()?;
+        let shift = match site.has(2) {
+            true => site.constant(2)?.floats().ok()?,
+            false => vec![0.0; scale.len()],
+        };
+        let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
+        let last = own.axis(site.int("axis", -1).ok()?)? + 1 == own.dims()?.len();
+        let normalization = last.then_some(Normalization { scale, shift, epsilon })?;
+        own.builder.normalize(own.x()?, normalization)
+    }),
     Operator::new("RMSNormalization", 23, (2, 2), rms_norm),
     Operator::new("LpNormalization", 1, (1, 1), lp_norm),
     Operator::new("MeanVarianceNormalization", 9, (1, 1), mean_variance),
@@ -85,12 +84,13 @@ fn takes_batch_statistics(site: &Site) -> Outcome<bool> {
 }
 
 /// The scale and shift of a batch normalization whose numbers are all constant.
-fn batch_norm_affine(site: &Site, data: usize, rank: usize, channels: usize) -> Option<Affine> {
+fn batch_norm_affine(site: &Site, data: usize, channels: Channels) -> Option<Affine> {
     let per_element = site.opset() < 9 && site.int("spatial", 1).ok()? == 0;
     // Its channels are the second axis, wherever others' would be.
-    if takes_batch_statistics(site).ok()? || per_element || data != 0 || rank < 3 {
+    if takes_batch_statistics(site).ok()? || per_element || data != 0 || channels.axis != 1 {
         return None;
     }
+    let channels = channels.count;
     let epsilon = site.float("epsilon", EPSILON).ok()?;
     let constant = |index| -> Option<Vec<f64>> {
         let values = site.constant(index)?.floats().ok()?;

@@ -1,27 +1,28 @@
 //! Pooling. Padding, its asymmetry and the ceiling of output sizes are made explicit here, so that
 //! every device sees the one case it handles well.
 
-use attriburn_kernels::frozen::{Builder, Value as FrozenValue};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
 use super::window::{Frame, Window, resized};
-use super::{Inputs, Operator, Run, Site, one};
+use super::{Freezing, Inputs, Operator, Run, Site, one};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("MaxPool", 1, (1, 1), max_pool).outputs(2).frozen(|site, builder, inputs| {
-        builder.largest(inputs[0]?, frozen(site, builder, inputs)?)
+    Operator::new("MaxPool", 1, (1, 1), max_pool).outputs(2).frozen(|own| {
+        let window = frozen(own)?;
+        own.builder.largest(own.x()?, window)
     }),
-    Operator::new("AveragePool", 1, (1, 1), average_pool).frozen(|site, builder, inputs| {
-        let counts_padding = site.flag("count_include_pad", false).ok()?;
-        builder.mean(inputs[0]?, frozen(site, builder, inputs)?, counts_padding)
+    Operator::new("AveragePool", 1, (1, 1), average_pool).frozen(|own| {
+        let counts_padding = own.site.flag("count_include_pad", false).ok()?;
+        let window = frozen(own)?;
+        own.builder.mean(own.x()?, window, counts_padding)
     }),
     Operator::new("LpPool", 2, (1, 1), lp_pool),
     Operator::new("GlobalAveragePool", 1, (1, 1), |_| {
         one(|inputs| global(inputs, Dispatch::float_mean_dim))
     })
-    .frozen(|_, builder, inputs| Some(builder.global_mean(inputs[0]?))),
+    .frozen(|own| own.builder.global_mean(own.x()?, &[2, 3])),
     Operator::new("GlobalMaxPool", 1, (1, 1), |_| {
         one(|inputs| global(inputs, Dispatch::float_max_dim))
     }),
@@ -34,13 +35,9 @@ pub const OPERATORS: &[Operator] = &[
 ];
 
 /// The window of a pooling as part of a segment.
-fn frozen(
-    site: &Site,
-    builder: &Builder,
-    inputs: &[Option<FrozenValue>],
-) -> Option<attriburn_kernels::frozen::Window> {
-    let pool = Pool::new(site).ok()?;
-    let window = pool.frame.window(&builder.dims(inputs[0]?)[1..], None).ok()?;
+fn frozen(own: &Freezing) -> Option<attriburn_kernels::frozen::Window> {
+    let pool = Pool::new(own.site).ok()?;
+    let window = pool.frame.window(&own.pixels()?, None).ok()?;
     window.frozen(pool.ceil)
 }
 

@@ -16,17 +16,13 @@ const fn reduction(name: &'static str, compile: fn(&Site) -> Outcome<Run>) -> Op
 }
 
 pub const OPERATORS: &[Operator] = &[
-    reduction("ReduceMean", |site| run(site, 18, mean, Some(int_mean), None)).frozen(
-        |site, builder, inputs| {
-            let axes = match site.opset() {
-                ..18 => site.ints("axes").ok()??,
-                _ => site.constant(1)?.ints().ok()?,
-            };
-            let pixels = [[2, 3], [-2, -1], [3, 2], [-1, -2]].iter().any(|own| *own == axes[..]);
-            let keeps = site.flag("keepdims", true).ok()?;
-            (pixels && keeps).then(|| inputs[0].map(|x| builder.global_mean(x)))?
-        },
-    ),
+    reduction("ReduceMean", |site| run(site, 18, mean, Some(int_mean), None)).frozen(|own| {
+        let axes = own.site.integers("axes", 18, 1).ok()??;
+        let axes: Vec<_> =
+            own.known(&axes)?.iter().map(|&at| own.axis(at)).collect::<Option<_>>()?;
+        let mean = own.builder.global_mean(own.x()?, &axes)?;
+        own.reshape_of(mean)
+    }),
     reduction("ReduceSum", |site| run(site, 13, sum, Some(Dispatch::int_sum_dim), Some(0.0)))
         .role(Role::Sum),
     reduction("ReduceProd", |site| run(site, 18, product, Some(Dispatch::int_prod_dim), Some(1.0))),

@@ -1,16 +1,23 @@
 //! Parts of a tensor: slices, splits, gathers and scatters.
 
+use attriburn_kernels::frozen::Value as FrozenValue;
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::Slice;
 
-use super::{Inputs, Operator, Run, Site, axis, one, size};
+use super::{Freezing, Inputs, Operator, Run, Site, axis, one, size};
 use crate::value::{Kind, Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Slice", 1, (1, 5), slice).settings(&[1, 2, 3, 4]),
-    Operator::new("Split", 1, (1, 2), split).outputs(super::ANY).settings(&[1]),
-    Operator::new("Gather", 1, (2, 2), gather),
+    Operator::new("Slice", 1, (1, 5), slice).settings(&[1, 2, 3, 4]).frozen(frozen_slice),
+    Operator::new("Split", 1, (1, 2), split).outputs(super::ANY).settings(&[1]).frozen(frozen_part),
+    Operator::new("Gather", 1, (2, 2), gather).frozen(|own| {
+        let [index] = own.site.constant(1)?.ints().ok()?[..] else { return None };
+        let axis = own.axis(own.site.int("axis", 0).ok()?)?;
+        let index = *from_start(vec![index], own.dims()?[axis]).ok()?.first()?;
+        let picked = own.builder.slice(own.x()?, axis, index as usize, 1)?;
+        own.reshape_of(picked)
+    }),
     Operator::new("GatherElements", 11, (2, 2), gather_elements),
     Operator::new("GatherND", 11, (2, 2), gather_nd),
     Operator::new("TopK", 1, (1, 2), top_k).outputs(2).settings(&[1]),
@@ -56,6 +63,42 @@ fn slice(site: &Site) -> Outcome<Run> {
         let whole = slices.iter().all(|slice| *slice == Slice::from(..));
         Ok(if whole { x } else { x.slice(&slices) })
     })
+}
+
+/// A slice without steps as part of a segment.
+fn frozen_slice(own: &mut Freezing) -> Option<FrozenValue> {
+    let integers = |name, index| own.site.integers(name, 10, index).ok();
+    let [starts, ends] = [integers("starts", 1)??, integers("ends", 2)??];
+    let (starts, ends) = (own.known(&starts)?, own.known(&ends)?);
+    let axes = match integers("axes", 3)? {
+        Some(axes) => own.known(&axes)?,
+        None => (0..starts.len() as i64).collect(),
+    };
+    let steps = match integers("steps", 4)? {
+        Some(steps) => own.known(&steps)?,
+        None => vec![1; starts.len()],
+    };
+    if steps.iter().any(|&step| step != 1) || axes.len() != starts.len() {
+        return None;
+    }
+    let (dims, mut x) = (own.dims()?, own.x()?);
+    for (at, (start, end)) in axes.iter().zip(starts.into_iter().zip(ends)) {
+        let axis = own.axis(*at)?;
+        let length = dims[axis] as i64;
+        let (start, end) = (bound(start, length, 0, length), bound(end, length, 0, length));
+        let count = usize::try_from(end - start).ok()?;
+        x = own.builder.slice(x, axis, start as usize, count)?;
+    }
+    Some(x)
+}
+
+/// A part of a split as part of a segment.
+fn frozen_part(own: &mut Freezing) -> Option<FrozenValue> {
+    let axis = own.axis(own.site.int("axis", 0).ok()?)?;
+    let size = |shape: &Option<Vec<usize>>| Some(shape.as_ref()?[axis]);
+    let sizes: Vec<usize> = own.shapes.iter().map(size).collect::<Option<_>>()?;
+    let start = sizes[..own.output].iter().sum();
+    own.builder.slice(own.x()?, axis, start, sizes[own.output])
 }
 
 /// A bound counted from the end when negative, as ONNX clamps it.

@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 
 use crate::graph::{Constant, Graph, Node};
-use crate::operators::{Affine, Role, Site};
+use crate::operators::{Affine, Channels, Role, Site};
 use crate::value::Value;
 
 /// Folds every such node whose convolution nothing else reads.
@@ -56,7 +56,8 @@ fn folded(
     let dims = weight.dims()?;
     let channels = *dims.first()?;
     let site = Site { graph, node, device: &Device::flex() };
-    let Affine { scale, shift } = affine(&site, data, dims.len(), channels)?;
+    let of = Channels { rank: dims.len(), axis: 1, count: channels };
+    let Affine { scale, shift } = affine(&site, data, of)?;
     let weight = weight.value().ok()?.floats().ok()?;
     let old = match inputs.get(2).copied().flatten() {
         Some(bias) => graph.constant(bias)?.value().ok()?.floats().ok()?,

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use attriburn_kernels::frozen::{Builder, Convolution, Value, Weights, Window};
+use attriburn_kernels::frozen::{Builder, Value};
 use burn::tensor::Device;
 
 use crate::graph::{Graph, Id, Node};
-use crate::operators::Site;
+use crate::operators::{ANY, Channels, Freezing, Role, Site};
 
 /// A run of nodes.
 pub struct Found {
@@ -17,27 +17,37 @@ pub struct Found {
     /// The segment, not yet packed, and its output.
     pub builder: Builder,
     pub output: Value,
-    /// Whether the channels are the last axis of the output.
-    pub channels_last: bool,
 }
 
 /// The segments of `graph`, whose values have these `shapes`, the batch axis first.
 pub fn find(graph: &Graph, shapes: &HashMap<Id, Vec<usize>>) -> Vec<Found> {
     let readers = graph.readers();
+    let of_shapes = of_shapes(graph);
     let mut taken = vec![false; graph.nodes.len()];
     let mut found = Vec::new();
     for start in 0..graph.nodes.len() {
         if taken[start] {
             continue;
         }
-        let Some(grown) = Growth::from(graph, shapes, start, &taken) else { continue };
+        let Some(grown) = Growth::from(graph, shapes, &of_shapes, start, &taken) else { continue };
         let Some(length) = grown.whole_part(graph, &readers) else { continue };
         let nodes = grown.nodes[..length].to_vec();
         let Some(output) = graph.nodes[nodes[length - 1]].outputs[0] else { continue };
         nodes.iter().for_each(|&at| taken[at] = true);
         let (input, builder, output) = (grown.input, grown.builder, grown.values[&output]);
-        let channels_last = builder.is_channels_last(output);
-        found.push(Found { nodes, input, builder, output, channels_last });
+        found.push(Found { nodes, input, builder, output });
+    }
+    found
+}
+
+/// The values that depend on shapes alone. A segment is of tensors whose shapes are known.
+fn of_shapes(graph: &Graph) -> Vec<bool> {
+    let mut found = vec![false; graph.values.len()];
+    for node in &graph.nodes {
+        let reads_shapes = node.operator.is_some_and(|own| own.role == Role::OfShape);
+        if node.blocks.is_empty() && (reads_shapes || variable(graph, node).all(|id| found[id.0])) {
+            node.outputs.iter().flatten().for_each(|id| found[id.0] = true);
+        }
     }
     found
 }
@@ -55,28 +65,45 @@ impl Growth {
     fn from(
         graph: &Graph,
         shapes: &HashMap<Id, Vec<usize>>,
+        of_shapes: &[bool],
         start: usize,
         taken: &[bool],
     ) -> Option<Self> {
-        let mut inputs = variable(graph, &graph.nodes[start]);
+        let first = &graph.nodes[start];
+        let mut inputs = variable(graph, first).filter(|id| !of_shapes[id.0]);
         let input = inputs.next()?;
-        if inputs.any(|id| id != input) {
+        let reads_shapes = first.outputs.iter().flatten().any(|id| of_shapes[id.0]);
+        if reads_shapes || inputs.any(|id| id != input) {
             return None;
         }
-        let &[_, channels, height, width] = &shapes.get(&input)?[..] else { return None };
-        if shapes.get(&input)?.first() != shapes.get(&graph.inputs[0])?.first() {
+        let dims = shapes.get(&input)?;
+        if dims.first() != shapes.get(&graph.inputs[0])?.first() {
             // Its first axis is not the batch.
             return None;
         }
-        let (builder, value) = Builder::new([channels, height, width]);
+        let (builder, value) = Builder::new(dims)?;
         let values = HashMap::from([(input, value)]);
         let mut growth = Self { input, nodes: Vec::new(), builder, values };
+        // Values that are made inside and that depend on shapes alone.
+        let mut counts: Vec<Id> = Vec::new();
         for (at, node) in graph.nodes.iter().enumerate().skip(start) {
-            if taken[at] || !variable(graph, node).all(|id| growth.values.contains_key(&id)) {
+            if taken[at] {
                 continue;
             }
-            if let Some((output, value)) = growth.lowered(graph, node, shapes) {
-                growth.values.insert(output, value);
+            let inside = |id: &Id| growth.values.contains_key(id) || counts.contains(id);
+            let mut reads = variable(graph, node);
+            if node.outputs.iter().flatten().any(|id| of_shapes[id.0]) {
+                if reads.any(|id| inside(&id)) {
+                    counts.extend(node.outputs.iter().flatten());
+                    growth.nodes.push(at);
+                }
+                continue;
+            }
+            if !reads.all(|id| growth.values.contains_key(&id) || of_shapes[id.0]) {
+                continue;
+            }
+            if let Some(made) = growth.lowered(graph, node, shapes) {
+                growth.values.extend(made);
                 growth.nodes.push(at);
             } else if at == start {
                 return None;
@@ -85,27 +112,44 @@ impl Growth {
         Some(growth)
     }
 
-    /// The node as part of the segment, where it can be.
+    /// The outputs of the node as parts of the segment, where they can be.
     fn lowered(
         &mut self,
         graph: &Graph,
         node: &Node,
         shapes: &HashMap<Id, Vec<usize>>,
-    ) -> Option<(Id, Value)> {
+    ) -> Option<Vec<(Id, Value)>> {
         let operator = node.operator?;
-        let [Some(output)] = node.outputs[..] else { return None };
+        // Of other operators than those that split, only the first output is known here.
+        let known = operator.outputs == ANY || node.outputs.iter().skip(1).all(Option::is_none);
+        if !known || !node.blocks.is_empty() {
+            return None;
+        }
         let inputs: Vec<Option<Value>> =
             node.inputs.iter().map(|id| self.values.get(id.as_ref()?).copied()).collect();
+        if inputs.iter().all(Option::is_none) {
+            return None;
+        }
         let site = Site { graph, node, device: &Device::flex() };
+        let shape = |id: &Option<Id>| shapes.get(id.as_ref()?).cloned();
+        let made: Vec<_> = node.outputs.iter().map(shape).collect();
         let builder = &mut self.builder;
-        let last = inputs.iter().flatten().any(|&value| builder.is_channels_last(value));
-        let freeze = if last { operator.frozen_last } else { operator.frozen };
-        let value = match freeze.and_then(|freeze| freeze(&site, builder, &inputs)) {
-            Some(value) => value,
-            None => affine(&site, builder, &inputs)?,
-        };
-        // What the segment makes is what the node was seen to make.
-        (shapes.get(&output)?.get(1..)? == &builder.shape(value)[..]).then_some((output, value))
+        let mut own = Freezing { site: &site, builder, inputs: &inputs, shapes: &made, output: 0 };
+        let mut values = Vec::with_capacity(node.outputs.len());
+        for (output, id) in node.outputs.iter().enumerate() {
+            let Some(id) = id else { continue };
+            own.output = output;
+            let value = match affine(&mut own) {
+                Some(value) => value,
+                None => operator.frozen?(&mut own)?,
+            };
+            // What the segment makes is what the node was seen to make.
+            if made[output].as_ref()? != &own.builder.shape(value) {
+                return None;
+            }
+            values.push((*id, value));
+        }
+        Some(values)
     }
 
     /// How many of the nodes make a segment of which one value alone is read outside, the last one;
@@ -121,7 +165,9 @@ impl Growth {
             open.extend(node.outputs.iter().flatten());
             open.retain(|id| inside[id.0] < readers[id.0]);
             convolves |= node.operator.is_some_and(|own| own.multiplies);
-            if convolves && open.len() == 1 && node.outputs[0] == Some(open[0]) {
+            let made = open.first().and_then(|id| self.values.get(id));
+            let ends = made.is_some_and(|&value| self.builder.begins_with_batch(value));
+            if convolves && ends && open.len() == 1 && node.outputs[0] == Some(open[0]) {
                 best = Some(count + 1);
             }
         }
@@ -134,21 +180,15 @@ fn variable<'a>(graph: &'a Graph, node: &'a Node) -> impl Iterator<Item = Id> + 
     node.inputs.iter().flatten().copied().filter(|&id| graph.constant(id).is_none())
 }
 
-/// A scale and a shift of each channel, as a convolution of one pixel.
-fn affine(site: &Site, builder: &mut Builder, inputs: &[Option<Value>]) -> Option<Value> {
-    let data = inputs.iter().position(Option::is_some)?;
-    let x = inputs[data]?;
-    let channels = builder.dims(x)[0];
-    // Where the channels are the last axis, it broadcasts as in a matrix.
-    let rank = if builder.is_channels_last(x) { 2 } else { 4 };
-    let own = site.node.operator?.affine?(site, data, rank, channels)?;
+/// A scale and a shift of each channel.
+fn affine(own: &mut Freezing) -> Option<Value> {
+    let data = own.inputs.iter().position(Option::is_some)?;
+    let x = own.inputs[data]?;
+    let shape = own.builder.shape(x);
+    let (rank, last) = (shape.len(), shape.len().checked_sub(1)?);
+    let axis = if own.builder.is_planes(x) { 1 } else { last };
+    let channels = Channels { rank, axis, count: shape[axis] };
+    let affine = own.site.node.operator?.affine?(own.site, data, channels)?;
     let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-    let convolution = Convolution {
-        weights: Weights::Given(narrow(&own.scale)),
-        bias: Some(narrow(&own.shift)),
-        outputs: channels,
-        groups: channels,
-        window: Window::pixel(),
-    };
-    builder.convolution(x, convolution)
+    own.builder.affine(x, narrow(&affine.scale), narrow(&affine.shift))
 }

@@ -105,7 +105,7 @@ fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
 /// `exp(x)` to about one unit in the last place: `2^n exp(r)` with `|r| <= ln(2) / 2`, and the Taylor
 /// polynomial of `exp(r)` up to the seventh power.
 #[inline(always)]
-fn exponential<const FUSED: bool>(x: f32) -> f32 {
+pub fn exponential<const FUSED: bool>(x: f32) -> f32 {
     // Beyond these the result is 0 or infinite, or near enough to it.
     let x = clip(x, -87.0, 88.0);
     // The sum's last bits are the nearest whole number.

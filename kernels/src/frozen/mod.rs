@@ -10,6 +10,7 @@
 //! burn's differentiable operations of it.
 
 mod aligned;
+mod arrange;
 mod build;
 mod depthwise;
 mod finish;
@@ -19,14 +20,17 @@ mod pack;
 mod plan;
 mod plane;
 mod pool;
+mod product;
 mod profile;
 pub mod reference;
 mod run;
 mod segment;
+mod softmax;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod view;
 mod winograd;
 
 pub use build::{Builder, Convolution, Normalization, Value, Weights};

@@ -16,7 +16,7 @@ use super::{Segment, Tapes};
 /// Backends that run frozen segments.
 #[backend_extension(Autodiff, Flex)]
 pub trait FrozenBackend: Backend {
-    /// The outputs `[n, channels, height, width]` of the samples `x`; see [`frozen`]. What the backward
+    /// The outputs of the samples `x`; see [`frozen`]. What the backward
     /// pass needs is kept where there is a place for it.
     fn frozen_forward(
         x: FloatTensor<Self>,
@@ -42,8 +42,8 @@ impl fmt::Debug for Slot {
     }
 }
 
-/// The outputs `[n, channels, height, width]` of `segment` for the samples `x`, of the shape of its
-/// input, on the CPU. It can be differentiated with respect to `x`.
+/// The outputs of `segment` for the samples `x`, of the shape of its input, on the CPU; the batch is the
+/// first axis of both. It can be differentiated with respect to `x`.
 ///
 /// # Panics
 ///
@@ -63,7 +63,7 @@ impl FrozenBackend for Flex {
         let count = shape[0];
         assert_eq!(
             shape[1..],
-            segment.input(),
+            *segment.input(),
             "a sample's shape depends on the size of the batch"
         );
         let values = x.as_slice::<f32>().expect("contiguous float32 samples");
@@ -75,8 +75,7 @@ impl FrozenBackend for Flex {
             }
             None => segment.scores(values),
         };
-        let [channels, height, width] = segment.output();
-        FloatTensor::<Self>::from_data(TensorData::new(y, [count, channels, height, width]))
+        FloatTensor::<Self>::from_data(TensorData::new(y, shape_of(count, segment.output())))
     }
 
     fn frozen_gradient(
@@ -90,9 +89,13 @@ impl FrozenBackend for Flex {
         let mut kept = kept.0.lock().expect("no thread failed");
         let tapes = kept.as_mut().expect("a forward pass before the backward pass");
         let x = segment.backward(values, tapes);
-        let [channels, height, width] = segment.input();
-        FloatTensor::<Self>::from_data(TensorData::new(x, [count, channels, height, width]))
+        FloatTensor::<Self>::from_data(TensorData::new(x, shape_of(count, segment.input())))
     }
+}
+
+/// The shape of so many samples.
+fn shape_of(count: usize, sample: &[usize]) -> Vec<usize> {
+    [&[count], sample].concat()
 }
 
 #[derive(Debug)]

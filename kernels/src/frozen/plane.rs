@@ -155,7 +155,7 @@ pub fn normalize(
 
 /// The sum of `count` numbers that `at` gives, whole lanes at a time.
 #[inline(always)]
-fn sum_lanes(count: usize, stride: usize, at: impl Fn(usize) -> [f32; LANES]) -> f32 {
+pub fn sum_lanes(count: usize, stride: usize, at: impl Fn(usize) -> [f32; LANES]) -> f32 {
     let mut sums = [0f32; LANES];
     for first in (0..stride).step_by(LANES) {
         let values = at(first);

@@ -60,8 +60,8 @@ impl Segment {
 
 fn name(step: &Step) -> String {
     let kind = match &step.work {
-        Work::Load => "load",
-        Work::Store { .. } => "store",
+        Work::Load(_) => "load",
+        Work::Store(_) => "store",
         Work::Zero => "zero",
         Work::Convolve { .. } => "convolution",
         Work::Depthwise { .. } => "depthwise",
@@ -70,6 +70,9 @@ fn name(step: &Step) -> String {
         Work::Largest { .. } | Work::LargestGradient { .. } => "max pool",
         Work::Mean { .. } | Work::MeanGradient { .. } => "mean pool",
         Work::Normalize { .. } | Work::NormalizeGradient { .. } => "normalization",
+        Work::Softmax | Work::SoftmaxGradient { .. } => "softmax",
+        Work::Product(_) => "product",
+        Work::Arrange(_) => "arrange",
         Work::Copy { .. } => "copy",
     };
     let shape = |image: &Image| format!("{}x{}x{}", image.height, image.width, image.channels);
@@ -94,6 +97,7 @@ fn operations(step: &Step) -> u64 {
             let each = taps.phases.iter().zip(sweeps);
             each.map(|((phase, _), sweep)| pixels(sweep) * phase.taps.len() * to).sum()
         }
+        Work::Product(own) => own.operations(),
         _ => 0,
     };
     2 * products as u64

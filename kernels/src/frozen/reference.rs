@@ -1,6 +1,6 @@
 //! What a segment computes, as plain loops in double precision.
 
-use super::build::{Builder, Convolution, Operation, Value};
+use super::build::{Builder, Convolution, Node, Operation, Product, Value};
 use super::finish::Activation;
 use super::pack::Window;
 
@@ -49,7 +49,28 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
                 let means = input(0).chunks(area).map(|plane| plane.iter().sum::<f64>());
                 y.iter_mut().zip(means).for_each(|(y, sum)| *y = sum / area as f64);
             }
-            Operation::Turn => y.copy_from_slice(input(0)),
+            Operation::View => y.copy_from_slice(input(0)),
+            Operation::Constant(own) => {
+                y.iter_mut().zip(own).for_each(|(y, own)| *y = f64::from(*own));
+            }
+            Operation::Softmax => {
+                let area = node.dims[1] * node.dims[2];
+                for pixel in 0..area {
+                    let own = softmax(input(0), pixel, area);
+                    own.iter().enumerate().for_each(|(at, p)| y[at * area + pixel] = *p);
+                }
+            }
+            Operation::Product(own) => {
+                each_factor(own, node, builder, |out, left, right| {
+                    y[out] += f64::from(own.factor()) * input(0)[left] * input(1)[right];
+                });
+            }
+            Operation::Arrange(own) => {
+                let places = own.from.places(dims(0)).into_iter().zip(own.to.places(node.dims));
+                for (from, to) in places {
+                    y[to] = f64::from(own.from.factor) * input(0)[from];
+                }
+            }
             Operation::Normalize(own) => {
                 let area = node.dims[1] * node.dims[2];
                 for pixel in 0..area {
@@ -118,8 +139,35 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
                     *sum += g[at / area] / area as f64;
                 }
             }
-            Operation::Turn => {
+            Operation::View => {
                 gradients[first].iter_mut().zip(&g).for_each(|(sum, g)| *sum += g);
+            }
+            Operation::Constant(_) => {}
+            Operation::Softmax => {
+                let area = node.dims[1] * node.dims[2];
+                for pixel in 0..area {
+                    let own = softmax(&values[first], pixel, area);
+                    let at = |channel: usize| channel * area + pixel;
+                    let each = own.iter().enumerate();
+                    let along: f64 = each.clone().map(|(channel, p)| g[at(channel)] * p).sum();
+                    each.for_each(|(channel, p)| {
+                        gradients[first][at(channel)] += p * (g[at(channel)] - along);
+                    });
+                }
+            }
+            Operation::Product(own) => {
+                let second = node.inputs[1].0;
+                let factor = f64::from(own.factor());
+                each_factor(own, node, builder, |out, left, right| {
+                    gradients[first][left] += factor * g[out] * values[second][right];
+                    gradients[second][right] += factor * g[out] * values[first][left];
+                });
+            }
+            Operation::Arrange(own) => {
+                let places = own.from.places(dims(0)).into_iter().zip(own.to.places(node.dims));
+                for (from, to) in places {
+                    gradients[first][from] += f64::from(own.from.factor) * g[to];
+                }
             }
             Operation::Normalize(own) => {
                 let area = node.dims[1] * node.dims[2];
@@ -158,6 +206,38 @@ fn standardized(values: &[f64], pixel: usize, area: usize, epsilon: f32) -> (Vec
     let variance = channels.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
     let factor = 1.0 / (variance + f64::from(epsilon)).sqrt();
     (channels.iter().map(|x| (x - mean) * factor).collect(), factor)
+}
+
+/// The softmax over the channels of a pixel.
+fn softmax(values: &[f64], pixel: usize, area: usize) -> Vec<f64> {
+    let channels: Vec<f64> = values.iter().skip(pixel).step_by(area).copied().collect();
+    let largest = channels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = channels.iter().map(|x| (x - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
+/// Calls `each` with every place in a product and the places of the two numbers that are multiplied.
+fn each_factor(
+    own: &Product,
+    node: &Node,
+    builder: &Builder,
+    mut each: impl FnMut(usize, usize, usize),
+) {
+    let [rows, inner, columns] = own.sizes;
+    let made = node.view.places(node.dims);
+    let left = own.left.places(builder.dims(node.inputs[0]));
+    let right = own.right.places(builder.dims(node.inputs[1]));
+    for (at, out) in made.into_iter().enumerate() {
+        let (matrix, row, column) = (at / (rows * columns), at / columns % rows, at % columns);
+        for k in 0..inner {
+            each(
+                out,
+                left[(matrix * rows + row) * inner + k],
+                right[(matrix * inner + k) * columns + column],
+            );
+        }
+    }
 }
 
 /// The value and the derivative of an activation at `x`.

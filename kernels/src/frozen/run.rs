@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::aligned::Aligned;
 use super::finish::{Added, Derivative, Finish, Outs};
 use super::image::Image;
-use super::segment::{AddedPlan, Place, Record, Segment, Step, TapeSize, Work};
-use super::{depthwise, plane, pool, tile, winograd};
+use super::segment::{AddedPlan, Outside, Place, Record, Segment, Step, TapeSize, Work};
+use super::{depthwise, plane, pool, softmax, tile, winograd};
 
 /// The buffers in which one sample is computed.
 #[derive(Debug)]
@@ -77,7 +77,8 @@ impl Drop for Tapes {
 impl Segment {
     /// The outputs of the samples in `x`, and what the gradient needs of them.
     pub fn forward(&self, x: &[f32]) -> (Vec<f32>, Tapes) {
-        let (read, written) = (self.input.iter().product(), self.output.iter().product());
+        let (read, written): (usize, usize) =
+            (self.input.iter().product(), self.output.iter().product());
         let count = x.len() / read;
         let mut samples = self
             .tapes
@@ -101,7 +102,8 @@ impl Segment {
 
     /// The outputs of the samples in `x` alone.
     pub fn scores(&self, x: &[f32]) -> Vec<f32> {
-        let (read, written) = (self.input.iter().product(), self.output.iter().product::<usize>());
+        let (read, written): (usize, usize) =
+            (self.input.iter().product(), self.output.iter().product());
         self.prepare(&self.forward, x.len() / read);
         let mut y = vec![0.0; x.len() / read * written];
         let rows = x.par_chunks_exact(read).zip(y.par_chunks_exact_mut(written));
@@ -122,7 +124,8 @@ impl Segment {
     ///
     /// When `tapes` are not those of as many samples.
     pub fn backward(&self, gradient: &[f32], tapes: &mut Tapes) -> Vec<f32> {
-        let (written, read) = (self.input.iter().product(), self.output.iter().product());
+        let (written, read): (usize, usize) =
+            (self.input.iter().product(), self.output.iter().product());
         assert_eq!(gradient.len(), tapes.samples.len() * read, "the tapes are of other samples");
         self.prepare(&self.backward, tapes.samples.len());
         let mut x = vec![0.0; tapes.samples.len() * written];
@@ -194,13 +197,18 @@ impl Segment {
     ) {
         let level = self.level;
         let (goal, image) = step.to;
-        if let Work::Store { side, dims } = step.work {
+        if let Work::Store(outside) = &step.work {
             let (place, from) = step.sources[0];
-            return from.store(picture(arena, tape, place), side, dims, y);
+            let x = self.picture(arena, tape, place);
+            return match outside {
+                Outside::Planes { side, dims } => from.store(x, *side, *dims, y),
+                Outside::Other(own) => own.run(x, y),
+            };
         }
         let mut to = match goal {
             Place::Buffer(at) => take(&mut arena.buffers[at]),
             Place::Kept(at) => take(&mut tape.pictures[at]),
+            Place::Constant(_) => return,
         };
         let mut room = take(&mut arena.room);
         let (mut bytes, mut floats) = (take(&mut tape.bytes), take(&mut tape.floats));
@@ -209,13 +217,13 @@ impl Segment {
         }
         let source = |index: usize| -> Option<(&[f32], &Image)> {
             let (place, image) = step.sources.get(index)?;
-            Some((picture(arena, tape, *place), image))
+            Some((self.picture(arena, tape, *place), image))
         };
         let Records { written: kept, read, derivative } = records(step, &mut bytes, &mut floats);
         let added = match step.finish.added {
             AddedPlan::Nothing => Added::Nothing,
             AddedPlan::Own => Added::Own,
-            AddedPlan::Other(place) => Added::Other(picture(arena, tape, place)),
+            AddedPlan::Other(place) => Added::Other(self.picture(arena, tape, place)),
         };
         let finish = Finish {
             bias: &step.finish.bias,
@@ -224,8 +232,9 @@ impl Segment {
             derivative,
         };
         match &step.work {
-            Work::Store { .. } => {}
-            Work::Load => image.load(x, &mut to),
+            Work::Store(_) => {}
+            Work::Load(Outside::Planes { .. }) => image.load(x, &mut to),
+            Work::Load(Outside::Other(own)) => own.run(x, &mut to),
             Work::Zero => to[..image.len()].fill(0.0),
             Work::Convolve { sweeps, winograd: Some(own), .. } if self.uses_winograd() => {
                 let (x, from) = source(0).unwrap_or((&[], &image));
@@ -296,6 +305,27 @@ impl Segment {
                     plane::normalize_gradient(level, gradient, own, kept, sweep, outs, &finish);
                 }
             }
+            Work::Softmax => {
+                if let Some(x) = source(0) {
+                    softmax::rows(level, x, (&mut to, &image));
+                }
+            }
+            Work::SoftmaxGradient { sweep } => {
+                if let (Some(gradient), Some(result)) = (source(0), source(1)) {
+                    let outs = Outs { to: &mut to, bytes: &mut [], floats: &mut [] };
+                    softmax::gradient(level, gradient, result, sweep, outs, &finish);
+                }
+            }
+            Work::Product(own) => {
+                if let (Some((a, _)), Some((b, _))) = (source(0), source(1)) {
+                    own.run(level, a, b, &mut to, &mut room);
+                }
+            }
+            Work::Arrange(own) => {
+                if let Some((x, _)) = source(0) {
+                    own.run(x, &mut to);
+                }
+            }
             Work::Copy { channels, from, to: written } => {
                 if let Some(x) = source(0) {
                     plane::copy_channels(x, (&mut to, &image), [*from, *written], *channels);
@@ -307,14 +337,16 @@ impl Segment {
         match goal {
             Place::Buffer(at) => arena.buffers[at] = to,
             Place::Kept(at) => tape.pictures[at] = to,
+            Place::Constant(_) => {}
         }
     }
-}
 
-fn picture<'a>(arena: &'a Arena, tape: &'a Tape, place: Place) -> &'a [f32] {
-    match place {
-        Place::Buffer(at) => &arena.buffers[at],
-        Place::Kept(at) => &tape.pictures[at],
+    fn picture<'a>(&'a self, arena: &'a Arena, tape: &'a Tape, place: Place) -> &'a [f32] {
+        match place {
+            Place::Buffer(at) => &arena.buffers[at],
+            Place::Kept(at) => &tape.pictures[at],
+            Place::Constant(at) => &self.constants[at],
+        }
     }
 }
 

@@ -3,12 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::aligned::Aligned;
+use super::arrange::Move;
 use super::build::{Builder, Normalization, Value};
 use super::depthwise::Taps;
 use super::finish::Activation;
 use super::image::Image;
 use super::pack::{Packed, Window};
 use super::plan::plan;
+use super::product::Multiply;
 use super::run::{Arena, Tape};
 use super::sweep::Sweep;
 use super::tile::Level;
@@ -18,10 +21,13 @@ use super::winograd::Winograd;
 #[derive(Debug)]
 pub struct Segment {
     pub(super) level: Level,
-    pub(super) input: [usize; 3],
-    pub(super) output: [usize; 3],
+    /// The axes of a sample.
+    pub(super) input: Vec<usize>,
+    pub(super) output: Vec<usize>,
     pub(super) forward: Vec<Step>,
     pub(super) backward: Vec<Step>,
+    /// Pictures that never change.
+    pub(super) constants: Vec<Aligned>,
     /// The numbers of each buffer.
     pub(super) buffers: Vec<usize>,
     pub(super) tape: TapeSize,
@@ -46,18 +52,16 @@ pub(super) struct TapeSize {
 pub(super) enum Place {
     Buffer(usize),
     Kept(usize),
+    Constant(usize),
 }
 
 /// What is done.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
     /// From the sample, or its gradient, to a picture.
-    Load,
-    /// From a picture to the sample of `dims`, or its gradient; `side` times `side` pixels lie in one.
-    Store {
-        side: usize,
-        dims: [usize; 3],
-    },
+    Load(Outside),
+    /// From a picture to the sample, or its gradient.
+    Store(Outside),
     Zero,
     Convolve {
         packed: Arc<Packed>,
@@ -103,12 +107,39 @@ pub(super) enum Work {
         kept: usize,
         sweep: Sweep,
     },
+    /// Over each pixel's channels.
+    Softmax,
+    SoftmaxGradient {
+        sweep: Sweep,
+    },
+    /// The product of the two sources.
+    Product(Multiply),
+    Arrange(Move),
     /// So many channels from one place among them to another.
     Copy {
         channels: usize,
         from: usize,
         to: usize,
     },
+}
+
+/// How a sample lies outside.
+#[derive(Clone, Debug)]
+pub(super) enum Outside {
+    /// `dims`, channels first; `side` times `side` pixels lie in one.
+    Planes { side: usize, dims: [usize; 3] },
+    /// In another order.
+    Other(Move),
+}
+
+impl Outside {
+    /// The same, each pixel of which is one of the picture.
+    pub fn whole_pixels(self) -> Self {
+        match self {
+            Self::Planes { dims, .. } => Self::Planes { side: 1, dims },
+            Self::Other(own) => Self::Other(own),
+        }
+    }
 }
 
 /// One step.
@@ -151,6 +182,10 @@ pub(super) struct FinishPlan {
 impl Segment {
     /// What `builder` has from its input to `output`, for this processor. Weights are packed one
     /// convolution after the other, and let go.
+    ///
+    /// # Panics
+    ///
+    /// When the first axis of `output` is not the batch: [`Builder::begins_with_batch`].
     pub fn new(builder: Builder, output: Value) -> Self {
         Self::at(builder, output, Level::detected())
     }
@@ -167,14 +202,14 @@ impl Segment {
         self.winograd.store(true, Ordering::Relaxed);
     }
 
-    /// `[channels, height, width]` of its input.
-    pub fn input(&self) -> [usize; 3] {
-        self.input
+    /// The axes of a sample of its input.
+    pub fn input(&self) -> &[usize] {
+        &self.input
     }
 
-    /// `[channels, height, width]` of its output.
-    pub fn output(&self) -> [usize; 3] {
-        self.output
+    /// The axes of a sample of its output.
+    pub fn output(&self) -> &[usize] {
+        &self.output
     }
 
     /// The bytes that a sample takes at most: what is kept of it for its gradient, and the buffers in

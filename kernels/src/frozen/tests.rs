@@ -68,9 +68,29 @@ fn levels() -> Vec<Level> {
     all[best..].to_vec()
 }
 
+/// A segment of pictures of `dims`.
+fn shaped(dims: [usize; 3]) -> (Builder, Value) {
+    let [channels, height, width] = dims;
+    Builder::new(&[1, channels, height, width]).expect("an input")
+}
+
+/// Numbers of a value in the order of its axes, from `[channels][height][width]` of its picture.
+fn outside(builder: &Builder, value: Value, planes: &[f64]) -> Vec<f64> {
+    let places = builder.view(value).places(builder.dims(value));
+    places.into_iter().map(|at| planes[at]).collect()
+}
+
+/// The other way.
+fn inside(builder: &Builder, value: Value, tensor: &[f64]) -> Vec<f64> {
+    let mut planes = vec![0.0; builder.dims(value).iter().product()];
+    let places = builder.view(value).places(builder.dims(value));
+    places.into_iter().zip(tensor).for_each(|(at, own)| planes[at] += own);
+    planes
+}
+
 /// Two samples through the segment and back, against the reference.
 fn check(name: &str, builder: &Builder, output: Value, numbers: &mut Numbers) {
-    let size = |value: Value| builder.dims(value).iter().product::<usize>();
+    let size = |value: Value| builder.shape(value).iter().product::<usize>();
     let (read, written) = (size(Value(0)), size(output));
     let x = numbers.floats(2 * read);
     let g = numbers.floats(2 * written);
@@ -86,12 +106,14 @@ fn check(name: &str, builder: &Builder, output: Value, numbers: &mut Numbers) {
             let gradient = segment.backward(&g, &mut tapes);
             assert_eq!(segment.scores(&x), y, "{name}, {level:?}, without records");
             for sample in 0..2 {
-                let own = wide(&x[sample * read..][..read]);
+                let own = inside(builder, Value(0), &wide(&x[sample * read..][..read]));
                 let expected = &reference::values(builder, &own)[output.0];
+                let expected = outside(builder, output, expected);
                 let label = format!("{name}, {level:?}, quick {quick}, sample {sample}");
-                near(&format!("{label}: value"), &y[sample * written..][..written], expected);
-                let g = wide(&g[sample * written..][..written]);
+                near(&format!("{label}: value"), &y[sample * written..][..written], &expected);
+                let g = inside(builder, output, &wide(&g[sample * written..][..written]));
                 let expected = reference::gradient(builder, output, &own, &g);
+                let expected = outside(builder, Value(0), &expected);
                 near(&format!("{label}: gradient"), &gradient[sample * read..][..read], &expected);
             }
         }
@@ -123,7 +145,7 @@ fn convolutions_of_random_shapes_are_right() {
         if numbers.from(0, 3) == 0 {
             shape.dilations = [numbers.from(1, 2), numbers.from(1, 2)];
         }
-        let (mut builder, x) = Builder::new(dims);
+        let (mut builder, x) = shaped(dims);
         let name = format!("case {case}: {dims:?} to {outputs} in {groups}, {shape:?}");
         let own = convolution(&mut numbers, inputs, outputs, groups, shape);
         let Some(y) = builder.convolution(x, own) else { continue };
@@ -138,16 +160,16 @@ fn winograd_of_random_shapes_is_right() {
         let (inputs, outputs) = (numbers.from(16, 50), numbers.from(16, 50));
         let dims = [inputs, numbers.from(9, 19), numbers.from(9, 19)];
         let shape = window([3, 3], [1, 1], [0; 4].map(|_| numbers.from(0, 2)));
-        let (mut builder, x) = Builder::new(dims);
+        let (mut builder, x) = shaped(dims);
         // What it reads is itself activated, and a branch is added to it.
-        let x = builder.activate(x, Activation::Leaky { slope: 0.5 });
+        let x = builder.activate(x, Activation::Leaky { slope: 0.5 }).expect("a whole");
         let name = format!("case {case}: {dims:?} to {outputs}, {shape:?}");
         let own = convolution(&mut numbers, inputs, outputs, 1, shape.clone());
         let Some(y) = builder.convolution(x, own) else { continue };
         let other = convolution(&mut numbers, inputs, outputs, 1, shape);
         let other = builder.convolution(x, other).expect("it fits");
         let y = builder.add(y, other).expect("one shape");
-        let y = builder.activate(y, Activation::Relu);
+        let y = builder.activate(y, Activation::Relu).expect("a whole");
         check(&name, &builder, y, &mut numbers);
     }
 }
@@ -163,11 +185,11 @@ fn depthwise_convolutions_of_random_shapes_are_right() {
             [numbers.from(1, 2), numbers.from(1, 3)],
             [0; 4].map(|_| numbers.from(0, 2)),
         );
-        let (mut builder, x) = Builder::new(dims);
+        let (mut builder, x) = shaped(dims);
         let name = format!("case {case}: {dims:?}, {shape:?}");
         let own = convolution(&mut numbers, channels, channels, channels, shape);
         let Some(y) = builder.convolution(x, own) else { continue };
-        let y = builder.activate(y, Activation::Clip { low: 0.0, high: 0.3 });
+        let y = builder.activate(y, Activation::Clip { low: 0.0, high: 0.3 }).expect("a whole");
         check(&name, &builder, y, &mut numbers);
     }
 }
@@ -186,13 +208,13 @@ fn activations_are_right() {
         Activation::HardSwish,
         Activation::Gelu,
     ] {
-        let (mut builder, x) = Builder::new([19, 5, 4]);
-        let alone = builder.activate(x, activation);
+        let (mut builder, x) = shaped([19, 5, 4]);
+        let alone = builder.activate(x, activation).expect("a whole");
         check(&format!("{activation:?} alone"), &builder, alone, &mut numbers);
-        let (mut builder, x) = Builder::new([19, 5, 4]);
+        let (mut builder, x) = shaped([19, 5, 4]);
         let own = convolution(&mut numbers, 19, 21, 1, window([3, 3], [1, 1], [1; 4]));
         let y = builder.convolution(x, own).expect("a convolution");
-        let y = builder.activate(y, activation);
+        let y = builder.activate(y, activation).expect("a whole");
         check(&format!("{activation:?} behind a convolution"), &builder, y, &mut numbers);
     }
 }
@@ -206,9 +228,9 @@ fn pools_of_random_shapes_are_right() {
         let pads = [0; 4].map(|_| numbers.from(0, 1));
         let mut shape = window(kernel, [numbers.from(1, 3), numbers.from(1, 2)], pads);
         shape.ceil = numbers.from(0, 1) == 1;
-        let (mut builder, x) = Builder::new(dims);
+        let (mut builder, x) = shaped(dims);
         // What the pool reads is itself activated, so that its gradient is finished.
-        let x = builder.activate(x, Activation::Leaky { slope: 0.5 });
+        let x = builder.activate(x, Activation::Leaky { slope: 0.5 }).expect("a whole");
         let name = format!("case {case}: {dims:?}, {shape:?}");
         let y = match numbers.from(0, 2) {
             0 => builder.largest(x, shape),
@@ -223,7 +245,7 @@ fn pools_of_random_shapes_are_right() {
 #[test]
 fn sums_of_branches_are_right() {
     let mut numbers = Numbers(5);
-    let (mut builder, input) = Builder::new([3, 17, 15]);
+    let (mut builder, input) = shaped([3, 17, 15]);
     let conv = |builder: &mut Builder, numbers: &mut Numbers, x, outputs, kernel: usize, stride| {
         let inputs = builder.dims(x)[0];
         let pad = kernel / 2;
@@ -231,24 +253,24 @@ fn sums_of_branches_are_right() {
         builder.convolution(x, convolution(numbers, inputs, outputs, 1, shape)).expect("it fits")
     };
     let stem = conv(&mut builder, &mut numbers, input, 20, 7, 2);
-    let stem = builder.activate(stem, Activation::Relu);
+    let stem = builder.activate(stem, Activation::Relu).expect("a whole");
     let stem = builder.largest(stem, window([3, 3], [2, 2], [1; 4])).expect("a pool");
     let main = conv(&mut builder, &mut numbers, stem, 12, 1, 1);
-    let main = builder.activate(main, Activation::Relu);
+    let main = builder.activate(main, Activation::Relu).expect("a whole");
     let main = conv(&mut builder, &mut numbers, main, 20, 3, 1);
     let sum = builder.add(main, stem).expect("one shape");
-    let block = builder.activate(sum, Activation::Relu);
+    let block = builder.activate(sum, Activation::Relu).expect("a whole");
     // The shortcut behind the main path, and a branch that is read three times.
     let main = conv(&mut builder, &mut numbers, block, 33, 3, 2);
-    let main = builder.activate(main, Activation::Silu);
+    let main = builder.activate(main, Activation::Silu).expect("a whole");
     let main = conv(&mut builder, &mut numbers, main, 33, 3, 1);
     let shortcut = conv(&mut builder, &mut numbers, block, 33, 1, 2);
     let sum = builder.add(main, shortcut).expect("one shape");
-    let squeezed = builder.global_mean(sum);
+    let squeezed = builder.global_mean(sum, &[2, 3]).expect("a mean");
     let gate = conv(&mut builder, &mut numbers, squeezed, 9, 1, 1);
-    let gate = builder.activate(gate, Activation::Relu);
+    let gate = builder.activate(gate, Activation::Relu).expect("a whole");
     let gate = conv(&mut builder, &mut numbers, gate, 33, 1, 1);
-    let gate = builder.activate(gate, Activation::Sigmoid);
+    let gate = builder.activate(gate, Activation::Sigmoid).expect("a whole");
     let gated = builder.multiply(sum, gate).expect("a gate");
     let again = builder.add(gated, sum).expect("one shape");
     let twice = builder.add(again, again).expect("one shape");
@@ -258,7 +280,7 @@ fn sums_of_branches_are_right() {
     check("the block", &builder, block, &mut numbers);
     check("the gated sum", &builder, again, &mut numbers);
     check("the whole", &builder, pooled, &mut numbers);
-    let flat = builder.global_mean(pooled);
+    let flat = builder.global_mean(pooled, &[2, 3]).expect("a mean");
     check("its mean", &builder, flat, &mut numbers);
 }
 
@@ -267,15 +289,15 @@ fn sums_of_branches_are_right() {
 #[test]
 fn single_pixels_with_a_halo_are_right() {
     let mut numbers = Numbers(8);
-    let (mut builder, x) = Builder::new([18, 6, 5]);
+    let (mut builder, x) = shaped([18, 6, 5]);
     let own = convolution(&mut numbers, 18, 18, 1, Window::pixel());
     let x = builder.convolution(x, own).expect("it fits");
     let around = || window([3, 3], [1, 1], [1; 4]);
-    let mean = builder.global_mean(x);
+    let mean = builder.global_mean(x, &[2, 3]).expect("a mean");
     let own = convolution(&mut numbers, 18, 18, 1, around());
     let gate = builder.convolution(mean, own).expect("it fits");
     check("a padded convolution of a mean", &builder, gate, &mut numbers);
-    let gate = builder.activate(gate, Activation::Sigmoid);
+    let gate = builder.activate(gate, Activation::Sigmoid).expect("a whole");
     let gated = builder.multiply(x, gate).expect("a gate");
     check("a gate of a padded convolution", &builder, gated, &mut numbers);
     let own = convolution(&mut numbers, 18, 18, 1, around());
@@ -285,19 +307,27 @@ fn single_pixels_with_a_halo_are_right() {
 }
 
 #[test]
-fn pictures_in_different_orders_are_not_added() {
-    let (mut builder, x) = Builder::new([8, 8, 8]);
-    let turned = builder.turn(x);
+fn pictures_in_different_orders_are_added_as_tensors() {
+    let mut numbers = Numbers(10);
+    let (mut builder, x) = shaped([8, 8, 8]);
+    let turned = builder.permute(x, &[0, 2, 3, 1]).expect("axes");
+    let sum = builder.add(x, turned).expect("one shape");
+    check("a picture and itself turned", &builder, sum, &mut numbers);
+    let other = builder.permute(x, &[0, 3, 2, 1]).expect("axes");
+    let sum = builder.add(turned, other).expect("one shape");
+    check("two that are turned", &builder, sum, &mut numbers);
+    let (mut builder, x) = shaped([8, 7, 8]);
+    let turned = builder.permute(x, &[0, 2, 3, 1]).expect("axes");
     assert!(builder.add(x, turned).is_none());
 }
 
 #[test]
 fn a_window_without_elements_has_no_largest() {
-    let (mut builder, x) = Builder::new([3, 4, 4]);
+    let (mut builder, x) = shaped([3, 4, 4]);
     let pool = builder.largest(x, window([2, 2], [1, 1], [0, 0, 2, 0])).expect("a pool");
     let segment = Segment::new(builder, pool);
     let (y, mut tapes) = segment.forward(&[1.0; 48]);
-    let [_, height, width] = segment.output();
+    let &[_, height, width] = segment.output() else { panic!("three axes") };
     let last = &y[(height - 1) * width..height * width];
     assert!(last.iter().all(|&value| value == f32::NEG_INFINITY), "{last:?}");
     let gradient = segment.backward(&vec![1.0; y.len()], &mut tapes);
@@ -307,12 +337,14 @@ fn a_window_without_elements_has_no_largest() {
 #[test]
 fn swish_is_found_in_its_parts() {
     let mut numbers = Numbers(6);
-    let (mut builder, x) = Builder::new([18, 3, 3]);
+    let (mut builder, x) = shaped([18, 3, 3]);
     let own = convolution(&mut numbers, 18, 18, 1, window([1, 1], [1, 1], [0; 4]));
     let y = builder.convolution(x, own).expect("it fits");
-    let sigmoid = builder.activate(y, Activation::Sigmoid);
+    let sigmoid = builder.activate(y, Activation::Sigmoid).expect("a whole");
     let y = builder.multiply(y, sigmoid).expect("a swish");
-    let ramp = builder.activate(y, Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 });
+    let ramp = builder
+        .activate(y, Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 })
+        .expect("a whole");
     let y = builder.multiply(ramp, y).expect("a hard swish");
     check("two swishes", &builder, y, &mut numbers);
 }
@@ -322,7 +354,7 @@ fn swish_is_found_in_its_parts() {
 fn normalizations_and_linear_layers_are_right() {
     let mut numbers = Numbers(7);
     for channels in [32, 19] {
-        let (mut builder, input) = Builder::new([3, 16, 12]);
+        let (mut builder, input) = shaped([3, 16, 12]);
         let patches = window([4, 4], [4, 4], [0; 4]);
         let own = convolution(&mut numbers, 3, channels, 1, patches);
         let stem = builder.convolution(input, own).expect("it fits");
@@ -331,25 +363,152 @@ fn normalizations_and_linear_layers_are_right() {
             let own = super::build::Normalization { scale, shift, epsilon: 1e-3 };
             builder.normalize(x, own).expect("it fits")
         };
-        let turned = builder.turn(stem);
+        let turned = builder.permute(stem, &[0, 2, 3, 1]).expect("axes");
         let normal = normalize(&mut builder, &mut numbers, turned);
-        let stem = builder.turn(normal);
+        let stem = builder.permute(normal, &[0, 3, 1, 2]).expect("axes");
         let shape = window([7, 7], [1, 1], [3; 4]);
         let own = convolution(&mut numbers, channels, channels, channels, shape);
         let x = builder.convolution(stem, own).expect("it fits");
-        let x = builder.turn(x);
-        assert_eq!(builder.shape(x), [4, 3, channels]);
+        let x = builder.permute(x, &[0, 2, 3, 1]).expect("axes");
+        assert_eq!(builder.shape(x), [1, 4, 3, channels]);
         let x = normalize(&mut builder, &mut numbers, x);
         let own = convolution(&mut numbers, channels, 4 * channels, 1, Window::pixel());
-        let x = builder.convolution(x, own).expect("it fits");
-        let x = builder.activate(x, Activation::Gelu);
+        let x = builder.linear(x, own).expect("it fits");
+        let x = builder.activate(x, Activation::Gelu).expect("a whole");
         let own = convolution(&mut numbers, 4 * channels, channels, 1, Window::pixel());
-        let x = builder.convolution(x, own).expect("it fits");
-        let x = builder.turn(x);
+        let x = builder.linear(x, own).expect("it fits");
+        let x = builder.permute(x, &[0, 3, 1, 2]).expect("axes");
         // The scale of a layer.
         let own = convolution(&mut numbers, channels, channels, channels, Window::pixel());
         let x = builder.convolution(x, own).expect("it fits");
         let x = builder.add(x, stem).expect("one shape");
         check(&format!("a block of {channels} channels"), &builder, x, &mut numbers);
     }
+}
+
+/// Attention as exporters spell it: one product for queries, keys and values, whose heads are split by
+/// reshaping.
+#[test]
+fn attention_is_right() {
+    let mut numbers = Numbers(11);
+    for (tokens, heads, size) in [(7, 2, 3), (37, 2, 16), (50, 1, 35), (1, 3, 8), (18, 3, 1)] {
+        let channels = heads * size;
+        let (mut builder, x) = Builder::new(&[1, tokens, channels]).expect("tokens");
+        let constant = numbers.floats(tokens * channels);
+        let x = builder.add_constant(x, &constant, &[tokens, channels]).expect("it fits");
+        let own = convolution(&mut numbers, channels, 3 * channels, 1, Window::pixel());
+        let all = builder.linear(x, own).expect("it fits");
+        let split = builder.reshape(all, &[1, tokens, 3, heads, size]).expect("parts");
+        let split = builder.permute(split, &[2, 0, 3, 1, 4]).expect("axes");
+        let part = |builder: &mut Builder, at: usize| {
+            let part = builder.slice(split, 0, at, 1).expect("a part");
+            builder.reshape(part, &[1, heads, tokens, size]).expect("a part")
+        };
+        let [queries, keys, values] = [0, 1, 2].map(|at| part(&mut builder, at));
+        let queries = builder.scale(queries, 0.7).expect("a view");
+        let keys = builder.permute(keys, &[0, 1, 3, 2]).expect("axes");
+        let scores = builder.product(queries, keys).expect("they fit");
+        let constant = numbers.floats(heads * tokens);
+        let scores = builder.add_constant(scores, &constant, &[heads, 1, tokens]).expect("it fits");
+        let weights = builder.softmax(scores).expect("a last axis");
+        check(&format!("weights of {tokens} tokens"), &builder, weights, &mut numbers);
+        let mixed = builder.product(weights, values).expect("they fit");
+        let mixed = builder.permute(mixed, &[0, 2, 1, 3]).expect("axes");
+        let mixed = builder.reshape(mixed, &[1, tokens, channels]).expect("axes");
+        let own = convolution(&mut numbers, channels, channels, 1, Window::pixel());
+        let mixed = builder.linear(mixed, own).expect("it fits");
+        let x = builder.add(mixed, x).expect("one shape");
+        check(&format!("attention of {tokens} tokens"), &builder, x, &mut numbers);
+        let one = builder.slice(x, 1, tokens - 1, 1).expect("a token");
+        let one = builder.reshape(one, &[1, channels]).expect("axes");
+        check(&format!("the last of {tokens} tokens"), &builder, one, &mut numbers);
+        let mean = builder.global_mean(x, &[1]).expect("a mean");
+        assert_eq!(builder.shape(mean), [1, 1, channels]);
+        check(&format!("the mean of {tokens} tokens"), &builder, mean, &mut numbers);
+    }
+}
+
+/// Products of views in every order of their axes.
+#[test]
+fn products_of_any_views_are_right() {
+    let mut numbers = Numbers(12);
+    for case in 0..40 {
+        let [groups, rows, inner, columns] = [0; 4].map(|_| numbers.from(1, 40));
+        let groups = groups.div_ceil(10);
+        // Both from one picture, beside each other among its channels or in its rows.
+        let (a, b) = (groups * rows * inner, groups * inner * columns);
+        let name = format!("case {case}: {groups} times {rows} by {inner} by {columns}");
+        let (mut builder, x) = Builder::new(&[1, 1, a + b]).expect("numbers");
+        let mut matrix = |builder: &mut Builder, start: usize, rows: usize, columns: usize| {
+            let mut sizes = [groups, rows, columns];
+            let mut order = [0, 1, 2];
+            for at in 0..3 {
+                order.swap(at, numbers.from(at, 2));
+            }
+            let mut back = [0, 1, 2, 3];
+            let old = sizes;
+            for (to, &from) in order.iter().enumerate() {
+                sizes[to] = old[from];
+                back[from + 1] = to + 1;
+            }
+            let own = builder.slice(x, 2, start, groups * rows * columns).expect("numbers");
+            let own = builder.reshape(own, &[1, sizes[0], sizes[1], sizes[2]]).expect("axes");
+            builder.permute(own, &back).expect("axes")
+        };
+        let left = matrix(&mut builder, 0, rows, inner);
+        let right = matrix(&mut builder, a, inner, columns);
+        let y = builder.product(left, right).expect("they fit");
+        assert_eq!(builder.shape(y), [1, groups, rows, columns]);
+        check(&name, &builder, y, &mut numbers);
+    }
+}
+
+/// Layers over tokens and over channels by turns, as in a Mixer; and pictures made of tokens.
+#[test]
+fn turned_layers_are_right() {
+    let mut numbers = Numbers(13);
+    let (mut builder, input) = shaped([3, 12, 8]);
+    let own = convolution(&mut numbers, 3, 20, 1, window([4, 4], [4, 4], [0; 4]));
+    let stem = builder.convolution(input, own).expect("it fits");
+    let tokens = builder.reshape(stem, &[1, 20, 6]).expect("axes");
+    let own = convolution(&mut numbers, 6, 6, 1, Window::pixel());
+    let mixed = builder.linear(tokens, own).expect("it fits");
+    let mixed = builder.activate(mixed, Activation::Gelu).expect("a whole");
+    let sum = builder.add(mixed, tokens).expect("one shape");
+    let turned = builder.permute(sum, &[0, 2, 1]).expect("axes");
+    let own = convolution(&mut numbers, 20, 22, 1, Window::pixel());
+    let wide = builder.linear(turned, own).expect("it fits");
+    check("tokens and channels", &builder, wide, &mut numbers);
+    let back = builder.permute(wide, &[0, 2, 1]).expect("axes");
+    let back = builder.reshape(back, &[1, 22, 3, 2]).expect("axes");
+    let own = convolution(&mut numbers, 22, 9, 1, window([3, 3], [1, 1], [1; 4]));
+    let picture = builder.convolution(back, own).expect("it fits");
+    check("a picture of tokens", &builder, picture, &mut numbers);
+    let half = builder.slice(picture, 1, 3, 5).expect("channels");
+    let half = builder.activate(half, Activation::Relu).expect("a whole");
+    check("some channels", &builder, half, &mut numbers);
+    let both = builder.concat(&[half, back]).expect("one size");
+    check("channels together", &builder, both, &mut numbers);
+}
+
+/// Two samples at a time stay apart.
+#[test]
+fn a_fixed_batch_is_no_axis_of_a_picture() {
+    let (mut builder, x) = Builder::new(&[2, 5, 8]).expect("tokens");
+    let split = builder.reshape(x, &[2, 5, 2, 4]).expect("axes");
+    let heads = builder.permute(split, &[0, 2, 1, 3]).expect("axes");
+    let keys = builder.permute(heads, &[0, 1, 3, 2]).expect("axes");
+    let scores = builder.product(heads, keys).expect("they fit");
+    assert_eq!(builder.shape(scores), [2, 2, 5, 5]);
+    assert!(builder.begins_with_batch(scores));
+    let merged = builder.reshape(heads, &[4, 5, 4]).expect("axes");
+    assert!(!builder.begins_with_batch(merged));
+    let turned = builder.permute(merged, &[0, 2, 1]).expect("axes");
+    assert!(builder.product(merged, turned).is_none());
+    let segment = Segment::new(builder, scores);
+    assert_eq!((segment.input(), segment.output()), (&[5, 8][..], &[2, 5, 5][..]));
+    let x: Vec<f32> = (0..80).map(|at| (at as f32).sin()).collect();
+    let (y, _) = segment.forward(&x);
+    let expected: f32 = (0..4).map(|k| x[40 + 8 + 4 + k] * x[40 + 16 + 4 + k]).sum();
+    assert!((y[50 + 25 + 5 + 2] - expected).abs() < 1e-5);
 }

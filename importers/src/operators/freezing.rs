@@ -1,0 +1,66 @@
+//! A node on its way into a segment of the CPU.
+
+use attriburn_kernels::frozen::{Activation, Builder, Value};
+
+use super::site::Integers;
+use super::{Site, axis};
+
+/// Adds a node to a segment; `None` where it cannot be part of one.
+pub type Freeze = fn(&mut Freezing) -> Option<Value>;
+
+/// A node, and the segment that it is to become part of.
+pub struct Freezing<'a> {
+    pub site: &'a Site<'a>,
+    pub builder: &'a mut Builder,
+    /// Those of its inputs that are part of the segment.
+    pub inputs: &'a [Option<Value>],
+    /// The shapes of its outputs, where something reads them.
+    pub shapes: &'a [Option<Vec<usize>>],
+    /// The output that is added.
+    pub output: usize,
+}
+
+impl Freezing<'_> {
+    /// The first input.
+    pub fn x(&self) -> Option<Value> {
+        self.inputs[0]
+    }
+
+    /// The shape of the first input.
+    pub fn dims(&self) -> Option<Vec<usize>> {
+        Some(self.builder.shape(self.x()?))
+    }
+
+    /// The height and the width of the first input, which has four axes.
+    pub fn pixels(&self) -> Option<[usize; 2]> {
+        self.dims()?.get(2..)?.try_into().ok()
+    }
+
+    /// An axis of the first input.
+    pub fn axis(&self, at: i64) -> Option<usize> {
+        axis(at, self.dims()?.len()).ok()
+    }
+
+    /// The constant integers that an attribute or an input gives.
+    pub fn known(&self, integers: &Integers) -> Option<Vec<i64>> {
+        match integers {
+            Integers::Known(values) => Some(values.clone()),
+            Integers::Input(index) => self.site.constant(*index)?.ints().ok(),
+        }
+    }
+
+    /// An activation of the first input.
+    pub fn activate(&mut self, activation: Activation) -> Option<Value> {
+        self.builder.activate(self.x()?, activation)
+    }
+
+    /// The first input in the shape of the output.
+    pub fn reshape(&mut self) -> Option<Value> {
+        self.reshape_of(self.x()?)
+    }
+
+    /// `x` in the shape of the output.
+    pub fn reshape_of(&mut self, x: Value) -> Option<Value> {
+        self.builder.reshape(x, self.shapes[self.output].as_ref()?)
+    }
+}
