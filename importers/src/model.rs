@@ -12,6 +12,7 @@ use crate::error::{ErrorKind, LoadError};
 use crate::file::{self, File, Mapped};
 use crate::graph::{self, Graph, Id};
 use crate::operators::Inputs;
+use crate::passes::segments::Seen;
 use crate::passes::{self, Promoted, segments};
 use crate::program::{Joined, Program, as_input};
 use crate::scores::Scores;
@@ -338,10 +339,10 @@ impl OnnxModel {
     /// Tries out `rows` rows in nodes, and `again` of them in segments, if there are any. Where these
     /// differ, the model goes without segments.
     fn tried(&mut self, graph: &Graph, rows: usize, again: usize) -> Result<Tried, LoadError> {
-        let (output, mut shapes) = self.by_nodes(graph, rows).map_err(|message| {
+        let (output, mut seen) = self.by_nodes(graph, rows).map_err(|message| {
             LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
         })?;
-        let kept = self.freeze(graph, &mut shapes);
+        let kept = self.freeze(graph, &mut seen);
         if !self.segments.is_empty()
             && let Err(reason) = self.by_steps(again).and_then(|own| same(&output, &own))
         {
@@ -350,7 +351,7 @@ impl OnnxModel {
             );
             self.thaw(graph)?;
         }
-        Ok(Tried { dims: output.dims(), rows, bytes_per_sample: held(&shapes, rows) + kept })
+        Ok(Tried { dims: output.dims(), rows, bytes_per_sample: held(&seen.shapes, rows) + kept })
     }
 
     /// The same, but that the segments are what matters: where there are none, or they differ, or
@@ -361,8 +362,8 @@ impl OnnxModel {
         rows: usize,
         again: usize,
     ) -> Result<Tried, String> {
-        let (output, mut shapes) = self.by_nodes(graph, rows)?;
-        let bytes_per_sample = self.freeze(graph, &mut shapes) + held(&shapes, rows);
+        let (output, mut seen) = self.by_nodes(graph, rows)?;
+        let bytes_per_sample = self.freeze(graph, &mut seen) + held(&seen.shapes, rows);
         if self.segments.is_empty() {
             return Err("there are no segments".into());
         }
@@ -375,19 +376,12 @@ impl OnnxModel {
         }
     }
 
-    /// The output of the first rows that are tried out, node by node, and the shapes of all values.
-    fn by_nodes(
-        &self,
-        graph: &Graph,
-        rows: usize,
-    ) -> Result<(Value, HashMap<Id, Vec<usize>>), String> {
-        let mut shapes = HashMap::from([(graph.inputs[0], self.dims(rows))]);
-        let outputs = self.program.run(self.probe(rows)?, |node, values| {
-            let ids = graph.nodes[node].outputs.iter().copied();
-            let known = ids.zip(values).filter_map(|(id, value)| Some((id?, value.dims())));
-            shapes.extend(known);
-        })?;
-        Ok((only(outputs)?, shapes))
+    /// The output of the first rows that are tried out, node by node, and what all values were.
+    fn by_nodes(&self, graph: &Graph, rows: usize) -> Result<(Value, Seen), String> {
+        let mut seen = Seen::new(graph, self.dims(rows));
+        let see = |node: usize, values: &[Value]| seen.see(&graph.nodes[node], values);
+        let outputs = self.program.run(self.probe(rows)?, see)?;
+        Ok((only(outputs)?, seen))
     }
 
     /// The output of the first rows that are tried out, as they are run from now on.
@@ -412,20 +406,20 @@ impl OnnxModel {
     }
 
     /// Makes segments of what the CPU computes as one; the bytes that they keep of a sample. The values
-    /// inside them are taken out of `shapes`.
-    fn freeze(&mut self, graph: &Graph, shapes: &mut HashMap<Id, Vec<usize>>) -> u64 {
+    /// inside them are no longer among those that were `seen`.
+    fn freeze(&mut self, graph: &Graph, seen: &mut Seen) -> u64 {
         if self.device != Device::flex() {
             return 0;
         }
         let mut joined = Vec::new();
         let mut unpacked = Vec::new();
-        for found in segments::find(graph, shapes) {
+        for found in segments::find(graph, seen) {
             let (last, inner) = match found.nodes.split_last() {
                 Some((&last, inner)) => (last, inner),
                 None => continue,
             };
             for id in inner.iter().flat_map(|&node| graph.nodes[node].outputs.iter().flatten()) {
-                shapes.remove(id);
+                seen.shapes.remove(id);
             }
             let packed = Arc::new(OnceLock::<Arc<Segment>>::new());
             let own = Arc::clone(&packed);

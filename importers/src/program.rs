@@ -90,7 +90,7 @@ impl Program {
             *slot = Some(input);
         }
         for (at, step) in self.steps.iter().enumerate() {
-            let inputs = step.inputs.iter().map(|source| self.fetch(*source, &slots)).collect();
+            let inputs = self.inputs(step, &mut slots);
             let outputs = step.run(inputs)?;
             observe(at, &outputs);
             for (slot, value) in step.outputs.iter().zip(outputs) {
@@ -107,6 +107,19 @@ impl Program {
             value.ok_or_else(|| "an output of the graph was not computed".to_owned())
         };
         self.outputs.iter().map(output).collect()
+    }
+
+    /// What a step reads. What nothing reads after it is moved, so that it can be overwritten.
+    fn inputs(&self, step: &Step, slots: &mut [Option<Value>]) -> Vec<Option<Value>> {
+        let read = |(at, source): (usize, &Option<Source>)| match source {
+            Some(Source::Slot(slot))
+                if step.dead.contains(slot) && !step.inputs[at + 1..].contains(source) =>
+            {
+                slots[*slot].take()
+            }
+            source => self.fetch(*source, slots),
+        };
+        step.inputs.iter().enumerate().map(read).collect()
     }
 
     /// The same program with each run of nodes as one step; constants that nothing reads any more

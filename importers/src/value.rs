@@ -193,6 +193,14 @@ impl Value {
         }
     }
 
+    /// The float tensor, of which this value was the last.
+    pub fn into_tensor(self) -> Outcome<DispatchTensor> {
+        match self.kind() {
+            Kind::Float => Ok(self.tensor),
+            _ => self.float(),
+        }
+    }
+
     /// The integers, of a value on the host.
     pub fn ints(&self) -> Outcome<Vec<i64>> {
         let data = self.host_data()?;
@@ -313,7 +321,7 @@ impl Value {
 
     /// The values one after the other along `axis`.
     pub fn concat(values: &[Value], axis: usize) -> Outcome<Self> {
-        let values = together(values)?;
+        let values = together(values.to_vec())?;
         let Some(first) = values.first() else {
             return Err("it has no inputs".into());
         };
@@ -328,7 +336,7 @@ impl Value {
     /// `yes` where `self` holds and `no` elsewhere.
     pub fn choose(self, yes: Value, no: Value) -> Outcome<Self> {
         let dims = broadcast(&broadcast(&self.dims(), &yes.dims())?, &no.dims())?;
-        let values = together(&[self, yes, no])?;
+        let values = together(vec![self, yes, no])?;
         let [mask, yes, no] = &values[..] else {
             return Err("it takes a condition and two values".into());
         };
@@ -454,11 +462,13 @@ impl Value {
 }
 
 /// The values in one place: on the device as soon as one of them is.
-pub fn together(values: &[Value]) -> Outcome<Vec<Value>> {
-    let Some(anchor) = values.iter().find(|value| !value.is_on_host()) else {
-        return Ok(values.to_vec());
+pub fn together(values: Vec<Value>) -> Outcome<Vec<Value>> {
+    let anchor = values.iter().find(|value| !value.is_on_host()).map(Value::device);
+    let beside = |value: Value| match &anchor {
+        Some(device) if value.is_on_host() => value.to_device(device),
+        _ => Ok(value),
     };
-    values.iter().map(|value| value.clone().beside(anchor)).collect()
+    values.into_iter().map(beside).collect()
 }
 
 /// The shape that `a` and `b` broadcast to.
@@ -481,6 +491,11 @@ pub type Binary = fn(FloatTensor<Dispatch>, FloatTensor<Dispatch>) -> FloatTenso
 
 /// Applies `float` or `int` to `a` and `b`, broadcast to one shape; integers wrap around.
 pub fn binary(a: &Value, b: &Value, float: Binary, int: Option<Binary>) -> Outcome<Value> {
+    combined(a.clone(), b.clone(), float, int)
+}
+
+/// The same, where neither is read again.
+pub fn combined(a: Value, b: Value, float: Binary, int: Option<Binary>) -> Outcome<Value> {
     let (a, b, dims) = aligned(a, b)?;
     let element = a.element();
     let tensor = match (a.kind(), int) {
@@ -496,17 +511,17 @@ fn differ(a: &Value, b: &Value) -> String {
 }
 
 /// `a` and `b` in one place, of one type and rank, and the shape they broadcast to.
-pub fn aligned(a: &Value, b: &Value) -> Outcome<(Value, Value, Vec<usize>)> {
+pub fn aligned(a: Value, b: Value) -> Outcome<(Value, Value, Vec<usize>)> {
     let dims = broadcast(&a.dims(), &b.dims())?;
     if a.element() != b.element() {
-        return Err(differ(a, b));
+        return Err(differ(&a, &b));
     }
     let rank = dims.len().max(1);
-    let pad = |value: &Value| {
+    let pad = |value: Value| {
         let own = value.dims();
-        value.clone().reshape(&[vec![1; rank - own.len()], own].concat())
+        value.reshape(&[vec![1; rank - own.len()], own].concat())
     };
-    let mut pair = together(&[pad(a)?, pad(b)?])?;
+    let mut pair = together(vec![pad(a)?, pad(b)?])?;
     let (b, a) = (pair.pop(), pair.pop());
     match (a, b) {
         (Some(a), Some(b)) => Ok((a, b, dims)),

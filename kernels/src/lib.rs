@@ -5,6 +5,8 @@
 //! | [`noise`] | one input row, or the nodes of a path, to a batch of noisy rows | [`noise::reference`] |
 //! | [`parameter`] | a parameter to a noisy copy of it, by the same kernel | [`noise::reference`] |
 //! | [`estimator`] | a batch of gradients into a running mean and variance | [`estimator::reference`] |
+//! | [`activation`] | a function of every number, with its own backward pass | [`Activation`] |
+//! | [`convolution`] | a convolution, whose input gradient is what devices do best | [`convolution::reference`] |
 //! | [`frozen`] | a part of a network with constant weights, and its input gradient, on the CPU | [`frozen::reference`] |
 //!
 //! They are backend extensions of burn: `flex` runs them on all cores, every CubeCL device as a
@@ -15,6 +17,8 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod activation;
+pub mod convolution;
 pub mod estimator;
 pub mod frozen;
 pub mod mollifier;
@@ -25,5 +29,6 @@ pub mod philox;
 pub mod ptx;
 mod quantile;
 
+pub use activation::Activation;
 pub use mollifier::Mollifier;
 pub use noise::{Address, Boundary, Noise, Width};

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench map [-- MODEL.onnx ...]      the time of each part of a map
 //! cargo bench --bench map -- --steps MODEL.onnx    every step of the CPU's segments, on one core
+//! cargo bench --bench map -- --segments MODEL.onnx what the CPU computes as one, and the nodes outside
 //! cargo bench --bench map -- --device wgpu MODEL.onnx
 //! cargo bench --bench map -- --once MODEL.onnx     seconds of one map, for `peer.py`
 //! ```
@@ -29,6 +30,7 @@ fn main() {
         ["memory", samples, model, device] => peak(model, device, samples.parse().unwrap()),
         ["--steps", model] => steps(model),
         ["--once", model] => once(model),
+        ["--segments", ref models @ ..] => models.iter().for_each(|model| segments(model)),
         ["--device", device, ref models @ ..] => {
             models.iter().for_each(|model| bench(model, device))
         }
@@ -45,6 +47,17 @@ fn load(path: &str, device: &str) -> (OnnxModel, Input) {
     let values = (0..features).map(|i| (i as f32 * 0.37).sin()).collect();
     let input = Input::new(values, &shape, Domain::uniform(-2.0, 2.0)).expect("an input");
     (model, input)
+}
+
+fn segments(path: &str) {
+    let (model, _) = load(path, "cpu");
+    println!("model {path}");
+    for segment in model.segments() {
+        let operations = segment.operations() as f64 / 1e6;
+        let (input, output) = (segment.input(), segment.output());
+        println!("  segment {input:?} to {output:?}: {operations:.0} MFLOP a pass");
+    }
+    println!("  outside: {}", model.outside_segments().join(", "));
 }
 
 /// The seconds of the parts of one map.

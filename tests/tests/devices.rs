@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use attriburn::{Domain, Explainer, Input, Method, Output, Plan, Settings, Target};
+use attriburn_kernels::convolution::{convolve, reference as convolution};
 use attriburn_kernels::estimator::{self, Estimator};
 use attriburn_kernels::noise::reference::{Sizes, bounds, draw, element, sigma, word};
 use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
@@ -11,6 +12,7 @@ use attriburn_tests::{
     array, data, efficientnet, first_sample, folders, gpus, logits_and_gradients, relative_l2,
     values,
 };
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 const FEATURES: usize = 3 * 701;
@@ -117,6 +119,81 @@ fn the_estimate_on_the_cpu_is_the_reference_s() {
 fn the_estimate_on_a_gpu_is_the_reference_s() {
     for (_, device) in gpus() {
         check_estimate(&device);
+    }
+}
+
+/// Convolutions of every kind and their input gradients against the reference: of stride 1, strided,
+/// dilated, grouped and depthwise, with uneven padding, windows that leave rows out, and kernels
+/// smaller than the stride.
+fn check_convolutions(name: &str, device: &Device) {
+    let own = |channels, weights, groups, strides, dilations, padding| convolution::Sizes {
+        input: [2, channels, 9, 8],
+        weights,
+        groups,
+        strides,
+        dilations,
+        padding,
+    };
+    let all = [
+        own(5, [7, 5, 3, 3], 1, [1, 1], [1, 1], [(1, 1), (1, 1)]),
+        own(5, [7, 5, 3, 2], 1, [1, 1], [2, 1], [(1, 2), (0, 1)]),
+        own(3, [8, 3, 7, 7], 1, [2, 2], [1, 1], [(3, 3), (3, 3)]),
+        own(5, [6, 5, 3, 3], 1, [2, 1], [1, 1], [(0, 1), (1, 1)]),
+        own(5, [6, 5, 1, 1], 1, [2, 2], [1, 1], [(0, 0), (0, 0)]),
+        own(4, [6, 4, 4, 4], 1, [4, 4], [1, 1], [(0, 0), (0, 0)]),
+        own(4, [6, 4, 2, 2], 1, [3, 3], [1, 1], [(2, 2), (1, 0)]),
+        own(4, [6, 4, 3, 3], 1, [2, 2], [2, 2], [(2, 2), (2, 2)]),
+        own(6, [6, 1, 3, 3], 6, [1, 1], [1, 1], [(1, 1), (1, 1)]),
+        own(6, [6, 1, 5, 5], 6, [2, 2], [1, 1], [(1, 2), (2, 2)]),
+        own(6, [12, 1, 3, 3], 6, [2, 2], [1, 1], [(1, 1), (1, 1)]),
+        own(6, [4, 3, 3, 3], 2, [1, 1], [1, 1], [(1, 1), (1, 1)]),
+        own(6, [4, 3, 3, 3], 2, [2, 2], [1, 2], [(1, 1), (2, 2)]),
+        own(3, [4, 3, 2, 2], 1, [1, 1], [1, 1], [(3, 3), (2, 3)]),
+    ];
+    let numbers = |count: usize, factor: usize| -> Vec<f32> {
+        (0..count).map(|at| ((at * factor) % 101) as f32 * 0.02 - 1.0).collect()
+    };
+    let device = device.clone().autodiff();
+    for sizes in all {
+        let shaped = |values: &[f32], dims: [usize; 4]| {
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), dims), &device)
+        };
+        let count = |dims: [usize; 4]| dims.iter().product::<usize>();
+        let (x, weights) = (numbers(count(sizes.input), 37), numbers(count(sizes.weights), 29));
+        let gradient = numbers(count(sizes.output()), 53);
+        let options = ConvOptions::new_with_padding(
+            sizes.strides,
+            sizes.padding,
+            sizes.dilations,
+            sizes.groups,
+        );
+        let input = shaped(&x, sizes.input).require_grad();
+        let own = shaped(&weights, sizes.weights).into_dispatch();
+        let y = Tensor::<4>::from_dispatch(convolve(input.clone().into_dispatch(), own, options));
+        assert_eq!(y.dims(), sizes.output(), "{name}: {sizes:?}");
+        let sum = (y.clone() * shaped(&gradient, sizes.output())).sum();
+        let made = input.grad(&sum.backward()).expect("a gradient");
+        let check = |what: &str, made: Tensor<4>, expected: Vec<f64>| {
+            let made: Vec<f32> = made.into_data().try_into_vec().expect("floats");
+            for (at, (made, expected)) in made.iter().zip(&expected).enumerate() {
+                let close = (f64::from(*made) - expected).abs() <= 1e-5 * (1.0 + expected.abs());
+                assert!(close, "{name}, {what} {at}: {made} for {expected} of {sizes:?}");
+            }
+        };
+        check("output", y.inner(), convolution::output(&sizes, &x, &weights));
+        check("gradient", made, convolution::gradient(&sizes, &gradient, &weights));
+    }
+}
+
+#[test]
+fn convolutions_on_the_cpu_are_the_reference_s() {
+    check_convolutions("cpu", &Device::flex());
+}
+
+#[test]
+fn convolutions_on_a_gpu_are_the_reference_s() {
+    for (name, device) in gpus() {
+        check_convolutions(name, &device);
     }
 }
 

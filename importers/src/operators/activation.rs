@@ -1,49 +1,39 @@
 //! Activations: element-wise nonlinearities and softmax.
 
-use attriburn_kernels::frozen::Activation as Frozen;
+use attriburn_kernels::Activation as Known;
+use attriburn_kernels::activation::activate;
 use burn::backend::ops::{ActivationOps, FloatTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, IntDType, Slice};
 
-use super::{Inputs, Operator, Role, Run, Site, one, pointwise};
+use super::{ActivationOf, Freezing, Inputs, Operator, Role, Run, Site, one, pointwise};
 use crate::value::{Kind, Outcome, Value, binary};
 
 type T = DispatchTensor;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Relu", 1, (1, 1), |_| pointwise(Dispatch::relu))
-        .frozen(|own| own.activate(Frozen::Relu)),
-    Operator::new("Sigmoid", 1, (1, 1), |_| pointwise(Dispatch::sigmoid))
-        .role(Role::Sigmoid)
-        .frozen(|own| own.activate(Frozen::Sigmoid)),
-    Operator::new("Tanh", 1, (1, 1), |_| pointwise(Dispatch::float_tanh)),
+    known("Relu", 1, |_| Ok(Known::Relu)),
+    known("Sigmoid", 1, |_| Ok(Known::Sigmoid)).role(Role::Sigmoid),
+    known("Tanh", 1, |_| Ok(Known::Tanh)),
     Operator::new("Erf", 9, (1, 1), |_| pointwise(Dispatch::float_erf)),
-    Operator::new("HardSwish", 14, (1, 1), |_| pointwise(hard_swish))
-        .frozen(|own| own.activate(Frozen::HardSwish)),
+    known("HardSwish", 14, |_| Ok(Known::HardSwish)),
     Operator::new("Softplus", 1, (1, 1), |_| pointwise(softplus)),
     Operator::new("Softsign", 1, (1, 1), |_| pointwise(softsign)),
     Operator::new("Mish", 18, (1, 1), |_| pointwise(mish)),
-    Operator::new("LeakyRelu", 1, (1, 1), leaky_relu).frozen(|own| {
-        let slope = own.site.float("alpha", 0.01).ok()? as f32;
-        own.activate(Frozen::Leaky { slope })
-    }),
+    known("LeakyRelu", 1, |site| Ok(Known::Leaky { slope: site.float("alpha", 0.01)? as f32 })),
     Operator::new("PRelu", 1, (2, 2), prelu),
     Operator::new("Elu", 1, (1, 1), elu),
     Operator::new("Selu", 1, (1, 1), selu),
     Operator::new("Shrink", 9, (1, 1), shrink),
     Operator::new("Celu", 12, (1, 1), celu),
-    Operator::new("HardSigmoid", 1, (1, 1), hard_sigmoid).frozen(|own| {
-        let alpha = own.site.float("alpha", 0.2).ok()? as f32;
-        let beta = own.site.float("beta", 0.5).ok()? as f32;
-        own.activate(Frozen::HardSigmoid { alpha, beta })
+    known("HardSigmoid", 1, |site| {
+        let (alpha, beta) = (site.float("alpha", 0.2)? as f32, site.float("beta", 0.5)? as f32);
+        Ok(Known::HardSigmoid { alpha, beta })
     }),
     Operator::new("ThresholdedRelu", 10, (1, 1), thresholded_relu),
-    Operator::new("Swish", 24, (1, 1), swish),
+    known("Swish", 24, |site| Ok(Known::Swish { alpha: site.float("alpha", 1.0)? as f32 })),
     Operator::new("SwiGLU", 28, (2, 2), swiglu),
-    Operator::new("Gelu", 20, (1, 1), gelu).frozen(|own| {
-        let exact = own.site.text("approximate", "none").ok()? == "none";
-        exact.then(|| own.activate(Frozen::Gelu))?
-    }),
+    known("Gelu", 20, gelu),
     Operator::new("Clip", 1, (1, 3), clip).settings(&[1, 2]).frozen(|own| {
         let site = own.site;
         let attributes = site.opset() < 11;
@@ -54,7 +44,7 @@ pub const OPERATORS: &[Operator] = &[
         };
         let (low, high) = (given("min", 1)?, given("max", 2)?);
         let (low, high) = (low.unwrap_or(f64::MIN) as f32, high.unwrap_or(f64::MAX) as f32);
-        let ordered = (low <= high).then_some(Frozen::Clip { low, high });
+        let ordered = (low <= high).then_some(Known::Clip { low, high });
         own.activate(ordered?)
     }),
     Operator::new("Softmax", 1, (1, 1), |site| along_axis(site, Dispatch::softmax))
@@ -68,6 +58,25 @@ pub const OPERATORS: &[Operator] = &[
         .role(Role::Softmax),
     Operator::new("Hardmax", 1, (1, 1), |site| along_axis(site, hardmax)).flat(),
 ];
+
+/// An operator that is an activation.
+pub const fn known(name: &'static str, since: i64, of: ActivationOf) -> Operator {
+    let compile = |site: &Site| {
+        let activation = of_site(site)?;
+        pointwise(move |x| activate(x, activation))
+    };
+    let freeze = |own: &mut Freezing| {
+        let activation = of_site(own.site).ok()?;
+        own.activate(activation)
+    };
+    Operator::new(name, since, (1, 1), compile).activation(of).frozen(freeze)
+}
+
+/// The activation that a node is.
+fn of_site(site: &Site) -> Outcome<Known> {
+    let of = site.node.operator.and_then(|operator| operator.activation);
+    of.ok_or("it is no activation")?(site)
+}
 
 fn scale(x: T, factor: f64) -> T {
     Dispatch::float_mul_scalar(x, Scalar::Float(factor))
@@ -89,19 +98,14 @@ fn exponential_unit(x: T, alpha: f64, width: f64) -> T {
     Dispatch::float_add(Dispatch::relu(x), scale(below, alpha))
 }
 
-/// `clip(alpha x + beta, 0, 1)`.
-fn ramp(x: T, alpha: f64, beta: f64) -> T {
-    clamp(shift(scale(x, alpha), beta), Some(0.0), Some(1.0))
-}
-
 /// `x` within the bounds that are given.
 fn clamp(x: T, min: Option<f64>, max: Option<f64>) -> T {
-    match (min.map(Scalar::Float), max.map(Scalar::Float)) {
-        (Some(min), Some(max)) => Dispatch::float_clamp(x, min, max),
-        (Some(min), None) => Dispatch::float_clamp_min(x, min),
-        (None, Some(max)) => Dispatch::float_clamp_max(x, max),
-        (None, None) => x,
+    if min.is_none() && max.is_none() {
+        return x;
     }
+    let bound = |given: Option<f64>, none: f32| given.map_or(none, |bound| bound as f32);
+    let (low, high) = (bound(min, f32::NEG_INFINITY), bound(max, f32::INFINITY));
+    activate(x, Known::Clip { low, high })
 }
 
 /// An activation without a node.
@@ -122,7 +126,7 @@ pub fn of_name(name: &str, parameters: &[f32]) -> Outcome<Activation> {
         "Tanh" => Box::new(Dispatch::float_tanh),
         "LeakyRelu" => {
             let [alpha, _] = two([0.01, 0.0])?;
-            Box::new(move |x| leaky(x, alpha))
+            Box::new(move |x| activate(x, Known::Leaky { slope: alpha as f32 }))
         }
         "Clip" => {
             let [min, max] = two([f64::NEG_INFINITY, f64::INFINITY])?;
@@ -130,20 +134,11 @@ pub fn of_name(name: &str, parameters: &[f32]) -> Outcome<Activation> {
         }
         "HardSigmoid" => {
             let [alpha, beta] = two([0.2, 0.5])?;
-            Box::new(move |x| ramp(x, alpha, beta))
+            let (alpha, beta) = (alpha as f32, beta as f32);
+            Box::new(move |x| activate(x, Known::HardSigmoid { alpha, beta }))
         }
         other => return Err(format!("its activation {other:?} is not known")),
     })
-}
-
-/// `x` above 0, `alpha x` below.
-fn leaky(x: T, alpha: f64) -> T {
-    Dispatch::float_add(Dispatch::relu(x.clone()), scale(negative_part(x), alpha))
-}
-
-/// `x clip(x / 6 + 1/2, 0, 1)`.
-fn hard_swish(x: T) -> T {
-    Dispatch::float_mul(x.clone(), ramp(x, 1.0 / 6.0, 0.5))
 }
 
 /// `ln(1 + exp(x)) = max(x, 0) + ln(1 + exp(-|x|))`.
@@ -165,29 +160,7 @@ fn mish(x: T) -> T {
 
 /// `x sigmoid(alpha x)`.
 pub fn sigmoid_unit(x: T, alpha: f64) -> T {
-    Dispatch::float_mul(x.clone(), Dispatch::sigmoid(scale(x, alpha)))
-}
-
-/// `x / 2 (1 + erf(x / sqrt(2)))`. burn's own is differentiated on GPUs as if it were the tanh
-/// approximation.
-pub fn gelu_exact(x: T) -> T {
-    let erf = Dispatch::float_erf(scale(x.clone(), std::f64::consts::FRAC_1_SQRT_2));
-    Dispatch::float_mul(scale(x, 0.5), shift(erf, 1.0))
-}
-
-/// The tanh approximation `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
-pub fn gelu_tanh(x: T) -> T {
-    let cube = Dispatch::float_mul(Dispatch::float_mul(x.clone(), x.clone()), x.clone());
-    let inner = scale(
-        Dispatch::float_add(x.clone(), scale(cube, 0.044_715)),
-        (2.0 / std::f64::consts::PI).sqrt(),
-    );
-    Dispatch::float_mul(scale(x, 0.5), shift(Dispatch::float_tanh(inner), 1.0))
-}
-
-fn leaky_relu(site: &Site) -> Outcome<Run> {
-    let alpha = site.float("alpha", 0.01)?;
-    pointwise(move |x| leaky(x, alpha))
+    activate(x, Known::Swish { alpha: alpha as f32 })
 }
 
 /// Before opset 7 several slopes were those of the channels.
@@ -245,11 +218,6 @@ fn shrink(site: &Site) -> Outcome<Run> {
     })
 }
 
-fn hard_sigmoid(site: &Site) -> Outcome<Run> {
-    let (alpha, beta) = (site.float("alpha", 0.2)?, site.float("beta", 0.5)?);
-    pointwise(move |x| ramp(x, alpha, beta))
-}
-
 fn thresholded_relu(site: &Site) -> Outcome<Run> {
     let alpha = site.float("alpha", 1.0)?;
     one(move |inputs| {
@@ -259,11 +227,6 @@ fn thresholded_relu(site: &Site) -> Outcome<Run> {
         let kept = Dispatch::float_mask_fill(x.float()?, below, Scalar::Float(0.0));
         Value::new(kept).reshape(&x.dims())
     })
-}
-
-fn swish(site: &Site) -> Outcome<Run> {
-    let alpha = site.float("alpha", 1.0)?;
-    pointwise(move |x| sigmoid_unit(x, alpha))
 }
 
 /// `b a sigmoid(alpha a)`.
@@ -279,10 +242,10 @@ fn swiglu(site: &Site) -> Outcome<Run> {
     })
 }
 
-fn gelu(site: &Site) -> Outcome<Run> {
+fn gelu(site: &Site) -> Outcome<Known> {
     match site.text("approximate", "none")?.as_str() {
-        "none" => pointwise(gelu_exact),
-        "tanh" => pointwise(gelu_tanh),
+        "none" => Ok(Known::Gelu),
+        "tanh" => Ok(Known::GeluTanh),
         other => Err(format!("its approximation {other:?} is not known")),
     }
 }

@@ -4,7 +4,7 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
 use super::{ANY, Affine, Channels, Freezing, Inputs, Operator, Role, Run, Site, one, pointwise};
-use crate::value::{Binary, Kind, Outcome, Value, binary};
+use crate::value::{Binary, Kind, Outcome, Value, binary, combined};
 use attriburn_kernels::frozen::Value as FrozenValue;
 
 pub const OPERATORS: &[Operator] = &[
@@ -50,7 +50,10 @@ pub const OPERATORS: &[Operator] = &[
 
 fn of_two(site: &Site, float: Binary, int: Binary) -> Outcome<Run> {
     let second = second(site)?;
-    one(move |inputs| binary(&inputs.value(0)?, &second(inputs)?, float, Some(int)))
+    one(move |inputs| {
+        let second = second(inputs)?;
+        combined(inputs.take(0)?, second, float, Some(int))
+    })
 }
 
 /// Reads the second input of an operator that broadcasts. Before opset 7 it did so only where it
@@ -65,7 +68,7 @@ pub fn second(site: &Site) -> Outcome<impl Fn(&Inputs) -> Outcome<Value> + Send 
         _ => None,
     };
     Ok(move |inputs: &Inputs| {
-        let b = inputs.value(1)?;
+        let b = inputs.take(1)?;
         let Some(from) = from else { return Ok(b) };
         let rank = inputs.value(0)?.rank();
         let (own, from) = (b.dims(), super::axis(from, rank)?);
@@ -82,7 +85,7 @@ fn sum(own: &mut Freezing) -> Option<FrozenValue> {
         return own.builder.add(a, b);
     }
     let data = own.inputs.iter().position(Option::is_some)?;
-    let constant = own.site.constant(1 - data)?;
+    let constant = own.constant(1 - data)?;
     let (values, dims) = (constant.floats().ok()?, constant.dims());
     own.builder.add_constant(own.inputs[data]?, &values, &dims)
 }

@@ -16,7 +16,7 @@ pub const OPERATORS: &[Operator] = &[
 /// An operation on two integers of a type of so many bits; what does not fit the type wraps around.
 fn of_two(operation: impl Fn(u32, i64, i64) -> i64 + Send + Sync + 'static) -> Outcome<Run> {
     one(move |inputs| {
-        let (a, b, dims) = aligned(&inputs.value(0)?, &inputs.value(1)?)?;
+        let (a, b, dims) = aligned(inputs.take(0)?, inputs.take(1)?)?;
         let element = a.element();
         let bits = 8 * width(element)?;
         let (a, b) = (a.expand(&dims)?.ints()?, b.expand(&dims)?.ints()?);

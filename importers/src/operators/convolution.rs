@@ -1,8 +1,10 @@
 //! Convolutions, with explicit and automatic padding, and their transposes.
 
+use attriburn_kernels::convolution::convolve;
 use attriburn_kernels::frozen::{Convolution, Value as FrozenValue};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
-use burn::backend::{Dispatch, DispatchTensor};
+use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
+use burn::tensor::Shape;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
 use super::window::{Frame, Window};
@@ -19,6 +21,8 @@ pub const OPERATORS: &[Operator] = &[
 fn conv(site: &Site) -> Outcome<Run> {
     let frame = Frame::new(site)?;
     let groups = super::size(site.int("group", 1)?)?;
+    // Parameters have gradients too.
+    let constant = site.constant_dims(1).is_some();
     one(move |inputs| {
         let (x, weight) = (inputs.value(0)?, inputs.value(1)?);
         let bias = inputs.optional_float(2)?;
@@ -35,11 +39,29 @@ fn conv(site: &Site) -> Outcome<Run> {
         let window = frame.window(&dims[2..], Some(&weights[2..]))?;
         match dims.len() - 2 {
             1 => apply(&x, weight, bias, &window, groups, Dispatch::conv1d),
+            2 if constant => apply(&x, weight, bias, &window, groups, convolve_biased),
             2 => apply(&x, weight, bias, &window, groups, Dispatch::conv2d),
             3 => apply(&x, weight, bias, &window, groups, Dispatch::conv3d),
             axes => Err(format!("convolutions over {axes} axes are not supported")),
         }
     })
+}
+
+/// A convolution over two axes whose weights have no gradient.
+fn convolve_biased(
+    x: DispatchTensor,
+    weights: DispatchTensor,
+    bias: Option<DispatchTensor>,
+    options: ConvOptions<2>,
+) -> DispatchTensor {
+    let sums = convolve(x, weights, options);
+    match bias {
+        Some(bias) => {
+            let channels = Shape::new([1, bias.shape().num_elements(), 1, 1]);
+            Dispatch::float_add(sums, Dispatch::float_reshape(bias, channels))
+        }
+        None => sums,
+    }
 }
 
 /// A convolution over two axes with constant weights.

@@ -1,9 +1,14 @@
 //! A node on its way into a segment of the CPU.
 
-use attriburn_kernels::frozen::{Activation, Builder, Value};
+use attriburn_kernels::Activation;
+use attriburn_kernels::frozen::{Builder, Value};
+
+use std::collections::HashMap;
 
 use super::site::Integers;
 use super::{Site, axis};
+use crate::graph::Id;
+use crate::value::Value as Operand;
 
 /// Adds a node to a segment; `None` where it cannot be part of one.
 pub type Freeze = fn(&mut Freezing) -> Option<Value>;
@@ -14,6 +19,8 @@ pub struct Freezing<'a> {
     pub builder: &'a mut Builder,
     /// Those of its inputs that are part of the segment.
     pub inputs: &'a [Option<Value>],
+    /// Values that depend on shapes alone.
+    pub constants: &'a HashMap<Id, Operand>,
     /// The shapes of its outputs, where something reads them.
     pub shapes: &'a [Option<Vec<usize>>],
     /// The output that is added.
@@ -29,6 +36,25 @@ impl Freezing<'_> {
     /// The shape of the first input.
     pub fn dims(&self) -> Option<Vec<usize>> {
         Some(self.builder.shape(self.x()?))
+    }
+
+    /// An input that is the same for every sample.
+    pub fn constant(&self, index: usize) -> Option<Operand> {
+        let id = self.site.node.inputs.get(index).copied().flatten()?;
+        self.site.constant(index).or_else(|| self.constants.get(&id).cloned())
+    }
+
+    /// The inputs, those that are the same for every sample among them.
+    pub fn parts(&mut self) -> Option<Vec<Value>> {
+        let inputs = self.inputs.iter().enumerate();
+        let part = |(index, input): (usize, &Option<Value>)| match input {
+            Some(value) => Some(*value),
+            None => {
+                let constant = self.constant(index)?;
+                self.builder.constant(&constant.floats().ok()?, &constant.dims())
+            }
+        };
+        inputs.map(part).collect()
     }
 
     /// The height and the width of the first input, which has four axes.

@@ -1,20 +1,25 @@
 //! Operators that ONNX Runtime's optimizer makes of several others.
 
+use attriburn_kernels::Activation;
+use attriburn_kernels::activation::activate;
 use burn::backend::Dispatch;
 
-use super::activation::{gelu_exact, gelu_tanh, sigmoid_unit};
+use super::activation::known;
 use super::arithmetic::{add, scaled};
 use super::linear::{product, turned};
-use super::{MICROSOFT, Operator, Run, Site, one, pointwise};
+use super::{MICROSOFT, Operator, Run, Site, one};
 use crate::value::{Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Gelu", 1, (1, 1), |_| pointwise(gelu_exact)).domain(MICROSOFT),
-    Operator::new("QuickGelu", 1, (1, 1), quick_gelu).domain(MICROSOFT),
+    known("Gelu", 1, |_| Ok(Activation::Gelu)).domain(MICROSOFT),
+    known("QuickGelu", 1, |site| {
+        Ok(Activation::Swish { alpha: site.float("alpha", 1.702)? as f32 })
+    })
+    .domain(MICROSOFT),
     Operator::new("BiasGelu", 1, (2, 2), |_| {
         one(|inputs| {
             let sum = add(&inputs.value(0)?, &inputs.value(1)?)?;
-            Value::new(gelu_exact(sum.float()?)).reshape(&sum.dims())
+            Value::new(activate(sum.float()?, Activation::Gelu)).reshape(&sum.dims())
         })
     })
     .domain(MICROSOFT),
@@ -25,7 +30,7 @@ pub const OPERATORS: &[Operator] = &[
                 Some(bias) => add(&x, &bias)?,
                 None => x,
             };
-            Value::new(gelu_tanh(sum.float()?)).reshape(&sum.dims())
+            Value::new(activate(sum.float()?, Activation::GeluTanh)).reshape(&sum.dims())
         })
     })
     .domain(MICROSOFT),
@@ -34,12 +39,6 @@ pub const OPERATORS: &[Operator] = &[
         .outputs(4),
     Operator::new("FusedMatMul", 1, (2, 2), fused_matmul).domain(MICROSOFT).multiplies(),
 ];
-
-/// `x sigmoid(alpha x)`.
-fn quick_gelu(site: &Site) -> Outcome<Run> {
-    let alpha = site.float("alpha", 1.702)?;
-    pointwise(move |x| sigmoid_unit(x, alpha))
-}
 
 /// The layer normalization of `x + skip + bias` over the last axis; the last output is the sum, and
 /// the two between are for training alone.

@@ -31,11 +31,12 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Expand", 8, (2, 2), expand).settings(&[1]),
     Operator::new("Tile", 1, (2, 3), tile).settings(&[1, 2]),
     Operator::new("Concat", 1, (1, ANY), concat).frozen(|own| {
-        let parts: Vec<_> = own.inputs.iter().copied().collect::<Option<_>>()?;
-        let of_channels = own.dims()?.len() == 4 && own.axis(own.site.int("axis", 1).ok()?)? == 1;
-        of_channels.then(|| own.builder.concat(&parts))?
+        let rank = own.shapes[0].as_ref()?.len();
+        let axis = axis(own.site.int("axis", 1).ok()?, rank).ok()?;
+        let parts = own.parts()?;
+        own.builder.concat(&parts, axis)
     }),
-    Operator::new("Pad", 1, (1, 4), pad).settings(&[1, 2, 3]),
+    Operator::new("Pad", 1, (1, 4), pad).settings(&[1, 2, 3]).frozen(frozen_pad),
     Operator::new("CenterCropPad", 18, (2, 2), center).settings(&[1]),
     Operator::new("DepthToSpace", 1, (1, 1), depth_to_space),
     Operator::new("SpaceToDepth", 1, (1, 1), space_to_depth),
@@ -279,6 +280,32 @@ fn pad(site: &Site) -> Outcome<Run> {
         }
         Ok(x)
     })
+}
+
+/// A padding with zeros as part of a segment.
+fn frozen_pad(own: &mut Freezing) -> Option<FrozenValue> {
+    let site = own.site;
+    let attribute = if site.opset() < 2 { "paddings" } else { "pads" };
+    let pads = own.known(&site.integers(attribute, 11, 1).ok()??)?;
+    let fill = match site.has(2) {
+        true => site.constant(2)?.into_float().floats().ok()?,
+        false if site.opset() < 11 => vec![site.float("value", 0.0).ok()? as f32],
+        false => vec![0.0],
+    };
+    let axes = match site.has(3) {
+        true => Some(site.constant(3)?.ints().ok()?),
+        false => None,
+    };
+    let pads = per_axis(&pads, axes, own.dims()?.len()).ok()?;
+    let nothing = pads.iter().all(|&pad| pad == (0, 0));
+    let zeros = site.text("mode", "constant").ok()? == "constant" && fill == [0.0];
+    if !nothing && !zeros {
+        return None;
+    }
+    let size = |size: i64| usize::try_from(size).ok();
+    let pads: Vec<_> =
+        pads.iter().map(|(a, b)| Some((size(*a)?, size(*b)?))).collect::<Option<_>>()?;
+    own.builder.pad(own.x()?, &pads)
 }
 
 fn cut(x: Value, axis: usize, begin: i64, end: i64) -> Outcome<Value> {

@@ -116,7 +116,7 @@ pub fn product(a: &Value, b: &Value) -> Outcome<Value> {
     }
     let lead = broadcast(a_lead, b_lead)?;
     let mut dims = [&lead[..], &[a_matrix[0], b_matrix[1]]].concat();
-    let pair = together(&[a.clone().reshape(&a_dims)?, b.clone().reshape(&b_dims)?])?;
+    let pair = together(vec![a.clone().reshape(&a_dims)?, b.clone().reshape(&b_dims)?])?;
     let [a, b] = &pair[..] else {
         return Err("it takes two inputs".into());
     };

@@ -113,7 +113,7 @@ fn choice() -> Outcome<Run> {
 
 /// `a` and `b` stretched to the shape they broadcast to.
 fn same_shape(a: &Value, b: &Value) -> Outcome<(Value, Value, Vec<usize>)> {
-    let (a, b, dims) = aligned(a, b)?;
+    let (a, b, dims) = aligned(a.clone(), b.clone())?;
     let held = if dims.is_empty() { vec![1] } else { dims.clone() };
     Ok((a.expand(&held)?, b.expand(&held)?, dims))
 }

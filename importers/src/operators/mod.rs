@@ -29,6 +29,9 @@ mod site;
 mod tests;
 mod window;
 
+use std::cell::RefCell;
+
+use attriburn_kernels::Activation;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 use burn::tensor::Device;
@@ -74,6 +77,8 @@ pub struct Operator {
     pub multiplies: bool,
     /// The scale and shift of channels that it is, where it is one.
     pub affine: Option<AffineOf>,
+    /// The activation that it is, where it is one.
+    pub activation: Option<ActivationOf>,
     /// Makes it part of a segment of the CPU, where it can be.
     pub frozen: Option<Freeze>,
     /// Reads a node's attributes; an error names what cannot be honoured.
@@ -128,6 +133,9 @@ pub struct Channels {
 /// The scale and shift that a node is of the `channels` of its input `data`.
 pub type AffineOf = fn(site: &Site, data: usize, channels: Channels) -> Option<Affine>;
 
+/// The activation that a node is.
+pub type ActivationOf = fn(site: &Site) -> Outcome<Activation>;
+
 /// As many as are given.
 pub const ANY: usize = usize::MAX;
 
@@ -152,6 +160,7 @@ impl Operator {
             flat: false,
             multiplies: false,
             affine: None,
+            activation: None,
             frozen: None,
             compile,
         }
@@ -199,6 +208,11 @@ impl Operator {
 
     const fn frozen(mut self, freeze: Freeze) -> Self {
         self.frozen = Some(freeze);
+        self
+    }
+
+    const fn activation(mut self, of: ActivationOf) -> Self {
+        self.activation = Some(of);
         self
     }
 
@@ -299,13 +313,13 @@ fn families() -> [&'static [Operator]; 22] {
 
 /// The inputs of a running node; optional ones may be absent.
 pub struct Inputs {
-    values: Vec<Option<Value>>,
+    values: Vec<RefCell<Option<Value>>>,
 }
 
 impl Inputs {
     /// The inputs in the node's order.
     pub fn new(values: Vec<Option<Value>>) -> Self {
-        Self { values }
+        Self { values: values.into_iter().map(RefCell::new).collect() }
     }
 
     /// How many inputs there are.
@@ -315,7 +329,14 @@ impl Inputs {
 
     /// Input `index`, if it was given.
     pub fn optional(&self, index: usize) -> Option<Value> {
-        self.values.get(index).cloned().flatten()
+        self.values.get(index)?.borrow().clone()
+    }
+
+    /// Input `index`, which is not read again: where nothing else reads it either, what is computed of
+    /// it can take its place in memory.
+    pub fn take(&self, index: usize) -> Outcome<Value> {
+        let taken = self.values.get(index).and_then(|value| value.borrow_mut().take());
+        taken.ok_or_else(|| format!("its input {index} is missing"))
     }
 
     /// Input `index`.
@@ -340,7 +361,7 @@ impl Inputs {
 
     /// All inputs that were given.
     pub fn all(&self) -> Vec<Value> {
-        self.values.iter().flatten().cloned().collect()
+        self.values.iter().filter_map(|value| value.borrow().clone()).collect()
     }
 }
 
@@ -354,8 +375,9 @@ fn pointwise(
     run: impl Fn(DispatchTensor) -> DispatchTensor + Send + Sync + 'static,
 ) -> Outcome<Run> {
     one(move |inputs| {
-        let x = inputs.value(0)?;
-        Value::new(run(x.float()?)).reshape(&x.dims())
+        let x = inputs.take(0)?;
+        let dims = x.dims();
+        Value::new(run(x.into_tensor()?)).reshape(&dims)
     })
 }
 

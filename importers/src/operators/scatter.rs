@@ -64,7 +64,7 @@ fn written(x: Value, places: &[i64], updates: &Value, reduction: Reduction) -> O
     if reduction == Reduction::Add && x.kind() == Kind::Float {
         let wide = places.iter().flat_map(|&row| std::iter::repeat_n(row, inner)).collect();
         let wide = Value::from_ints(wide).reshape(&[places.len(), inner])?;
-        let parts = together(&[x, wide, updates.clone()])?;
+        let parts = together(vec![x, wide, updates.clone()])?;
         let [x, indices, updates] = &parts[..] else {
             return Err("it takes three inputs".into());
         };

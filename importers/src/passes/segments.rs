@@ -8,6 +8,7 @@ use burn::tensor::Device;
 
 use crate::graph::{Graph, Id, Node};
 use crate::operators::{ANY, Channels, Freezing, Role, Site};
+use crate::value::Value as Operand;
 
 /// A run of nodes.
 pub struct Found {
@@ -19,17 +20,47 @@ pub struct Found {
     pub output: Value,
 }
 
-/// The segments of `graph`, whose values have these `shapes`, the batch axis first.
-pub fn find(graph: &Graph, shapes: &HashMap<Id, Vec<usize>>) -> Vec<Found> {
+/// What the values of a graph were seen to be when it was run.
+pub struct Seen {
+    /// The batch axis first.
+    pub shapes: HashMap<Id, Vec<usize>>,
+    /// Those that depend on shapes alone: a segment is of tensors whose shapes are known.
+    pub constants: HashMap<Id, Operand>,
+    of_shapes: Vec<bool>,
+}
+
+impl Seen {
+    /// Of a graph whose first input has the shape `input`.
+    pub fn new(graph: &Graph, input: Vec<usize>) -> Self {
+        Self {
+            shapes: HashMap::from([(graph.inputs[0], input)]),
+            constants: HashMap::new(),
+            of_shapes: of_shapes(graph),
+        }
+    }
+
+    /// Notes what a node made.
+    pub fn see(&mut self, node: &Node, values: &[Operand]) {
+        for (id, value) in node.outputs.iter().zip(values) {
+            let Some(id) = *id else { continue };
+            self.shapes.insert(id, value.dims());
+            if self.of_shapes[id.0] {
+                self.constants.insert(id, value.clone());
+            }
+        }
+    }
+}
+
+/// The segments of `graph`.
+pub fn find(graph: &Graph, seen: &Seen) -> Vec<Found> {
     let readers = graph.readers();
-    let of_shapes = of_shapes(graph);
     let mut taken = vec![false; graph.nodes.len()];
     let mut found = Vec::new();
     for start in 0..graph.nodes.len() {
         if taken[start] {
             continue;
         }
-        let Some(grown) = Growth::from(graph, shapes, &of_shapes, start, &taken) else { continue };
+        let Some(grown) = Growth::from(graph, seen, start, &taken) else { continue };
         let Some(length) = grown.whole_part(graph, &readers) else { continue };
         let nodes = grown.nodes[..length].to_vec();
         let Some(output) = graph.nodes[nodes[length - 1]].outputs[0] else { continue };
@@ -40,7 +71,7 @@ pub fn find(graph: &Graph, shapes: &HashMap<Id, Vec<usize>>) -> Vec<Found> {
     found
 }
 
-/// The values that depend on shapes alone. A segment is of tensors whose shapes are known.
+/// The values that depend on shapes alone.
 fn of_shapes(graph: &Graph) -> Vec<bool> {
     let mut found = vec![false; graph.values.len()];
     for node in &graph.nodes {
@@ -62,13 +93,8 @@ struct Growth {
 
 impl Growth {
     /// The nodes from `start` on that can be part of a segment that begins there.
-    fn from(
-        graph: &Graph,
-        shapes: &HashMap<Id, Vec<usize>>,
-        of_shapes: &[bool],
-        start: usize,
-        taken: &[bool],
-    ) -> Option<Self> {
+    fn from(graph: &Graph, seen: &Seen, start: usize, taken: &[bool]) -> Option<Self> {
+        let Seen { shapes, of_shapes, .. } = seen;
         let first = &graph.nodes[start];
         let mut inputs = variable(graph, first).filter(|id| !of_shapes[id.0]);
         let input = inputs.next()?;
@@ -102,7 +128,7 @@ impl Growth {
             if !reads.all(|id| growth.values.contains_key(&id) || of_shapes[id.0]) {
                 continue;
             }
-            if let Some(made) = growth.lowered(graph, node, shapes) {
+            if let Some(made) = growth.lowered(graph, node, seen) {
                 growth.values.extend(made);
                 growth.nodes.push(at);
             } else if at == start {
@@ -113,12 +139,7 @@ impl Growth {
     }
 
     /// The outputs of the node as parts of the segment, where they can be.
-    fn lowered(
-        &mut self,
-        graph: &Graph,
-        node: &Node,
-        shapes: &HashMap<Id, Vec<usize>>,
-    ) -> Option<Vec<(Id, Value)>> {
+    fn lowered(&mut self, graph: &Graph, node: &Node, seen: &Seen) -> Option<Vec<(Id, Value)>> {
         let operator = node.operator?;
         // Of other operators than those that split, only the first output is known here.
         let known = operator.outputs == ANY || node.outputs.iter().skip(1).all(Option::is_none);
@@ -131,10 +152,17 @@ impl Growth {
             return None;
         }
         let site = Site { graph, node, device: &Device::flex() };
-        let shape = |id: &Option<Id>| shapes.get(id.as_ref()?).cloned();
+        let shape = |id: &Option<Id>| seen.shapes.get(id.as_ref()?).cloned();
         let made: Vec<_> = node.outputs.iter().map(shape).collect();
         let builder = &mut self.builder;
-        let mut own = Freezing { site: &site, builder, inputs: &inputs, shapes: &made, output: 0 };
+        let mut own = Freezing {
+            site: &site,
+            builder,
+            inputs: &inputs,
+            constants: &seen.constants,
+            shapes: &made,
+            output: 0,
+        };
         let mut values = Vec::with_capacity(node.outputs.len());
         for (output, id) in node.outputs.iter().enumerate() {
             let Some(id) = id else { continue };

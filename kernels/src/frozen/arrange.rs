@@ -56,14 +56,14 @@ impl Move {
             loops.push(inner);
         }
         let factor = from.0.factor / to.0.factor;
-        Self { loops, first: [first(from), first(to)], factor, adds: false }
+        Self { loops: joined(loops), first: [first(from), first(to)], factor, adds: false }
     }
 
-    /// The gradient of it, which adds to what is there.
-    pub fn gradient(pairs: &[Pair], from: Seen, to: Seen) -> Self {
+    /// The gradient of it, which can add to what is there.
+    pub fn gradient(pairs: &[Pair], from: Seen, to: Seen, adds: bool) -> Self {
         let turned: Vec<Pair> = pairs.iter().map(|pair| pair.turned()).collect();
         let factor = from.0.factor / to.0.factor;
-        Self { adds: true, factor, ..Self::new(&turned, to, from) }
+        Self { adds, factor, ..Self::new(&turned, to, from) }
     }
 
     /// From `x` to `y`.
@@ -99,6 +99,20 @@ impl Move {
             }
         }
     }
+}
+
+/// The same loops, as few as can be.
+fn joined(loops: Vec<Loop>) -> Vec<Loop> {
+    let mut few: Vec<Loop> = Vec::with_capacity(loops.len());
+    for inner in loops {
+        match few.last_mut() {
+            Some(outer) if outer.steps == inner.steps.map(|step| step * inner.size) => {
+                *outer = Loop { size: outer.size * inner.size, ..inner };
+            }
+            _ => few.push(inner),
+        }
+    }
+    few
 }
 
 /// Numbers that lie side by side.

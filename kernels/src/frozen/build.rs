@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
-use super::finish::Activation;
 use super::pack::Window;
 use super::view::{Along, Pair, Part, View, pairs};
+use crate::Activation;
 
 /// The number of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,14 +25,13 @@ pub(super) enum Operation {
     Mean(Window, bool),
     /// The mean over all pixels.
     GlobalMean,
-    Concat,
     Normalize(Normalization),
     /// `exp(x - max) / sum(exp(x - max))` over the channels of each pixel.
     Softmax,
     /// The product of two tensors' last two axes.
     Product(Product),
-    /// The numbers of one view where another has them, times a factor.
-    Arrange(Arrangement),
+    /// The numbers of each input where the result has them, times a factor; zero elsewhere.
+    Arrange(Vec<Arrangement>),
     /// The same for every sample: `[channels][height][width]`.
     Constant(Vec<f32>),
     /// The same picture, seen as a tensor of another shape.
@@ -262,8 +261,7 @@ impl Builder {
         if view.is_whole(self.dims(x)) {
             return Some(x);
         }
-        let of_channels = |axis: &Vec<Part>| axis.iter().all(|part| part.along == Along::Channel);
-        match view.axes.len() == 4 && of_channels(&view.axes[1]) {
+        match view.has_planes() {
             true => self.planes(x),
             false => self.rows_of(x),
         }
@@ -281,7 +279,82 @@ impl Builder {
         let loops = from.pairs(&view)?;
         let root = self.root(x);
         let arrangement = Arrangement { from, to: view.clone(), loops };
-        Some(self.push(Operation::Arrange(arrangement), &[root], dims, view))
+        Some(self.push(Operation::Arrange(vec![arrangement]), &[root], dims, view))
+    }
+
+    /// A tensor of `shape` with the numbers of each part from a place on, and zeros elsewhere; `None`
+    /// where the parts do not fit. It lies as the first part does.
+    fn assembled(&mut self, shape: &[usize], parts: &[(Value, Vec<usize>)]) -> Option<Value> {
+        let own = self.view(parts.first()?.0);
+        let (view, dims) = match *shape {
+            [samples, channels, height, width] if own.has_planes() => {
+                let dims = [channels, height, width];
+                (View::planes(samples, dims), dims)
+            }
+            _ => View::rows(self.samples, shape),
+        };
+        let mut arrangements = Vec::with_capacity(parts.len());
+        let mut roots = Vec::with_capacity(parts.len());
+        for (part, first) in parts {
+            let from = self.view(*part).clone();
+            let each = from.shape().into_iter().zip(first).enumerate();
+            let to = each
+                .into_iter()
+                .try_fold(view.clone(), |to, (axis, (size, &at))| to.slice(axis, at, size))?;
+            let loops = from.pairs(&to)?;
+            arrangements.push(Arrangement { from, to, loops });
+            roots.push(self.root(*part));
+        }
+        Some(self.push(Operation::Arrange(arrangements), &roots, dims, view))
+    }
+
+    /// What is the same for every sample: `values`, of a `shape` whose first axis is the batch; `None`
+    /// where samples differ.
+    pub fn constant(&mut self, values: &[f32], shape: &[usize]) -> Option<Value> {
+        let numbers: usize = shape.iter().skip(1).product();
+        let fits = numbers > 0
+            && shape.first() == Some(&self.samples)
+            && values.len() == numbers * self.samples;
+        let mut samples = values.chunks_exact(numbers.max(1));
+        let first = samples.next().filter(|_| fits)?;
+        if samples.any(|own| own != first) {
+            return None;
+        }
+        let (view, dims) = View::rows(self.samples, shape);
+        let mut picture = vec![0.0; numbers];
+        view.places(dims).into_iter().zip(first).for_each(|(to, value)| picture[to] = *value);
+        Some(self.push(Operation::Constant(picture), &[], dims, view))
+    }
+
+    /// `parts`, one after the other along `axis`; `None` where that is the batch, or they do not fit.
+    pub fn concat(&mut self, parts: &[Value], axis: usize) -> Option<Value> {
+        let mut shape = self.shape(*parts.first()?);
+        let mut end = 0;
+        let mut placed = Vec::with_capacity(parts.len());
+        for &part in parts {
+            let own = self.shape(part);
+            let alike = own.len() == shape.len()
+                && (0..own.len()).all(|at| at == axis || own[at] == shape[at]);
+            let mut first = vec![0; own.len()];
+            *first.get_mut(axis).filter(|_| alike && axis > 0)? = end;
+            end += own[axis];
+            placed.push((part, first));
+        }
+        shape[axis] = end;
+        self.assembled(&shape, &placed)
+    }
+
+    /// `x` with `pads` zeros in front of each axis and behind it; `None` where the batch is padded.
+    pub fn pad(&mut self, x: Value, pads: &[(usize, usize)]) -> Option<Value> {
+        let own = self.shape(x);
+        if pads.len() != own.len() || pads[0] != (0, 0) {
+            return None;
+        }
+        if pads.iter().all(|&pad| pad == (0, 0)) {
+            return Some(x);
+        }
+        let shape: Vec<_> = own.iter().zip(pads).map(|(own, (a, b))| a + own + b).collect();
+        self.assembled(&shape, &[(x, pads.iter().map(|pad| pad.0).collect())])
     }
 
     /// Whether the channels of a value's picture are its last axis.
@@ -469,7 +542,7 @@ impl Builder {
         for (x, other) in [(a, b), (b, a)] {
             let node = &self.nodes[other.0];
             let whole = match node.operation {
-                Operation::Activate(Activation::Sigmoid) => Some(Activation::Silu),
+                Operation::Activate(Activation::Sigmoid) => Some(Activation::Swish { alpha: 1.0 }),
                 Operation::Activate(activation) if activation == HALF => {
                     Some(Activation::HardSwish)
                 }
@@ -546,17 +619,6 @@ impl Builder {
             .collect();
         view.axes = axes;
         Some(self.push(Operation::GlobalMean, &[x], [channels, 1, 1], view))
-    }
-
-    /// The channels of `parts`, `[samples, channels, height, width]`, one after the other; `None` where
-    /// the parts differ in size.
-    pub fn concat(&mut self, parts: &[Value]) -> Option<Value> {
-        let parts: Vec<_> = parts.iter().map(|&part| self.planes(part)).collect::<Option<_>>()?;
-        let [_, height, width] = self.dims(*parts.first()?);
-        let same = |&part: &Value| self.dims(part)[1..] == [height, width];
-        let channels = parts.iter().map(|&part| self.dims(part)[0]).sum();
-        let fits = parts.iter().all(same);
-        fits.then(|| self.push_planes(Operation::Concat, &parts, [channels, height, width]))
     }
 }
 

@@ -4,43 +4,8 @@
 use super::image::LANES;
 use super::sweep::{Place, Sweep};
 use super::tile::fused;
-
-/// A function of one number. Beside each stands its derivative.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Activation {
-    /// `x`.
-    Identity,
-    /// `max(x, 0)`: 1 above 0, else 0.
-    Relu,
-    /// `x` within `low` and `high`: 1 there, the bounds included, else 0.
-    Clip {
-        /// The lower bound.
-        low: f32,
-        /// The upper bound.
-        high: f32,
-    },
-    /// `x` above 0, `slope x` below.
-    Leaky {
-        /// The slope below 0.
-        slope: f32,
-    },
-    /// `s = 1 / (1 + exp(-x))`: `s (1 - s)`.
-    Sigmoid,
-    /// `x s`, with the sigmoid `s`: `s + x s (1 - s)`.
-    Silu,
-    /// `r = clip(alpha x + beta, 0, 1)`: `alpha` within, else 0.
-    HardSigmoid {
-        /// The slope.
-        alpha: f32,
-        /// The value at 0.
-        beta: f32,
-    },
-    /// `x r` with `r = clip(x / 6 + 1/2, 0, 1)`: `r + x / 6` within, else `r`.
-    HardSwish,
-    /// `x P(x)` with the normal distribution `P(x) = (1 + erf(x / sqrt(2))) / 2`: `P(x) + x p(x)` with
-    /// its density `p`.
-    Gelu,
-}
+use crate::Activation;
+use crate::activation::{CUBIC, ROOT};
 
 /// What is kept of an activation for the backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,9 +198,18 @@ impl Finish<'_> {
                 let s = sigmoid::<FUSED>(x);
                 (s, s * (1.0 - s))
             }),
-            Activation::Silu => derives(sums, records, floats, |x| {
-                let s = sigmoid::<FUSED>(x);
-                (x * s, s + x * s * (1.0 - s))
+            Activation::Swish { alpha } => derives(sums, records, floats, |x| {
+                let s = sigmoid::<FUSED>(alpha * x);
+                (x * s, s + alpha * x * s * (1.0 - s))
+            }),
+            Activation::Tanh => derives(sums, records, floats, |x| {
+                let t = 2.0 * sigmoid::<FUSED>(2.0 * x) - 1.0;
+                (t, 1.0 - t * t)
+            }),
+            Activation::GeluTanh => derives(sums, records, floats, |x| {
+                let s = sigmoid::<FUSED>(2.0 * ROOT * (x + CUBIC * x * x * x));
+                let slope = 2.0 * ROOT * (1.0 + 3.0 * CUBIC * x * x);
+                (x * s, s + x * s * (1.0 - s) * slope)
             }),
             Activation::HardSigmoid { alpha, beta } => derives(sums, records, floats, |x| {
                 let line = alpha * x + beta;

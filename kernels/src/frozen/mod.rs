@@ -34,7 +34,6 @@ mod view;
 mod winograd;
 
 pub use build::{Builder, Convolution, Normalization, Value, Weights};
-pub use finish::Activation;
 pub use op::{FrozenBackend, frozen};
 pub use pack::Window;
 pub use profile::Timing;

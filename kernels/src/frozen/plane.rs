@@ -122,22 +122,6 @@ fn sum_rows<const FUSED: bool>(
     }
 }
 
-/// Copies the channels of `from` behind the first `channel` of `to`, or out of them.
-pub fn copy_channels(
-    (x, from): (&[f32], &Image),
-    (y, to): (&mut [f32], &Image),
-    [read, written]: [usize; 2],
-    count: usize,
-) {
-    for row in 0..from.height {
-        for column in 0..from.width {
-            let (x, y) =
-                (&x[from.offset(row, column) + read..], &mut y[to.offset(row, column) + written..]);
-            y[..count].copy_from_slice(&x[..count]);
-        }
-    }
-}
-
 /// The normalization of each pixel over its `channels`; `kept` has the standardized channels of every
 /// pixel and then the factors by which they were standardized.
 pub fn normalize(

@@ -73,7 +73,6 @@ fn name(step: &Step) -> String {
         Work::Softmax | Work::SoftmaxGradient { .. } => "softmax",
         Work::Product(_) => "product",
         Work::Arrange(_) => "arrange",
-        Work::Copy { .. } => "copy",
     };
     let shape = |image: &Image| format!("{}x{}x{}", image.height, image.width, image.channels);
     let from = step.sources.first().map_or_else(String::new, |(_, image)| shape(image));

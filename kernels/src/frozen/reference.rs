@@ -1,8 +1,8 @@
 //! What a segment computes, as plain loops in double precision.
 
 use super::build::{Builder, Convolution, Node, Operation, Product, Value};
-use super::finish::Activation;
 use super::pack::Window;
+use crate::Activation;
 
 /// The values of every operation of `builder` for the sample `x`.
 pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
@@ -65,10 +65,12 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
                     y[out] += f64::from(own.factor()) * input(0)[left] * input(1)[right];
                 });
             }
-            Operation::Arrange(own) => {
-                let places = own.from.places(dims(0)).into_iter().zip(own.to.places(node.dims));
-                for (from, to) in places {
-                    y[to] = f64::from(own.from.factor) * input(0)[from];
+            Operation::Arrange(parts) => {
+                for (at, own) in parts.iter().enumerate() {
+                    let from = own.from.places(dims(at));
+                    for (from, to) in from.into_iter().zip(own.to.places(node.dims)) {
+                        y[to] = f64::from(own.from.factor) * input(at)[from];
+                    }
                 }
             }
             Operation::Normalize(own) => {
@@ -80,9 +82,6 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
                         y[channel * area + pixel] = x * f64::from(scale) + f64::from(shift);
                     }
                 }
-            }
-            Operation::Concat => {
-                y = node.inputs.iter().flat_map(|value| values[value.0].iter().copied()).collect();
             }
         }
         values.push(y);
@@ -163,10 +162,12 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
                     gradients[second][right] += factor * g[out] * values[first][left];
                 });
             }
-            Operation::Arrange(own) => {
-                let places = own.from.places(dims(0)).into_iter().zip(own.to.places(node.dims));
-                for (from, to) in places {
-                    gradients[first][from] += f64::from(own.from.factor) * g[to];
+            Operation::Arrange(parts) => {
+                for (at, own) in parts.iter().enumerate() {
+                    let from = own.from.places(dims(at));
+                    for (from, to) in from.into_iter().zip(own.to.places(node.dims)) {
+                        gradients[node.inputs[at].0][from] += f64::from(own.from.factor) * g[to];
+                    }
                 }
             }
             Operation::Normalize(own) => {
@@ -183,14 +184,6 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
                         gradients[first][channel * area + pixel] +=
                             factor * (scaled(channel) - mean - x * along);
                     }
-                }
-            }
-            Operation::Concat => {
-                let mut left = &g[..];
-                for value in &node.inputs {
-                    let (own, rest) = left.split_at(gradients[value.0].len());
-                    gradients[value.0].iter_mut().zip(own).for_each(|(sum, g)| *sum += g);
-                    left = rest;
                 }
             }
         }
@@ -241,7 +234,7 @@ fn each_factor(
 }
 
 /// The value and the derivative of an activation at `x`.
-fn at(activation: Activation, x: f64) -> (f64, f64) {
+pub fn at(activation: Activation, x: f64) -> (f64, f64) {
     let one = |inside: bool| if inside { 1.0 } else { 0.0 };
     let sigmoid = 1.0 / (1.0 + (-x).exp());
     match activation {
@@ -254,7 +247,18 @@ fn at(activation: Activation, x: f64) -> (f64, f64) {
         Activation::Leaky { slope } if x <= 0.0 => (x * f64::from(slope), f64::from(slope)),
         Activation::Leaky { .. } => (x, 1.0),
         Activation::Sigmoid => (sigmoid, sigmoid * (1.0 - sigmoid)),
-        Activation::Silu => (x * sigmoid, sigmoid + x * sigmoid * (1.0 - sigmoid)),
+        Activation::Swish { alpha } => {
+            let alpha = f64::from(alpha);
+            let s = 1.0 / (1.0 + (-alpha * x).exp());
+            (x * s, s + alpha * x * s * (1.0 - s))
+        }
+        Activation::Tanh => (x.tanh(), 1.0 - x.tanh().powi(2)),
+        Activation::GeluTanh => {
+            let (root, cubic) = ((2.0 / std::f64::consts::PI).sqrt(), 0.044_715);
+            let t = (root * (x + cubic * x.powi(3))).tanh();
+            let slope = root * (1.0 + 3.0 * cubic * x * x);
+            (0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * slope)
+        }
         Activation::HardSigmoid { alpha, beta } => {
             let line = f64::from(alpha) * x + f64::from(beta);
             (line.clamp(0.0, 1.0), f64::from(alpha) * one((0.0..=1.0).contains(&line)))

@@ -326,11 +326,6 @@ impl Segment {
                     own.run(x, &mut to);
                 }
             }
-            Work::Copy { channels, from, to: written } => {
-                if let Some(x) = source(0) {
-                    plane::copy_channels(x, (&mut to, &image), [*from, *written], *channels);
-                }
-            }
         }
         arena.room = room;
         (tape.bytes, tape.floats) = (bytes, floats);

@@ -7,7 +7,6 @@ use super::aligned::Aligned;
 use super::arrange::Move;
 use super::build::{Builder, Normalization, Value};
 use super::depthwise::Taps;
-use super::finish::Activation;
 use super::image::Image;
 use super::pack::{Packed, Window};
 use super::plan::plan;
@@ -16,6 +15,7 @@ use super::run::{Arena, Tape};
 use super::sweep::Sweep;
 use super::tile::Level;
 use super::winograd::Winograd;
+use crate::Activation;
 
 /// A run of operations with constant weights, from one sample to another; and the gradient of it.
 #[derive(Debug)]
@@ -115,12 +115,6 @@ pub(super) enum Work {
     /// The product of the two sources.
     Product(Multiply),
     Arrange(Move),
-    /// So many channels from one place among them to another.
-    Copy {
-        channels: usize,
-        from: usize,
-        to: usize,
-    },
 }
 
 /// How a sample lies outside.

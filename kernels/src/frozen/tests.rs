@@ -4,11 +4,11 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use super::build::{Builder, Convolution, Value, Weights};
-use super::finish::Activation;
 use super::pack::Window;
 use super::reference;
 use super::segment::Segment;
 use super::tile::Level;
+use crate::Activation;
 
 /// Numbers that follow from a seed.
 struct Numbers(u64);
@@ -203,7 +203,10 @@ fn activations_are_right() {
         Activation::Clip { low: -0.25, high: 0.5 },
         Activation::Leaky { slope: 0.1 },
         Activation::Sigmoid,
-        Activation::Silu,
+        Activation::Swish { alpha: 1.0 },
+        Activation::Swish { alpha: 1.702 },
+        Activation::Tanh,
+        Activation::GeluTanh,
         Activation::HardSigmoid { alpha: 0.7, beta: 0.4 },
         Activation::HardSwish,
         Activation::Gelu,
@@ -262,7 +265,7 @@ fn sums_of_branches_are_right() {
     let block = builder.activate(sum, Activation::Relu).expect("a whole");
     // The shortcut behind the main path, and a branch that is read three times.
     let main = conv(&mut builder, &mut numbers, block, 33, 3, 2);
-    let main = builder.activate(main, Activation::Silu).expect("a whole");
+    let main = builder.activate(main, Activation::Swish { alpha: 1.0 }).expect("a whole");
     let main = conv(&mut builder, &mut numbers, main, 33, 3, 1);
     let shortcut = conv(&mut builder, &mut numbers, block, 33, 1, 2);
     let sum = builder.add(main, shortcut).expect("one shape");
@@ -275,7 +278,7 @@ fn sums_of_branches_are_right() {
     let again = builder.add(gated, sum).expect("one shape");
     let twice = builder.add(again, again).expect("one shape");
     let own = conv(&mut builder, &mut numbers, twice, 5, 1, 1);
-    let joined = builder.concat(&[own, twice, own]).expect("one size");
+    let joined = builder.concat(&[own, twice, own], 1).expect("one size");
     let pooled = builder.mean(joined, window([2, 2], [1, 1], [0; 4]), true).expect("a pool");
     check("the block", &builder, block, &mut numbers);
     check("the gated sum", &builder, again, &mut numbers);
@@ -487,8 +490,22 @@ fn turned_layers_are_right() {
     let half = builder.slice(picture, 1, 3, 5).expect("channels");
     let half = builder.activate(half, Activation::Relu).expect("a whole");
     check("some channels", &builder, half, &mut numbers);
-    let both = builder.concat(&[half, back]).expect("one size");
+    let both = builder.concat(&[half, back], 1).expect("one size");
     check("channels together", &builder, both, &mut numbers);
+    let token = numbers.floats(22);
+    let token = builder.constant(&token, &[1, 1, 22]).expect("a token");
+    let tokens = builder.concat(&[token, wide], 1).expect("one width");
+    assert_eq!(builder.shape(tokens), [1, 7, 22]);
+    check("a token in front", &builder, tokens, &mut numbers);
+    let padded = builder.pad(both, &[(0, 0), (0, 2), (1, 0), (3, 1)]).expect("zeros around");
+    assert_eq!(builder.shape(padded), [1, 29, 4, 6]);
+    check("zeros around", &builder, padded, &mut numbers);
+    let [lower, upper] =
+        [(1, 2), (0, 1)].map(|(from, count)| builder.slice(back, 2, from, count).expect("rows"));
+    let rolled = builder.concat(&[lower, upper], 2).expect("rows");
+    check("rows rolled", &builder, rolled, &mut numbers);
+    assert!(builder.concat(&[lower, back], 1).is_none() && builder.concat(&[back], 0).is_none());
+    assert!(builder.pad(back, &[(0, 1), (0, 0), (0, 0), (0, 0)]).is_none(), "the batch");
 }
 
 /// Two samples at a time stay apart.

@@ -106,6 +106,12 @@ impl View {
         self.factor == 1.0 && self.len() == dims.iter().product::<usize>()
     }
 
+    /// Whether it has four axes, of which the second is of channels alone.
+    pub fn has_planes(&self) -> bool {
+        let of_channels = |axis: &[Part]| axis.iter().all(|part| part.along == Along::Channel);
+        self.axes.len() == 4 && of_channels(&self.axes[1])
+    }
+
     /// The same numbers in axes of other sizes; `None` where an axis would no longer be made of parts.
     pub fn reshape(&self, shape: &[usize]) -> Option<Self> {
         let mut left: Vec<Part> = self.axes.iter().flatten().rev().copied().collect();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::arrange::Move;
-use super::super::build::{Builder, Value};
+use super::super::build::{Arrangement, Builder, Value};
 use super::super::image::Image;
 use super::super::pack::Phase;
 use super::super::product::Multiply;
@@ -138,32 +138,16 @@ impl Backward<'_> {
                 let work = Multiply::right_gradient(product, [&gradient.1, &a.1, &to[1]]);
                 self.scatter(right, vec![(Work::Product(work), vec![a, gradient])], true);
             }
-            Kind::Arrange(arrangement) => {
-                let to = self.layout.gradients[from.0];
-                let views = ((&arrangement.from, &to), (&arrangement.to, &gradient.1));
-                let work = Move::gradient(&arrangement.loops, views.0, views.1);
-                self.scatter(from, vec![(Work::Arrange(work), vec![gradient])], true);
+            Kind::Arrange(parts) => {
+                for (&value, own) in unit.inputs.iter().zip(parts) {
+                    self.arranged(value, own, gradient);
+                }
             }
             Kind::GlobalMean => {
                 let factor = share(&self.layout.gradients[from.0]);
                 self.computed(from, |to, added| {
                     (map(&gradient.1, to, added, factor), vec![gradient])
                 });
-            }
-            Kind::Concat => {
-                let mut at = 0;
-                for &value in &unit.inputs {
-                    let channels = self.layout.gradients[value.0].channels;
-                    let image = self.layout.gradients[value.0];
-                    let buffer = self.buffers.take(image.len());
-                    let part = (buffer, image);
-                    self.push(Work::Zero, Vec::new(), part, true, PLAIN);
-                    let work = Work::Copy { channels, from: at, to: 0 };
-                    self.push(work, vec![gradient], part, false, PLAIN);
-                    self.same(value, part);
-                    self.buffers.release(buffer);
-                    at += channels;
-                }
             }
         }
         self.buffers.release(place);
@@ -250,6 +234,20 @@ impl Backward<'_> {
             let work = Work::Map { sweep, factor: 1.0 };
             self.push(work, Vec::new(), (place, image), false, finish);
         }
+    }
+
+    /// Adds what an arrangement has of a gradient.
+    fn arranged(&mut self, value: Value, own: &Arrangement, gradient: (Place, Image)) {
+        if self.layout.constant(value).is_some() {
+            return;
+        }
+        let to = self.layout.gradients[value.0];
+        let sum = self.sums[value.0];
+        let new = sum.place.is_none() && sum.pending.is_none();
+        let adds = !new || own.from.len() != to.height * to.width * to.channels;
+        let views = ((&own.from, &to), (&own.to, &gradient.1));
+        let work = Move::gradient(&own.loops, views.0, views.1, adds);
+        self.scatter(value, vec![(Work::Arrange(work), vec![gradient])], adds);
     }
 
     /// Adds the gradient of a gate, a single pixel.

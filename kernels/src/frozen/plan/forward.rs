@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::super::arrange::Move;
 use super::super::build::{Builder, Value};
 use super::super::depthwise::Taps;
-use super::super::finish::Activation;
 use super::super::image::Image;
 use super::super::pack::{Packed, Phase};
 use super::super::product::Multiply;
@@ -14,6 +13,7 @@ use super::super::segment::{AddedPlan, FinishPlan, Place, Step, TapeSize, Work};
 use super::super::sweep::Sweep;
 use super::super::winograd::Winograd;
 use super::{Buffers, Kind, Layout, Unit};
+use crate::Activation;
 
 /// Nothing happens to a sum.
 pub const PLAIN: FinishPlan = FinishPlan {
@@ -118,18 +118,17 @@ pub fn forward(
                 let images = [&own, &sources[0].1, &sources[1].1];
                 (Work::Product(Multiply::forward(product, images)), sources)
             }
-            Kind::Arrange(arrangement) => {
-                let (from, to) = ((&arrangement.from, &sources[0].1), (&arrangement.to, &own));
-                (Work::Arrange(Move::new(&arrangement.loops, from, to)), sources)
-            }
-            Kind::Concat => {
-                let mut at = 0;
-                for &(place, image) in &sources {
-                    let work = Work::Copy { channels: image.channels, from: 0, to: at };
-                    more.push((work, vec![(place, image)]));
-                    at += image.channels;
+            Kind::Arrange(parts) => {
+                let moves = parts.iter().zip(&sources).map(|(part, source)| {
+                    let (from, to) = ((&part.from, &source.1), (&part.to, &own));
+                    (Work::Arrange(Move::new(&part.loops, from, to)), vec![*source])
+                });
+                more.extend(moves);
+                let moved: usize = parts.iter().map(|part| part.to.len()).sum();
+                match moved == builder.dims(unit.output).iter().product::<usize>() {
+                    true => more.remove(0),
+                    false => (Work::Zero, Vec::new()),
                 }
-                (Work::Zero, Vec::new())
             }
         };
         steps.push(Step { work, sources, to: (to, own), clear: true, finish });

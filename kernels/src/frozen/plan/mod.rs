@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 
 use super::build::{Arrangement, Builder, Normalization, Product, Value};
 use super::depthwise::Taps;
-use super::finish::Activation;
 use super::pack::{Packed, Phase, Window};
 use super::segment::{Record, Segment, TapeSize};
 use super::tile::Level;
+use crate::Activation;
 use backward::backward;
 use buffers::Buffers;
 use forward::forward;
@@ -59,14 +59,13 @@ enum Kind {
         counts_padding: bool,
     },
     GlobalMean,
-    Concat,
     Normalize {
         own: Arc<Normalization>,
         kept: usize,
     },
     Softmax,
     Product(Product),
-    Arrange(Arrangement),
+    Arrange(Vec<Arrangement>),
 }
 
 impl Unit {

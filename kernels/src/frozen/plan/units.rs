@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::super::build::{Builder, Convolution, Normalization, Operation, Value, Weights};
 use super::super::depthwise::Taps;
-use super::super::finish::{Activation, Kept};
+use super::super::finish::Kept;
 use super::super::image::{Image, LANES};
 use super::super::pack::{Kernel, Packed, Shape, Window};
 use super::super::segment::{Record, TapeSize};
 use super::super::tile::Level;
 use super::{Kind, Unit};
+use crate::Activation;
 
 /// The units that `output` needs, in order.
 pub fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut TapeSize) -> Vec<Unit> {
@@ -134,7 +135,6 @@ pub fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut Tape
                 (Kind::Normalize { own: own.into(), kept }, inputs)
             }
             Operation::GlobalMean => (Kind::GlobalMean, inputs),
-            Operation::Concat => (Kind::Concat, inputs),
             Operation::Softmax => (Kind::Softmax, inputs),
             Operation::Product(own) => (Kind::Product(own), inputs),
             Operation::Arrange(own) => (Kind::Arrange(own), inputs),

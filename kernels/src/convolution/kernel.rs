@@ -1,0 +1,80 @@
+//! The input gradient in CubeCL's language, for every stride, dilation, group and padding.
+
+use cubecl::prelude::*;
+
+/// Threads per cube.
+pub const THREADS: u32 = 256;
+
+/// Sizes that are known when the kernel is launched.
+#[derive(CubeLaunch, CubeType)]
+pub struct Job {
+    /// How many numbers are made.
+    count: u32,
+    /// Of the input.
+    channels: u32,
+    height: u32,
+    width: u32,
+    /// Of the output, whose gradient is given.
+    outputs: u32,
+    rows: u32,
+    columns: u32,
+    /// Channels and outputs of a group.
+    inputs_each: u32,
+    outputs_each: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_y: u32,
+    stride_x: u32,
+    padding_y: u32,
+    padding_x: u32,
+    dilation_y: u32,
+    dilation_x: u32,
+}
+
+/// Each thread sums up one number of the input's gradient, `x[n][y][x][c]`, over all products in which
+/// it took part, and where a launch may not have as many threads, several. Channels lie side by side:
+/// `gradient[n][i][j][o]` and `weights[u][v][o][c]`, with the channels of one group alone.
+#[cube(launch)]
+pub fn gradient_kernel<F: Float>(gradient: &[F], weights: &[F], made: &mut [F], job: &Job) {
+    let mut at = (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) * THREADS + UNIT_POS_X;
+    while at < job.count {
+        let channel = at % job.channels;
+        let pixel = at / job.channels;
+        let x = pixel % job.width + job.padding_x;
+        let y = pixel / job.width % job.height + job.padding_y;
+        let sample = pixel / job.width / job.height;
+        let group = channel / job.inputs_each;
+        let first = group * job.outputs_each;
+        let own = channel % job.inputs_each;
+        let mut sum = F::new(0.0);
+        for v in 0..job.kernel_height {
+            let reach = v * job.dilation_y;
+            if reach <= y
+                && (y - reach) % job.stride_y == 0u32
+                && (y - reach) / job.stride_y < job.rows
+            {
+                let row = (y - reach) / job.stride_y;
+                for u in 0..job.kernel_width {
+                    let reach = u * job.dilation_x;
+                    if reach <= x
+                        && (x - reach) % job.stride_x == 0u32
+                        && (x - reach) / job.stride_x < job.columns
+                    {
+                        let column = (x - reach) / job.stride_x;
+                        let from = ((sample * job.rows + row) * job.columns + column) * job.outputs
+                            + first;
+                        let weight = ((v * job.kernel_width + u) * job.outputs + first)
+                            * job.inputs_each
+                            + own;
+                        for output in 0..job.outputs_each {
+                            sum += gradient[(from + output) as usize]
+                                * weights[(weight + output * job.inputs_each) as usize];
+                        }
+                    }
+                }
+            }
+        }
+        made[at as usize] = sum;
+        at += CUBE_COUNT_X * CUBE_COUNT_Y * THREADS;
+    }
+}

@@ -1,0 +1,153 @@
+//! The convolution as an operation on tensors, with its own backward pass.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::ops::{FloatTensorOps, ModuleOps};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{
+    Autodiff, Backend, Dispatch, DispatchTensor, Flex, TensorMetadata, backend_extension,
+};
+use burn::tensor::Shape;
+use burn::tensor::ops::ConvOptions;
+
+/// Backends that run convolutions.
+#[backend_extension(
+    Autodiff,
+    Cube: cfg(feature = "cubecl"),
+    Flex,
+    Fusion: cfg(feature = "fusion")
+)]
+pub trait ConvolutionBackend: Backend {
+    /// The convolution of `x`; see [`convolve`].
+    #[fusion(dtype = x, shape = output(x, weights, options))]
+    fn convolution(
+        x: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self>;
+
+    /// The gradient with respect to its input, of the shape `dims`.
+    #[fusion(dtype = gradient, shape = Shape::new(*dims))]
+    fn convolution_gradient(
+        gradient: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        dims: [usize; 4],
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self>;
+}
+
+/// The convolution of `x` `[n, channels, height, width]` with `weights`
+/// `[outputs, channels / groups, rows, columns]`. It can be differentiated with respect to `x`.
+///
+/// # Panics
+///
+/// When the shapes do not fit, or `weights` are differentiated.
+pub fn convolve(
+    x: DispatchTensor,
+    weights: DispatchTensor,
+    options: ConvOptions<2>,
+) -> DispatchTensor {
+    <Dispatch as ConvolutionBackend>::convolution(x, weights, options)
+}
+
+/// The shape of a convolution's output.
+#[cfg(feature = "fusion")]
+fn output(x: &Shape, weights: &Shape, options: &ConvOptions<2>) -> Shape {
+    let along = |axis: usize| {
+        let (begin, end) = options.padding[axis];
+        let reach = options.dilation[axis] * (weights[axis + 2] - 1);
+        (x[axis + 2] + begin + end - reach - 1) / options.stride[axis] + 1
+    };
+    Shape::new([x[0], weights[0], along(0), along(1)])
+}
+
+impl ConvolutionBackend for Flex {
+    fn convolution(
+        x: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        Self::conv2d(x, weights, None, options)
+    }
+
+    fn convolution_gradient(
+        gradient: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        dims: [usize; 4],
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        // Of the input it reads the shape alone.
+        let device = gradient.device();
+        let x = Self::float_zeros(Shape::new(dims), &device, gradient.dtype().into());
+        Self::conv2d_x_backward(x, weights, gradient, options)
+    }
+}
+
+#[cfg(feature = "cubecl")]
+impl ConvolutionBackend for burn_cubecl::CubeBackend {
+    fn convolution(
+        x: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        super::device::forward(x, weights, options)
+    }
+
+    fn convolution_gradient(
+        gradient: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        dims: [usize; 4],
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        super::device::gradient(gradient, weights, dims, &options)
+    }
+}
+
+#[derive(Debug)]
+struct Convolved;
+
+impl<B: ConvolutionBackend> Backward<B, 1> for Convolved {
+    type State = (FloatTensor<B>, [usize; 4], ConvOptions<2>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (weights, dims, options) = ops.state;
+        unary::<B, _>(ops.parents, ops.node, grads, |gradient| {
+            B::convolution_gradient(gradient, weights, dims, options)
+        });
+    }
+}
+
+impl<B: ConvolutionBackend, C: CheckpointStrategy> ConvolutionBackend for Autodiff<B, C> {
+    fn convolution(
+        x: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        let node = x.node();
+        let (x, weights) = (x.into_primitive(), weights.into_primitive());
+        let dims = x.shape().dims::<4>();
+        match Convolved.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let state = (weights.clone(), dims, options.clone());
+                prep.finish(state, B::convolution(x, weights, options))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::convolution(x, weights, options)),
+        }
+    }
+
+    fn convolution_gradient(
+        _gradient: FloatTensor<Self>,
+        _weights: FloatTensor<Self>,
+        _dims: [usize; 4],
+        _options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        unimplemented!("a gradient of a convolution is not differentiated again")
+    }
+}
