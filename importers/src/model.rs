@@ -367,7 +367,11 @@ impl OnnxModel {
         if self.segments.is_empty() {
             return Err("there are no segments".into());
         }
-        match self.by_steps(again).and_then(|own| same(&own, &output).map(|()| own)) {
+        let of_rows = |own: Value| match own.dims().first() {
+            Some(&first) if first == again => same(&own, &output).map(|()| own),
+            _ => Err(format!("{again} rows give the shape {:?}", own.dims())),
+        };
+        match self.by_steps(again).and_then(of_rows) {
             Ok(own) => Ok(Tried { dims: own.dims(), rows: again, bytes_per_sample }),
             Err(reason) => {
                 self.thaw(graph).map_err(|error| error.to_string())?;
@@ -425,6 +429,9 @@ impl OnnxModel {
             let own = Arc::clone(&packed);
             let run = move |inputs: &Inputs| {
                 let segment = own.get().ok_or("its segment is not packed")?;
+                if inputs.value(0)?.dims().get(1..) != Some(segment.input()) {
+                    return Err("a sample's shape depends on the size of the batch".into());
+                }
                 Ok(vec![Value::new(frozen(inputs.float(0)?, segment))])
             };
             let label = format!("the nodes up to {}", graph.nodes[last].label());

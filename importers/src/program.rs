@@ -51,6 +51,15 @@ enum Source {
     Constant(usize),
 }
 
+impl Source {
+    fn slot(self) -> Option<usize> {
+        match self {
+            Self::Slot(slot) => Some(slot),
+            Self::Constant(_) => None,
+        }
+    }
+}
+
 impl Program {
     /// Compiles `graph` for `device`.
     ///
@@ -143,6 +152,7 @@ impl Program {
             });
         }
         self.steps = steps.into_iter().flatten().collect();
+        self.drop_unread();
         let mut read = vec![false; self.constants.len()];
         let sources = self.steps.iter().flat_map(|step| step.inputs.iter().flatten());
         for source in sources.chain(&self.outputs) {
@@ -156,6 +166,25 @@ impl Program {
         self.mark_last_reads();
     }
 
+    /// Drops the steps that make nothing that is read.
+    fn drop_unread(&mut self) {
+        let mut read = vec![false; self.slots];
+        let slots = |sources: &mut dyn Iterator<Item = &Source>| {
+            sources.filter_map(|source| source.slot()).collect::<Vec<usize>>()
+        };
+        slots(&mut self.outputs.iter()).into_iter().for_each(|slot| read[slot] = true);
+        let mut kept = Vec::with_capacity(self.steps.len());
+        for step in std::mem::take(&mut self.steps).into_iter().rev() {
+            if step.outputs.iter().flatten().any(|&slot| read[slot]) {
+                let inputs = slots(&mut step.inputs.iter().flatten());
+                inputs.into_iter().for_each(|slot| read[slot] = true);
+                kept.push(step);
+            }
+        }
+        kept.reverse();
+        self.steps = kept;
+    }
+
     /// The nodes that are steps of their own.
     pub fn labels(&self) -> Vec<&str> {
         let alone = self.steps.iter().filter(|step| !step.joined);
@@ -165,17 +194,12 @@ impl Program {
     /// Notes where each value is read last.
     fn mark_last_reads(&mut self) {
         let mut alive = vec![false; self.slots];
-        for output in &self.outputs {
-            if let Source::Slot(slot) = output {
-                alive[*slot] = true;
-            }
+        for slot in self.outputs.iter().filter_map(|output| output.slot()) {
+            alive[slot] = true;
         }
         for step in self.steps.iter_mut().rev() {
             step.dead.clear();
-            let reads = step.inputs.iter().flatten().filter_map(|source| match source {
-                Source::Slot(slot) => Some(*slot),
-                Source::Constant(_) => None,
-            });
+            let reads = step.inputs.iter().flatten().filter_map(|source| source.slot());
             for slot in reads.chain(step.outputs.iter().copied().flatten()).collect::<Vec<_>>() {
                 if !alive[slot] {
                     alive[slot] = true;

@@ -36,6 +36,12 @@ pub enum Activation {
         /// What the sigmoid's argument is multiplied with.
         alpha: f32,
     },
+    /// `1 / x`: `-1 / x^2`.
+    Reciprocal,
+    /// `sqrt(x)`: `1 / (2 sqrt(x))`.
+    Root,
+    /// `sqrt(x)` of a sum of squares: `1 / (2 sqrt(x))`, and 0 at 0, as PyTorch differentiates norms.
+    Length,
     /// `t = tanh(x)`: `1 - t^2`.
     Tanh,
     /// `r = clip(alpha x + beta, 0, 1)`: `alpha` within, else 0.
@@ -180,6 +186,8 @@ fn value<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B
         }
         Activation::Sigmoid => B::sigmoid(x),
         Activation::Swish { alpha } => B::float_mul(x.clone(), B::sigmoid(scaled::<B>(x, alpha))),
+        Activation::Reciprocal => B::float_recip(x),
+        Activation::Root | Activation::Length => B::float_sqrt(x),
         Activation::Tanh => B::float_tanh(x),
         Activation::GeluTanh => B::float_mul(x.clone(), approximate::<B>(x)),
         Activation::HardSigmoid { alpha, beta } => {
@@ -213,6 +221,16 @@ fn derivative<B: Backend>(
         Activation::Swish { alpha } => {
             let own = B::sigmoid(scaled::<B>(x.clone(), alpha));
             B::float_mul(gradient, of_product::<B>(x, own, alpha))
+        }
+        Activation::Reciprocal => {
+            let own = B::float_recip(x);
+            B::float_mul(gradient, scaled::<B>(B::float_mul(own.clone(), own), -1.0))
+        }
+        Activation::Root => B::float_div(scaled::<B>(gradient, 0.5), B::float_sqrt(x)),
+        Activation::Length => {
+            let positive = above::<B>(x.clone(), 0.0);
+            let own = B::float_div(scaled::<B>(gradient, 0.5), B::float_sqrt(x));
+            filled::<B>(own, B::bool_not(positive), 0.0)
         }
         Activation::Tanh => {
             let own = B::float_tanh(x);
@@ -302,6 +320,9 @@ mod tests {
             Activation::HardSigmoid { alpha: 0.25, beta: 0.5 },
             Activation::HardSwish,
             Activation::Gelu,
+            Activation::Reciprocal,
+            Activation::Root,
+            Activation::Length,
         ];
         let device = Device::flex().autodiff();
         for activation in all {
@@ -313,6 +334,10 @@ mod tests {
             let read = |x: Tensor<1>| x.into_data().try_into_vec::<f32>().expect("floats");
             let (values, slopes) = (read(y.inner()), read(gradient));
             for ((x, value), slope) in numbers.iter().zip(values).zip(slopes) {
+                let of_positive = matches!(activation, Activation::Reciprocal | Activation::Root);
+                if (of_positive && *x <= 0.0) || (activation == Activation::Length && *x < 0.0) {
+                    continue;
+                }
                 let (expected, derivative) = reference::at(activation, f64::from(*x));
                 let close = |a: f32, b: f64| (f64::from(a) - b).abs() <= 3e-6 * (1.0 + b.abs());
                 assert!(close(value, expected), "{activation:?} at {x}: {value} {expected}");

@@ -52,7 +52,15 @@ pub const OPERATORS: &[Operator] = &[
         .frozen(|own| {
             let default = if own.site.opset() < 13 { 1 } else { -1 };
             let axis = own.axis(own.site.int("axis", default).ok()?)?;
-            (axis + 1 == own.dims()?.len()).then(|| own.builder.softmax(own.x()?))?
+            let last = own.dims()?.len() - 1;
+            if axis < last && own.site.opset() < 13 {
+                return None;
+            }
+            let mut order: Vec<usize> = (0..=last).collect();
+            order.swap(axis, last);
+            let turned = own.builder.permute(own.x()?, &order)?;
+            let made = own.builder.softmax(turned)?;
+            own.builder.permute(made, &order)
         }),
     Operator::new("LogSoftmax", 1, (1, 1), |site| along_axis(site, Dispatch::log_softmax))
         .role(Role::Softmax),

@@ -3,8 +3,10 @@
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
+use super::activation::known;
 use super::{ANY, Affine, Channels, Freezing, Inputs, Operator, Role, Run, Site, one, pointwise};
 use crate::value::{Binary, Kind, Outcome, Value, binary, combined};
+use attriburn_kernels::Activation;
 use attriburn_kernels::frozen::Value as FrozenValue;
 
 pub const OPERATORS: &[Operator] = &[
@@ -13,20 +15,24 @@ pub const OPERATORS: &[Operator] = &[
         .frozen(sum),
     Operator::new("Sub", 1, (2, 2), |site| of_two(site, Dispatch::float_sub, Dispatch::int_sub))
         .role(Role::Difference)
-        .affine(difference_affine),
+        .affine(difference_affine)
+        .frozen(difference),
     Operator::new("Mul", 1, (2, 2), |site| of_two(site, Dispatch::float_mul, Dispatch::int_mul))
         .role(Role::Product)
         .affine(product_affine)
-        .frozen(|own| own.builder.multiply(own.inputs[0]?, own.inputs[1]?)),
-    Operator::new("Div", 1, (2, 2), div).role(Role::Quotient).affine(quotient_affine),
+        .frozen(product),
+    Operator::new("Div", 1, (2, 2), div)
+        .role(Role::Quotient)
+        .affine(quotient_affine)
+        .frozen(quotient),
     Operator::new("Mod", 10, (2, 2), modulo),
-    Operator::new("Pow", 1, (2, 2), pow).settings(&[1]),
-    Operator::new("Neg", 1, (1, 1), |_| one(neg)),
+    Operator::new("Pow", 1, (2, 2), pow).settings(&[1]).frozen(frozen_power),
+    Operator::new("Neg", 1, (1, 1), |_| one(neg)).frozen(|own| own.builder.scale(own.x()?, -1.0)),
     Operator::new("Abs", 1, (1, 1), |_| one(abs)),
-    Operator::new("Sqrt", 1, (1, 1), |_| pointwise(Dispatch::float_sqrt)),
+    known("Sqrt", 1, |_| Ok(Activation::Root)),
     Operator::new("Exp", 1, (1, 1), |_| pointwise(Dispatch::float_exp)).role(Role::Exponential),
     Operator::new("Log", 1, (1, 1), |_| pointwise(Dispatch::float_log)).role(Role::Logarithm),
-    Operator::new("Reciprocal", 1, (1, 1), |_| pointwise(Dispatch::float_recip)),
+    known("Reciprocal", 1, |_| Ok(Activation::Reciprocal)),
     Operator::new("Floor", 1, (1, 1), |_| pointwise(Dispatch::float_floor)).flat(),
     Operator::new("Ceil", 1, (1, 1), |_| pointwise(Dispatch::float_ceil)).flat(),
     Operator::new("Round", 11, (1, 1), |_| pointwise(Dispatch::float_round)).flat(),
@@ -81,13 +87,63 @@ pub fn second(site: &Site) -> Outcome<impl Fn(&Inputs) -> Outcome<Value> + Send 
 
 /// The sum of two parts of a segment, or of one and a constant.
 fn sum(own: &mut Freezing) -> Option<FrozenValue> {
-    if let [Some(a), Some(b)] = *own.inputs {
+    if let Some([a, b]) = own.both() {
         return own.builder.add(a, b);
     }
-    let data = own.inputs.iter().position(Option::is_some)?;
-    let constant = own.constant(1 - data)?;
-    let (values, dims) = (constant.floats().ok()?, constant.dims());
-    own.builder.add_constant(own.inputs[data]?, &values, &dims)
+    let (x, _, values, dims) = own.with_constant()?;
+    own.builder.add_constant(x, &values, &dims)
+}
+
+fn difference(own: &mut Freezing) -> Option<FrozenValue> {
+    if let Some([a, b]) = own.both() {
+        let b = own.builder.scale(b, -1.0)?;
+        return own.builder.add(a, b);
+    }
+    let (x, data, mut values, dims) = own.with_constant()?;
+    if data == 0 {
+        values.iter_mut().for_each(|value| *value = -*value);
+        return own.builder.add_constant(x, &values, &dims);
+    }
+    let x = own.builder.scale(x, -1.0)?;
+    own.builder.add_constant(x, &values, &dims)
+}
+
+fn product(own: &mut Freezing) -> Option<FrozenValue> {
+    if let Some([a, b]) = own.both() {
+        return own.builder.multiply(a, b);
+    }
+    let (x, _, values, dims) = own.with_constant()?;
+    own.builder.multiply_constant(x, &values, &dims)
+}
+
+fn quotient(own: &mut Freezing) -> Option<FrozenValue> {
+    if let Some([a, b]) = own.both() {
+        let b = own.builder.activate(b, Activation::Reciprocal)?;
+        return own.builder.multiply(a, b);
+    }
+    let (mut x, data, mut values, dims) = own.with_constant()?;
+    match data {
+        0 => values.iter_mut().for_each(|value| *value = 1.0 / *value),
+        _ => x = own.builder.activate(x, Activation::Reciprocal)?,
+    }
+    let finite = values.iter().all(|value| value.is_finite());
+    finite.then(|| own.builder.multiply_constant(x, &values, &dims))?
+}
+
+/// Squares, square roots and reciprocals.
+fn frozen_power(own: &mut Freezing) -> Option<FrozenValue> {
+    let x = own.x()?;
+    let exponent = own.site.number(1)?;
+    if exponent == 2.0 {
+        return own.builder.multiply(x, x);
+    }
+    let activation = match exponent {
+        0.5 => Activation::Root,
+        -1.0 => Activation::Reciprocal,
+        1.0 => Activation::Identity,
+        _ => return None,
+    };
+    own.builder.activate(x, activation)
 }
 
 /// The constants of a node of two inputs, per channel of the input `data`.

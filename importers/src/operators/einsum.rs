@@ -1,13 +1,15 @@
 //! Einsum, by transposes, sums and matrix products.
 
+use attriburn_kernels::frozen::Value as FrozenValue;
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 
 use super::linear::product;
-use super::{ANY, Operator, Run, Site, one};
+use super::{ANY, Freezing, Operator, Run, Site, one};
 use crate::value::{Outcome, Value};
 
-pub const OPERATORS: &[Operator] = &[Operator::new("Einsum", 12, (1, ANY), einsum)];
+pub const OPERATORS: &[Operator] =
+    &[Operator::new("Einsum", 12, (1, ANY), einsum).multiplies().frozen(frozen)];
 
 /// The axes of a value, a letter each; those of an ellipsis are digits, counted from the end.
 type Axes = Vec<char>;
@@ -44,6 +46,53 @@ fn einsum(site: &Site) -> Outcome<Run> {
         };
         contract(values, &output)
     })
+}
+
+/// One product of two parts of a segment: of each letter that both have but not the output, the sum.
+fn frozen(own: &mut Freezing) -> Option<FrozenValue> {
+    let [a, b] = own.parts()?[..] else { return None };
+    let equation = own.site.text("equation", "").ok()?.replace(' ', "");
+    let (terms, output) = equation.split_once("->")?;
+    let (left, right) = terms.split_once(',')?;
+    let shapes = [own.builder.shape(a), own.builder.shape(b)];
+    let left = axes_of(left, shapes[0].len()).ok()?;
+    let right = axes_of(right, shapes[1].len()).ok()?;
+    let output = axes_of(output, own.shapes[0].as_ref()?.len()).ok()?;
+    let twice = |axes: &Axes| axes.iter().enumerate().any(|(at, own)| axes[..at].contains(own));
+    let alone = |axes: &Axes, other: &Axes| {
+        axes.iter().any(|letter| !other.contains(letter) && !output.contains(letter))
+    };
+    if twice(&left) || twice(&right) || alone(&left, &right) || alone(&right, &left) {
+        return None;
+    }
+    let some = |axes: &Axes, wanted: &dyn Fn(&char) -> bool| -> Axes {
+        axes.iter().copied().filter(|letter| wanted(letter)).collect()
+    };
+    let batch = some(&output, &|letter| left.contains(letter) && right.contains(letter));
+    let rows = some(&output, &|letter| left.contains(letter) && !right.contains(letter));
+    let columns = some(&output, &|letter| right.contains(letter) && !left.contains(letter));
+    let inner = some(&left, &|letter| right.contains(letter) && !output.contains(letter));
+    let place = |axes: &Axes, letter: &char| axes.iter().position(|own| own == letter);
+    let size = |letter: &char| match place(&left, letter) {
+        Some(at) => shapes[0][at],
+        None => place(&right, letter).map_or(1, |at| shapes[1][at]),
+    };
+    let sizes = |axes: &Axes| axes.iter().map(size).collect::<Vec<usize>>();
+    let count = |axes: &Axes| sizes(axes).iter().product::<usize>();
+    let mut matrix = |x: FrozenValue, own_axes: &Axes, parts: [&Axes; 2]| {
+        let order = [&batch, parts[0], parts[1]].into_iter().flatten();
+        let order: Vec<_> = order.map(|letter| place(own_axes, letter)).collect::<Option<_>>()?;
+        let turned = own.builder.permute(x, &order)?;
+        let shape = [sizes(&batch), vec![count(parts[0]), count(parts[1])]].concat();
+        own.builder.reshape(turned, &shape)
+    };
+    let a = matrix(a, &left, [&rows, &inner])?;
+    let b = matrix(b, &right, [&inner, &columns])?;
+    let product = own.builder.product(a, b)?;
+    let made = [&batch[..], &rows, &columns].concat();
+    let whole = own.builder.reshape(product, &sizes(&made))?;
+    let order: Vec<_> = output.iter().map(|letter| place(&made, letter)).collect::<Option<_>>()?;
+    own.builder.permute(whole, &order)
 }
 
 /// The letters of a term for a value of `rank` axes.

@@ -75,6 +75,31 @@ impl Freezing<'_> {
         }
     }
 
+    /// The two inputs, where both are part of the segment.
+    pub fn both(&self) -> Option<[Value; 2]> {
+        match *self.inputs {
+            [Some(a), Some(b)] => Some([a, b]),
+            _ => None,
+        }
+    }
+
+    /// The one input that is part of the segment, its place, and the numbers and shape of the other one,
+    /// which is the same for every sample.
+    pub fn with_constant(&self) -> Option<(Value, usize, Vec<f32>, Vec<usize>)> {
+        let data = self.inputs.iter().position(Option::is_some)?;
+        let other = self.constant(1 - data)?;
+        let fits = self.site.opset() >= 7 && self.inputs.len() == 2;
+        fits.then_some((self.inputs[data]?, data, other.floats().ok()?, other.dims()))
+    }
+
+    /// The axes that an attribute or an input gives, all but the batch where there is none.
+    pub fn axes(&self, since: i64) -> Option<Vec<usize>> {
+        match self.site.integers("axes", since, 1).ok()? {
+            Some(axes) => self.known(&axes)?.iter().map(|&at| self.axis(at)).collect(),
+            None => None,
+        }
+    }
+
     /// An activation of the first input.
     pub fn activate(&mut self, activation: Activation) -> Option<Value> {
         self.builder.activate(self.x()?, activation)

@@ -28,7 +28,9 @@ pub const OPERATORS: &[Operator] = &[
         .settings(&[1])
         .frozen(|own| own.reshape()),
     Operator::new("Transpose", 1, (1, 1), transpose).role(Role::Moves).frozen(turned),
-    Operator::new("Expand", 8, (2, 2), expand).settings(&[1]),
+    Operator::new("Expand", 8, (2, 2), expand)
+        .settings(&[1])
+        .frozen(|own| own.builder.expand(own.x()?, own.shapes[0].as_ref()?)),
     Operator::new("Tile", 1, (2, 3), tile).settings(&[1, 2]),
     Operator::new("Concat", 1, (1, ANY), concat).frozen(|own| {
         let rank = own.shapes[0].as_ref()?.len();
@@ -298,14 +300,23 @@ fn frozen_pad(own: &mut Freezing) -> Option<FrozenValue> {
     };
     let pads = per_axis(&pads, axes, own.dims()?.len()).ok()?;
     let nothing = pads.iter().all(|&pad| pad == (0, 0));
-    let zeros = site.text("mode", "constant").ok()? == "constant" && fill == [0.0];
-    if !nothing && !zeros {
+    if !nothing && site.text("mode", "constant").ok()? != "constant" {
         return None;
     }
     let size = |size: i64| usize::try_from(size).ok();
     let pads: Vec<_> =
         pads.iter().map(|(a, b)| Some((size(*a)?, size(*b)?))).collect::<Option<_>>()?;
-    own.builder.pad(own.x()?, &pads)
+    let dims = own.dims()?;
+    let padded = own.builder.pad(own.x()?, &pads)?;
+    if nothing || fill == [0.0] {
+        return Some(padded);
+    }
+    // Where there are zeros, they become what they are to be.
+    let shape: Vec<_> = dims.iter().zip(&pads).map(|(own, (a, b))| a + own + b).collect();
+    let inner = Value::filled(0.0, &[&[1], dims.get(1..)?].concat()).ok()?;
+    let around = [&[(0, 0)], pads.get(1..)?].concat();
+    let around = self::padded(inner, &around, *fill.first()?).ok()?.floats().ok()?;
+    own.builder.add_constant(padded, &around, &[&[1], &shape[1..]].concat())
 }
 
 fn cut(x: Value, axis: usize, begin: i64, end: i64) -> Outcome<Value> {

@@ -21,7 +21,16 @@ pub const OPERATORS: &[Operator] = &[
 fn frozen_product(own: &mut Freezing) -> Option<FrozenValue> {
     match *own.inputs {
         [Some(a), Some(b)] => own.builder.product(a, b),
-        [Some(x), None] => linear(own, x, true, None),
+        [Some(x), None] => linear(own, x, (1, true), None),
+        [None, Some(x)] => {
+            // Turned around.
+            let rank = own.builder.shape(x).len();
+            let mut order: Vec<usize> = (0..rank).collect();
+            order.swap(rank.checked_sub(2).filter(|&at| at > 0)?, rank - 1);
+            let turned = own.builder.permute(x, &order)?;
+            let made = linear(own, turned, (0, false), None)?;
+            own.builder.permute(made, &order)
+        }
         _ => None,
     }
 }
@@ -38,27 +47,30 @@ fn frozen_gemm(own: &mut Freezing) -> Option<FrozenValue> {
         false => None,
     };
     let turns = !site.flag("transB", false).ok()?;
-    plain.then(|| linear(own, x, turns, bias))?
+    plain.then(|| linear(own, x, (1, turns), bias))?
 }
 
-/// A product with a constant matrix, `[inputs, outputs]` where it `turns`, else the other way round, as
-/// a convolution of one pixel. A single pixel would read all of the weights for every sample: of such a
-/// product all samples are better multiplied at once.
+/// Weights that stay near a core while it computes one sample after the other.
+const NEAR: usize = 1 << 18;
+
+/// A product with the constant matrix that input `index` is, `[inputs, outputs]` where it `turns`, else
+/// the other way round, as a convolution of one pixel. A single pixel would read all of the weights for
+/// every sample: where they are many, all samples are better multiplied at once.
 fn linear(
     own: &mut Freezing,
     x: FrozenValue,
-    turns: bool,
+    (index, turns): (usize, bool),
     bias: Option<Vec<f32>>,
 ) -> Option<FrozenValue> {
     let dims = own.builder.shape(x);
     let (&inputs, rows) = dims.split_last()?;
-    let &[first, second] = &own.site.constant_dims(1)?[..] else { return None };
+    let &[first, second] = &own.site.constant_dims(index)?[..] else { return None };
     let (read, outputs) = if turns { (first, second) } else { (second, first) };
     let one_pixel = rows.iter().product::<usize>() == own.builder.samples();
-    if read != inputs || one_pixel {
+    if read != inputs || (one_pixel && first * second > NEAR) {
         return None;
     }
-    let weights = own.site.weights(1, turns)?;
+    let weights = own.site.weights(index, turns)?;
     let window = Window::pixel();
     own.builder.linear(x, Convolution { weights, bias, outputs, groups: 1, window })
 }

@@ -1,19 +1,23 @@
 //! Normalizations, in their inference form.
 
-use attriburn_kernels::frozen::Normalization;
+use attriburn_kernels::frozen::{Normalization, Value as FrozenValue};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
 use burn::tensor::Shape;
 
-use super::{Affine, Channels, Operator, Run, Site, axis, one, safe_sqrt};
+use super::{Affine, Channels, Freezing, Operator, Run, Site, axis, one, safe_sqrt};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("BatchNormalization", 1, (5, 5), batch_norm)
         .statistics(&[3, 4])
         .affine(batch_norm_affine),
-    Operator::new("InstanceNormalization", 1, (3, 3), instance_norm),
-    Operator::new("GroupNormalization", 18, (3, 3), group_norm),
+    Operator::new("InstanceNormalization", 1, (3, 3), instance_norm)
+        .frozen(|own| frozen_groups(own, own.dims()?.get(1).copied()?)),
+    Operator::new("GroupNormalization", 18, (3, 3), group_norm).frozen(|own| {
+        let groups = own.site.node.attributes.int("num_groups").ok()??;
+        frozen_groups(own, super::size(groups).ok()?)
+    }),
     Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3).frozen(|own| {
         let site = own.site;
         let scale = site.constant(1)?.floats().ok()?;
@@ -23,10 +27,18 @@ pub const OPERATORS: &[Operator] = &[
         };
         let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
         let last = own.axis(site.int("axis", -1).ok()?)? + 1 == own.dims()?.len();
-        let normalization = last.then_some(Normalization { scale, shift, epsilon })?;
-        own.builder.normalize(own.x()?, normalization)
+        let normalization = Normalization { scale, shift, epsilon, centred: true };
+        last.then(|| own.builder.normalize(own.x()?, normalization))?
     }),
-    Operator::new("RMSNormalization", 23, (2, 2), rms_norm),
+    Operator::new("RMSNormalization", 23, (2, 2), rms_norm).frozen(|own| {
+        let site = own.site;
+        let scale = site.constant(1)?.floats().ok()?;
+        let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
+        let last = own.axis(site.int("axis", -1).ok()?)? + 1 == own.dims()?.len();
+        let shift = vec![0.0; scale.len()];
+        let normalization = Normalization { scale, shift, epsilon, centred: false };
+        last.then(|| own.builder.normalize(own.x()?, normalization))?
+    }),
     Operator::new("LpNormalization", 1, (1, 1), lp_norm),
     Operator::new("MeanVarianceNormalization", 9, (1, 1), mean_variance),
     Operator::new("LRN", 1, (1, 1), local_response),
@@ -147,6 +159,30 @@ fn group_norm(site: &Site) -> Outcome<Run> {
         let (scale, bias) = (spread(inputs.float(1)?), spread(inputs.float(2)?));
         Ok(Value::new(affine(normal.float()?, scale, bias)))
     })
+}
+
+/// A normalization of groups of channels as part of a segment.
+fn frozen_groups(own: &mut Freezing, groups: usize) -> Option<FrozenValue> {
+    let (site, x, dims) = (own.site, own.x()?, own.dims()?);
+    let (&samples, &channels) = (dims.first()?, dims.get(1)?);
+    let features: usize = dims[1..].iter().product();
+    if groups == 0 || !channels.is_multiple_of(groups) {
+        return None;
+    }
+    let each = features / groups;
+    let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
+    let (scale, shift) = (vec![1.0; each], vec![0.0; each]);
+    let normalization = Normalization { scale, shift, epsilon, centred: true };
+    let flat = own.builder.reshape(x, &[samples, groups, each])?;
+    let normal = own.builder.normalize(flat, normalization)?;
+    let normal = own.builder.reshape(normal, &dims)?;
+    // Before opset 21 a group normalization's came per group.
+    let spread = |index: usize| {
+        let values = site.constant(index)?.floats().ok()?;
+        let times = channels.checked_div(values.len())?;
+        Some(values.iter().flat_map(|&value| vec![value; times]).collect::<Vec<f32>>())
+    };
+    own.builder.affine(normal, 1, spread(1)?, spread(2)?)
 }
 
 /// Each sample's `groups` groups of channels with mean 0 and variance 1.

@@ -16,13 +16,13 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("AveragePool", 1, (1, 1), average_pool).frozen(|own| {
         let counts_padding = own.site.flag("count_include_pad", false).ok()?;
         let window = frozen(own)?;
-        own.builder.mean(own.x()?, window, counts_padding)
+        own.builder.window_mean(own.x()?, window, counts_padding)
     }),
     Operator::new("LpPool", 2, (1, 1), lp_pool),
     Operator::new("GlobalAveragePool", 1, (1, 1), |_| {
         one(|inputs| global(inputs, Dispatch::float_mean_dim))
     })
-    .frozen(|own| own.builder.global_mean(own.x()?, &[2, 3])),
+    .frozen(|own| own.builder.mean(own.x()?, &[2, 3])),
     Operator::new("GlobalMaxPool", 1, (1, 1), |_| {
         one(|inputs| global(inputs, Dispatch::float_max_dim))
     }),

@@ -1,10 +1,12 @@
 //! Reductions over axes.
 
+use attriburn_kernels::Activation;
+use attriburn_kernels::frozen::Value as FrozenValue;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::IntDType;
 
-use super::{Operator, Role, Run, Site, axis, one, safe_sqrt};
+use super::{Freezing, Operator, Role, Run, Site, axis, one, safe_sqrt};
 use crate::file::Element;
 use crate::value::{Kind, Outcome, Value};
 
@@ -17,14 +19,15 @@ const fn reduction(name: &'static str, compile: fn(&Site) -> Outcome<Run>) -> Op
 
 pub const OPERATORS: &[Operator] = &[
     reduction("ReduceMean", |site| run(site, 18, mean, Some(int_mean), None)).frozen(|own| {
-        let axes = own.site.integers("axes", 18, 1).ok()??;
-        let axes: Vec<_> =
-            own.known(&axes)?.iter().map(|&at| own.axis(at)).collect::<Option<_>>()?;
-        let mean = own.builder.global_mean(own.x()?, &axes)?;
+        let mean = own.builder.mean(own.x()?, &own.axes(18)?)?;
         own.reshape_of(mean)
     }),
     reduction("ReduceSum", |site| run(site, 13, sum, Some(Dispatch::int_sum_dim), Some(0.0)))
-        .role(Role::Sum),
+        .role(Role::Sum)
+        .frozen(|own| {
+            let sum = own.builder.sum(own.x()?, &own.axes(13)?, 1.0)?;
+            own.reshape_of(sum)
+        }),
     reduction("ReduceProd", |site| run(site, 18, product, Some(Dispatch::int_prod_dim), Some(1.0))),
     reduction("ReduceMax", |site| {
         run(site, 18, max, Some(Dispatch::int_max_dim), Some(f32::NEG_INFINITY))
@@ -34,13 +37,25 @@ pub const OPERATORS: &[Operator] = &[
         run(site, 18, min, Some(Dispatch::int_min_dim), Some(f32::INFINITY))
     }),
     reduction("ReduceL1", |site| run(site, 18, norm_1, Some(int_norm_1), Some(0.0))),
-    reduction("ReduceL2", |site| run(site, 18, norm_2, None, Some(0.0))),
-    reduction("ReduceSumSquare", |site| run(site, 18, squares, Some(int_squares), Some(0.0))),
+    reduction("ReduceL2", |site| run(site, 18, norm_2, None, Some(0.0))).frozen(|own| {
+        let squares = frozen_squares(own)?;
+        own.builder.activate(squares, Activation::Length)
+    }),
+    reduction("ReduceSumSquare", |site| run(site, 18, squares, Some(int_squares), Some(0.0)))
+        .frozen(frozen_squares),
     reduction("ReduceLogSum", |site| run(site, 18, log_sum, None, Some(f32::NEG_INFINITY))),
     reduction("ReduceLogSumExp", |site| run(site, 18, log_sum_exp, None, Some(f32::NEG_INFINITY))),
     Operator::new("ArgMax", 1, (1, 1), |site| place(site, Dispatch::float_argmax)).flat(),
     Operator::new("ArgMin", 1, (1, 1), |site| place(site, Dispatch::float_argmin)).flat(),
 ];
+
+/// The sum of the squares of the first input.
+fn frozen_squares(own: &mut Freezing) -> Option<FrozenValue> {
+    let (x, axes) = (own.x()?, own.axes(18)?);
+    let squares = own.builder.multiply(x, x)?;
+    let sum = own.builder.sum(squares, &axes, 1.0)?;
+    own.reshape_of(sum)
+}
 
 const LAST: usize = 1;
 

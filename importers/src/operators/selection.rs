@@ -12,10 +12,14 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Slice", 1, (1, 5), slice).settings(&[1, 2, 3, 4]).frozen(frozen_slice),
     Operator::new("Split", 1, (1, 2), split).outputs(super::ANY).settings(&[1]).frozen(frozen_part),
     Operator::new("Gather", 1, (2, 2), gather).frozen(|own| {
-        let [index] = own.site.constant(1)?.ints().ok()?[..] else { return None };
         let axis = own.axis(own.site.int("axis", 0).ok()?)?;
-        let index = *from_start(vec![index], own.dims()?[axis]).ok()?.first()?;
-        let picked = own.builder.slice(own.x()?, axis, index as usize, 1)?;
+        let indices = from_start(own.constant(1)?.ints().ok()?, own.dims()?[axis]).ok()?;
+        let first = *indices.first()?;
+        // One after the other, in equal steps.
+        let step = indices.get(1).map_or(1, |second| second - first);
+        let even = indices.windows(2).all(|pair| pair[1] - pair[0] == step);
+        let step = usize::try_from(step).ok().filter(|&step| step > 0 && even)?;
+        let picked = own.builder.slice(own.x()?, axis, [first as usize, indices.len(), step])?;
         own.reshape_of(picked)
     }),
     Operator::new("GatherElements", 11, (2, 2), gather_elements),
@@ -65,7 +69,7 @@ fn slice(site: &Site) -> Outcome<Run> {
     })
 }
 
-/// A slice without steps as part of a segment.
+/// A slice forwards as part of a segment.
 fn frozen_slice(own: &mut Freezing) -> Option<FrozenValue> {
     let integers = |name, index| own.site.integers(name, 10, index).ok();
     let [starts, ends] = [integers("starts", 1)??, integers("ends", 2)??];
@@ -78,16 +82,18 @@ fn frozen_slice(own: &mut Freezing) -> Option<FrozenValue> {
         Some(steps) => own.known(&steps)?,
         None => vec![1; starts.len()],
     };
-    if steps.iter().any(|&step| step != 1) || axes.len() != starts.len() {
+    if steps.len() != starts.len() || axes.len() != starts.len() {
         return None;
     }
     let (dims, mut x) = (own.dims()?, own.x()?);
-    for (at, (start, end)) in axes.iter().zip(starts.into_iter().zip(ends)) {
-        let axis = own.axis(*at)?;
+    for (at, (at_axis, &step)) in axes.iter().zip(&steps).enumerate() {
+        let axis = own.axis(*at_axis)?;
         let length = dims[axis] as i64;
-        let (start, end) = (bound(start, length, 0, length), bound(end, length, 0, length));
-        let count = usize::try_from(end - start).ok()?;
-        x = own.builder.slice(x, axis, start as usize, count)?;
+        let (start, end) =
+            (bound(starts[at], length, 0, length), bound(ends[at], length, 0, length));
+        let length = usize::try_from(end - start).ok()?;
+        let step = usize::try_from(step).ok().filter(|&step| step > 0)?;
+        x = own.builder.slice(x, axis, [start as usize, length.div_ceil(step), step])?;
     }
     Some(x)
 }
@@ -98,7 +104,7 @@ fn frozen_part(own: &mut Freezing) -> Option<FrozenValue> {
     let size = |shape: &Option<Vec<usize>>| Some(shape.as_ref()?[axis]);
     let sizes: Vec<usize> = own.shapes.iter().map(size).collect::<Option<_>>()?;
     let start = sizes[..own.output].iter().sum();
-    own.builder.slice(own.x()?, axis, start, sizes[own.output])
+    own.builder.slice(own.x()?, axis, [start, sizes[own.output], 1])
 }
 
 /// A bound counted from the end when negative, as ONNX clamps it.

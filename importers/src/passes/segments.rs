@@ -214,9 +214,14 @@ fn affine(own: &mut Freezing) -> Option<Value> {
     let x = own.inputs[data]?;
     let shape = own.builder.shape(x);
     let (rank, last) = (shape.len(), shape.len().checked_sub(1)?);
-    let axis = if own.builder.is_planes(x) { 1 } else { last };
-    let channels = Channels { rank, axis, count: shape[axis] };
-    let affine = own.site.node.operator?.affine?(own.site, data, channels)?;
+    let of = own.site.node.operator?.affine?;
+    // The axis of the picture's channels is the cheaper one.
+    let axes = if own.builder.is_planes(x) { [1, last] } else { [last, 1] };
+    let (axis, affine) =
+        axes.into_iter().filter(|&axis| axis > 0 && axis <= last).find_map(|axis| {
+            let channels = Channels { rank, axis, count: shape[axis] };
+            Some((axis, of(own.site, data, channels)?))
+        })?;
     let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-    own.builder.affine(x, narrow(&affine.scale), narrow(&affine.shift))
+    own.builder.affine(x, axis, narrow(&affine.scale), narrow(&affine.shift))
 }

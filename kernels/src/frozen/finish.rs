@@ -202,6 +202,18 @@ impl Finish<'_> {
                 let s = sigmoid::<FUSED>(alpha * x);
                 (x * s, s + alpha * x * s * (1.0 - s))
             }),
+            Activation::Reciprocal => derives(sums, records, floats, |x| {
+                let own = 1.0 / x;
+                (own, -own * own)
+            }),
+            Activation::Root => derives(sums, records, floats, |x| {
+                let own = x.sqrt();
+                (own, 0.5 / own)
+            }),
+            Activation::Length => derives(sums, records, floats, |x| {
+                let own = x.sqrt();
+                (own, if x == 0.0 { 0.0 } else { 0.5 / own })
+            }),
             Activation::Tanh => derives(sums, records, floats, |x| {
                 let t = 2.0 * sigmoid::<FUSED>(2.0 * x) - 1.0;
                 (t, 1.0 - t * t)

@@ -15,8 +15,8 @@ pub struct Source<'a> {
     pub x: Option<&'a [f32]>,
     /// A constant factor.
     pub factor: f32,
-    /// A factor for each channel.
-    pub gate: Option<&'a [f32]>,
+    /// Another factor, and where it lies.
+    pub gate: Option<(&'a [f32], &'a Sweep)>,
 }
 
 /// Writes `source`, finished, at every pixel of the sweep.
@@ -46,8 +46,14 @@ fn map_rows<const FUSED: bool>(
     finish: &Finish,
 ) {
     let mut at = sweep.first();
+    let mut gate_at = source.gate.map(|(_, sweep)| sweep.first());
     for _ in 0..sweep.rows * sweep.columns {
         let (places, [from]) = Places::<1>::next(sweep, &mut at);
+        let gate = source.gate.zip(gate_at.as_mut()).map(|((gate, sweep), at)| {
+            let first = at.from;
+            sweep.step(at);
+            &gate[first..]
+        });
         for channel in (0..stride).step_by(LANES) {
             let mut sums = [0f32; LANES];
             if let Some(x) = source.x {
@@ -56,7 +62,7 @@ fn map_rows<const FUSED: bool>(
                     sums[lane] = source.factor * x[lane];
                 }
             }
-            if let Some(gate) = source.gate {
+            if let Some(gate) = gate {
                 let gate = &gate[channel..][..LANES];
                 for lane in 0..LANES {
                     sums[lane] *= gate[lane];
@@ -169,7 +175,10 @@ fn normalize_rows<const FUSED: bool>(
             let x = &x[from.offset(row, column)..][..stride];
             let y = &mut y[to.offset(row, column)..][..stride];
             let count = channels as f32;
-            let mean = sum_lanes(channels, stride, |at| *lanes(x, at)) / count;
+            let mean = match own.centred {
+                true => sum_lanes(channels, stride, |at| *lanes(x, at)) / count,
+                false => 0.0,
+            };
             let squares = sum_lanes(channels, stride, |at| {
                 let x: &[f32; LANES] = lanes(x, at);
                 x.map(|x| (x - mean) * (x - mean))
@@ -199,7 +208,7 @@ fn normalize_rows<const FUSED: bool>(
 }
 
 /// The gradient of a normalization: `factor (g scale - mean(g scale) - x mean(g scale x))` with the
-/// standardized channels `x`.
+/// standardized channels `x`, without the mean where it is not centred.
 pub fn normalize_gradient(
     level: Level,
     gradient: (&[f32], &Image),
@@ -239,7 +248,10 @@ fn gradient_rows<const FUSED: bool>(
             std::array::from_fn(|lane| g[lane] * scale[lane])
         };
         let count = channels as f32;
-        let mean = sum_lanes(channels, stride, scaled) / count;
+        let mean = match own.centred {
+            true => sum_lanes(channels, stride, scaled) / count,
+            false => 0.0,
+        };
         let along = sum_lanes(channels, stride, |at| {
             let (g, x): ([f32; LANES], &[f32; LANES]) = (scaled(at), lanes(standard, at));
             std::array::from_fn(|lane| g[lane] * x[lane])

@@ -1,6 +1,6 @@
 //! What a segment computes, as plain loops in double precision.
 
-use super::build::{Builder, Convolution, Node, Operation, Product, Value};
+use super::build::{Builder, Convolution, Node, Normalization, Operation, Product, Value};
 use super::pack::Window;
 use crate::Activation;
 
@@ -29,8 +29,8 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
             Operation::Add => {
                 y.iter_mut().enumerate().for_each(|(at, y)| *y = input(0)[at] + input(1)[at]);
             }
-            Operation::Gate => {
-                let area = node.dims[1] * node.dims[2];
+            Operation::Multiply => {
+                let area = y.len() / input(1).len();
                 for (at, y) in y.iter_mut().enumerate() {
                     *y = input(0)[at] * input(1)[at / area];
                 }
@@ -44,10 +44,10 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
                     y[out] += input(0)[from] * share;
                 });
             }
-            Operation::GlobalMean => {
+            Operation::Total(factor) => {
                 let area = dims(0)[1] * dims(0)[2];
-                let means = input(0).chunks(area).map(|plane| plane.iter().sum::<f64>());
-                y.iter_mut().zip(means).for_each(|(y, sum)| *y = sum / area as f64);
+                let sums = input(0).chunks(area).map(|plane| plane.iter().sum::<f64>());
+                y.iter_mut().zip(sums).for_each(|(y, sum)| *y = sum * f64::from(*factor));
             }
             Operation::View => y.copy_from_slice(input(0)),
             Operation::Constant(own) => {
@@ -76,7 +76,7 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
             Operation::Normalize(own) => {
                 let area = node.dims[1] * node.dims[2];
                 for pixel in 0..area {
-                    let (standard, _) = standardized(input(0), pixel, area, own.epsilon);
+                    let (standard, _) = standardized(input(0), pixel, area, own);
                     for (channel, x) in standard.iter().enumerate() {
                         let (scale, shift) = (own.scale[channel], own.shift[channel]);
                         y[channel * area + pixel] = x * f64::from(scale) + f64::from(shift);
@@ -116,8 +116,9 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
                     gradients[value.0].iter_mut().zip(&g).for_each(|(sum, g)| *sum += g);
                 }
             }
-            Operation::Gate => {
-                let (area, gate) = (node.dims[1] * node.dims[2], node.inputs[1].0);
+            Operation::Multiply => {
+                let gate = node.inputs[1].0;
+                let area = g.len() / values[gate].len();
                 for (at, g) in g.iter().enumerate() {
                     gradients[first][at] += g * values[gate][at / area];
                     gradients[gate][at / area] += g * values[first][at];
@@ -132,10 +133,10 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
                     gradients[first][from] += g[out] * share;
                 });
             }
-            Operation::GlobalMean => {
+            Operation::Total(factor) => {
                 let area = dims(0)[1] * dims(0)[2];
                 for (at, sum) in gradients[first].iter_mut().enumerate() {
-                    *sum += g[at / area] / area as f64;
+                    *sum += g[at / area] * f64::from(*factor);
                 }
             }
             Operation::View => {
@@ -173,12 +174,12 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
             Operation::Normalize(own) => {
                 let area = node.dims[1] * node.dims[2];
                 for pixel in 0..area {
-                    let (standard, factor) = standardized(&values[first], pixel, area, own.epsilon);
+                    let (standard, factor) = standardized(&values[first], pixel, area, own);
                     let scaled =
                         |channel: usize| g[channel * area + pixel] * f64::from(own.scale[channel]);
                     let count = standard.len() as f64;
                     let channels = || (0..standard.len()).map(scaled);
-                    let mean = channels().sum::<f64>() / count;
+                    let mean = if own.centred { channels().sum::<f64>() / count } else { 0.0 };
                     let along = channels().zip(&standard).map(|(g, x)| g * x).sum::<f64>() / count;
                     for (channel, x) in standard.iter().enumerate() {
                         gradients[first][channel * area + pixel] +=
@@ -192,12 +193,12 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
 }
 
 /// The channels of a pixel with mean 0 and variance 1, and by what they were multiplied.
-fn standardized(values: &[f64], pixel: usize, area: usize, epsilon: f32) -> (Vec<f64>, f64) {
+fn standardized(values: &[f64], pixel: usize, area: usize, own: &Normalization) -> (Vec<f64>, f64) {
     let channels: Vec<f64> = values.iter().skip(pixel).step_by(area).copied().collect();
     let count = channels.len() as f64;
-    let mean = channels.iter().sum::<f64>() / count;
+    let mean = if own.centred { channels.iter().sum::<f64>() / count } else { 0.0 };
     let variance = channels.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-    let factor = 1.0 / (variance + f64::from(epsilon)).sqrt();
+    let factor = 1.0 / (variance + f64::from(own.epsilon)).sqrt();
     (channels.iter().map(|x| (x - mean) * factor).collect(), factor)
 }
 
@@ -252,6 +253,10 @@ pub fn at(activation: Activation, x: f64) -> (f64, f64) {
             let s = 1.0 / (1.0 + (-alpha * x).exp());
             (x * s, s + alpha * x * s * (1.0 - s))
         }
+        Activation::Reciprocal => (1.0 / x, -1.0 / (x * x)),
+        Activation::Root => (x.sqrt(), 0.5 / x.sqrt()),
+        Activation::Length if x == 0.0 => (0.0, 0.0),
+        Activation::Length => (x.sqrt(), 0.5 / x.sqrt()),
         Activation::Tanh => (x.tanh(), 1.0 - x.tanh().powi(2)),
         Activation::GeluTanh => {
             let (root, cubic) = ((2.0 / std::f64::consts::PI).sqrt(), 0.044_715);

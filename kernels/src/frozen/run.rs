@@ -258,8 +258,8 @@ impl Segment {
                     depthwise::convolve(level, x, sweep, weights, image.stride, outs, &finish);
                 }
             }
-            Work::Map { sweep, factor } => {
-                let gate = source(1).map(|(gate, own)| &gate[own.offset(0, 0)..]);
+            Work::Map { sweep, factor, gate } => {
+                let gate = gate.as_ref().zip(source(1)).map(|(sweep, (gate, _))| (gate, sweep));
                 let from = plane::Source { x: source(0).map(|(x, _)| x), factor: *factor, gate };
                 let (bytes, floats) = kept;
                 let outs = Outs { to: &mut to, bytes, floats };

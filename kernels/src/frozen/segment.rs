@@ -73,10 +73,11 @@ pub(super) enum Work {
         taps: Arc<Taps>,
         sweeps: Vec<Sweep>,
     },
-    /// `factor x gate`; the second source is the gate.
+    /// `factor x gate`; the second source is the gate, where there is one.
     Map {
         sweep: Sweep,
         factor: f32,
+        gate: Option<Sweep>,
     },
     /// The sum over the pixels of the first source, times the second where there is one.
     Sum {

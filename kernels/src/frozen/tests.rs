@@ -237,8 +237,8 @@ fn pools_of_random_shapes_are_right() {
         let name = format!("case {case}: {dims:?}, {shape:?}");
         let y = match numbers.from(0, 2) {
             0 => builder.largest(x, shape),
-            1 => builder.mean(x, shape, false),
-            _ => builder.mean(x, shape, true),
+            1 => builder.window_mean(x, shape, false),
+            _ => builder.window_mean(x, shape, true),
         };
         check(&name, &builder, y.expect("a pool"), &mut numbers);
     }
@@ -269,7 +269,7 @@ fn sums_of_branches_are_right() {
     let main = conv(&mut builder, &mut numbers, main, 33, 3, 1);
     let shortcut = conv(&mut builder, &mut numbers, block, 33, 1, 2);
     let sum = builder.add(main, shortcut).expect("one shape");
-    let squeezed = builder.global_mean(sum, &[2, 3]).expect("a mean");
+    let squeezed = builder.mean(sum, &[2, 3]).expect("a mean");
     let gate = conv(&mut builder, &mut numbers, squeezed, 9, 1, 1);
     let gate = builder.activate(gate, Activation::Relu).expect("a whole");
     let gate = conv(&mut builder, &mut numbers, gate, 33, 1, 1);
@@ -279,11 +279,11 @@ fn sums_of_branches_are_right() {
     let twice = builder.add(again, again).expect("one shape");
     let own = conv(&mut builder, &mut numbers, twice, 5, 1, 1);
     let joined = builder.concat(&[own, twice, own], 1).expect("one size");
-    let pooled = builder.mean(joined, window([2, 2], [1, 1], [0; 4]), true).expect("a pool");
+    let pooled = builder.window_mean(joined, window([2, 2], [1, 1], [0; 4]), true).expect("a pool");
     check("the block", &builder, block, &mut numbers);
     check("the gated sum", &builder, again, &mut numbers);
     check("the whole", &builder, pooled, &mut numbers);
-    let flat = builder.global_mean(pooled, &[2, 3]).expect("a mean");
+    let flat = builder.mean(pooled, &[2, 3]).expect("a mean");
     check("its mean", &builder, flat, &mut numbers);
 }
 
@@ -296,7 +296,7 @@ fn single_pixels_with_a_halo_are_right() {
     let own = convolution(&mut numbers, 18, 18, 1, Window::pixel());
     let x = builder.convolution(x, own).expect("it fits");
     let around = || window([3, 3], [1, 1], [1; 4]);
-    let mean = builder.global_mean(x, &[2, 3]).expect("a mean");
+    let mean = builder.mean(x, &[2, 3]).expect("a mean");
     let own = convolution(&mut numbers, 18, 18, 1, around());
     let gate = builder.convolution(mean, own).expect("it fits");
     check("a padded convolution of a mean", &builder, gate, &mut numbers);
@@ -363,7 +363,12 @@ fn normalizations_and_linear_layers_are_right() {
         let stem = builder.convolution(input, own).expect("it fits");
         let normalize = |builder: &mut Builder, numbers: &mut Numbers, x| {
             let (scale, shift) = (numbers.floats(channels), numbers.floats(channels));
-            let own = super::build::Normalization { scale, shift, epsilon: 1e-3 };
+            let own = super::build::Normalization {
+                scale,
+                shift,
+                epsilon: 1e-3,
+                centred: channels % 2 == 0,
+            };
             builder.normalize(x, own).expect("it fits")
         };
         let turned = builder.permute(stem, &[0, 2, 3, 1]).expect("axes");
@@ -404,7 +409,7 @@ fn attention_is_right() {
         let split = builder.reshape(all, &[1, tokens, 3, heads, size]).expect("parts");
         let split = builder.permute(split, &[2, 0, 3, 1, 4]).expect("axes");
         let part = |builder: &mut Builder, at: usize| {
-            let part = builder.slice(split, 0, at, 1).expect("a part");
+            let part = builder.slice(split, 0, [at, 1, 1]).expect("a part");
             builder.reshape(part, &[1, heads, tokens, size]).expect("a part")
         };
         let [queries, keys, values] = [0, 1, 2].map(|at| part(&mut builder, at));
@@ -422,10 +427,10 @@ fn attention_is_right() {
         let mixed = builder.linear(mixed, own).expect("it fits");
         let x = builder.add(mixed, x).expect("one shape");
         check(&format!("attention of {tokens} tokens"), &builder, x, &mut numbers);
-        let one = builder.slice(x, 1, tokens - 1, 1).expect("a token");
+        let one = builder.slice(x, 1, [tokens - 1, 1, 1]).expect("a token");
         let one = builder.reshape(one, &[1, channels]).expect("axes");
         check(&format!("the last of {tokens} tokens"), &builder, one, &mut numbers);
-        let mean = builder.global_mean(x, &[1]).expect("a mean");
+        let mean = builder.mean(x, &[1]).expect("a mean");
         assert_eq!(builder.shape(mean), [1, 1, channels]);
         check(&format!("the mean of {tokens} tokens"), &builder, mean, &mut numbers);
     }
@@ -454,7 +459,7 @@ fn products_of_any_views_are_right() {
                 sizes[to] = old[from];
                 back[from + 1] = to + 1;
             }
-            let own = builder.slice(x, 2, start, groups * rows * columns).expect("numbers");
+            let own = builder.slice(x, 2, [start, groups * rows * columns, 1]).expect("numbers");
             let own = builder.reshape(own, &[1, sizes[0], sizes[1], sizes[2]]).expect("axes");
             builder.permute(own, &back).expect("axes")
         };
@@ -487,7 +492,7 @@ fn turned_layers_are_right() {
     let own = convolution(&mut numbers, 22, 9, 1, window([3, 3], [1, 1], [1; 4]));
     let picture = builder.convolution(back, own).expect("it fits");
     check("a picture of tokens", &builder, picture, &mut numbers);
-    let half = builder.slice(picture, 1, 3, 5).expect("channels");
+    let half = builder.slice(picture, 1, [3, 5, 1]).expect("channels");
     let half = builder.activate(half, Activation::Relu).expect("a whole");
     check("some channels", &builder, half, &mut numbers);
     let both = builder.concat(&[half, back], 1).expect("one size");
@@ -500,8 +505,8 @@ fn turned_layers_are_right() {
     let padded = builder.pad(both, &[(0, 0), (0, 2), (1, 0), (3, 1)]).expect("zeros around");
     assert_eq!(builder.shape(padded), [1, 29, 4, 6]);
     check("zeros around", &builder, padded, &mut numbers);
-    let [lower, upper] =
-        [(1, 2), (0, 1)].map(|(from, count)| builder.slice(back, 2, from, count).expect("rows"));
+    let [lower, upper] = [(1, 2), (0, 1)]
+        .map(|(from, count)| builder.slice(back, 2, [from, count, 1]).expect("rows"));
     let rolled = builder.concat(&[lower, upper], 2).expect("rows");
     check("rows rolled", &builder, rolled, &mut numbers);
     assert!(builder.concat(&[lower, back], 1).is_none() && builder.concat(&[back], 0).is_none());
@@ -528,4 +533,69 @@ fn a_fixed_batch_is_no_axis_of_a_picture() {
     let (y, _) = segment.forward(&x);
     let expected: f32 = (0..4).map(|k| x[40 + 8 + 4 + k] * x[40 + 16 + 4 + k]).sum();
     assert!((y[50 + 25 + 5 + 2] - expected).abs() < 1e-5);
+}
+
+/// Arithmetic of tensors of which one stands for many, and sums along any axes.
+#[test]
+fn arithmetic_along_axes_is_right() {
+    let mut numbers = Numbers(14);
+    let (mut builder, input) = shaped([6, 5, 4]);
+    let own = convolution(&mut numbers, 6, 18, 1, window([3, 3], [1, 1], [1; 4]));
+    let x = builder.convolution(input, own).expect("it fits");
+    let tokens = builder.reshape(x, &[1, 3, 6, 20]).expect("axes");
+    let tokens = builder.permute(tokens, &[0, 1, 3, 2]).expect("axes");
+    assert_eq!(builder.shape(tokens), [1, 3, 20, 6]);
+    for axes in [&[1][..], &[2], &[3], &[1, 3], &[2, 3], &[1, 2, 3]] {
+        let mean = builder.mean(tokens, axes).expect("a mean");
+        check(&format!("a mean along {axes:?}"), &builder, mean, &mut numbers);
+        let less = builder.scale(mean, -1.0).expect("a scale");
+        let centred = builder.add(tokens, less).expect("they fit");
+        check(&format!("a difference along {axes:?}"), &builder, centred, &mut numbers);
+        let gated = builder.multiply(mean, tokens).expect("they fit");
+        check(&format!("a product along {axes:?}"), &builder, gated, &mut numbers);
+    }
+    let squares = builder.multiply(tokens, tokens).expect("they fit");
+    let squares = builder.sum(squares, &[3], 1.0).expect("a sum");
+    let shifted = builder.add_constant(squares, &[1.0], &[]).expect("a number");
+    let length = builder.activate(shifted, Activation::Root).expect("a whole");
+    let inverse = builder.activate(length, Activation::Reciprocal).expect("a whole");
+    let units = builder.multiply(tokens, inverse).expect("they fit");
+    check("vectors of length 1", &builder, units, &mut numbers);
+    let values = numbers.floats(60);
+    let weighted = builder.multiply_constant(units, &values, &[3, 20, 1]).expect("numbers");
+    check("weighted vectors", &builder, weighted, &mut numbers);
+    let other = builder.slice(tokens, 1, [1, 1, 1]).expect("a head");
+    let turned = builder.permute(other, &[0, 1, 3, 2]).expect("axes");
+    let scores = builder.product(tokens, turned).expect("they fit");
+    assert_eq!(builder.shape(scores), [1, 3, 20, 20]);
+    check("one head for all", &builder, scores, &mut numbers);
+    let spread = builder.expand(turned, &[1, 2, 6, 20]).expect("axes");
+    let both = builder.concat(&[spread, turned], 1).expect("heads");
+    check("a head twice and once more", &builder, both, &mut numbers);
+    let even = builder.slice(x, 2, [1, 2, 2]).expect("every other row");
+    let even = builder.slice(even, 3, [0, 2, 2]).expect("every other column");
+    assert_eq!(builder.shape(even), [1, 18, 2, 2]);
+    let even = builder.activate(even, Activation::Tanh).expect("a whole");
+    check("every other pixel", &builder, even, &mut numbers);
+    let (scale, shift) = (numbers.floats(20), numbers.floats(20));
+    let affine = builder.affine(tokens, 2, scale, shift).expect("a number for each token");
+    assert_eq!(builder.shape(affine), [1, 3, 20, 6]);
+    let affine = builder.activate(affine, Activation::GeluTanh).expect("a whole");
+    check("a number for each token", &builder, affine, &mut numbers);
+    let few = builder.slice(tokens, 2, [0, 11, 1]).expect("parts of rows");
+    let few = builder.reshape(few, &[1, 33, 6]).expect("axes");
+    let few = builder.activate(few, Activation::Swish { alpha: 1.702 }).expect("a whole");
+    check("parts of rows", &builder, few, &mut numbers);
+    let merged = builder.reshape(tokens, &[3, 20, 6]).expect("axes");
+    let mean = builder.mean(merged, &[1]).expect("a mean");
+    assert_eq!(builder.shape(mean), [3, 1, 6]);
+    let centred = builder.multiply(merged, mean).expect("they fit");
+    let centred = builder.reshape(centred, &[1, 60, 6]).expect("axes");
+    check("a mean of each head", &builder, centred, &mut numbers);
+    let own = builder.constant(&numbers.floats(42), &[1, 6, 7]).expect("a matrix");
+    let own = builder.reshape(own, &[1, 1, 6, 7]).expect("axes");
+    let product = builder.product(tokens, own).expect("they fit");
+    check("a product with numbers", &builder, product, &mut numbers);
+    assert!(builder.sum(tokens, &[0], 1.0).is_none(), "over the batch");
+    assert!(builder.add(tokens, scores).is_none() && builder.expand(tokens, &[6]).is_none());
 }

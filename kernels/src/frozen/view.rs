@@ -69,15 +69,28 @@ impl View {
     /// A tensor of `shape` whose last axis is the channels of a picture of one row, and the size of that
     /// picture. The `samples` are those of the first axis.
     pub fn rows(samples: usize, shape: &[usize]) -> (Self, [usize; 3]) {
-        let (&channels, leading) = shape.split_last().unwrap_or((&1, &[]));
-        let mut parts = vec![Part::new(channels, Along::Channel, 1)];
-        let mut width = 1;
-        for (axis, &size) in leading.iter().enumerate().rev() {
+        let last = shape.len().saturating_sub(1);
+        Self::flat(samples, shape, |axis| axis == last)
+    }
+
+    /// The same, but that the channels are all axes `of_channels`.
+    pub fn flat(
+        samples: usize,
+        shape: &[usize],
+        of_channels: impl Fn(usize) -> bool,
+    ) -> (Self, [usize; 3]) {
+        let (mut channels, mut width) = (1, 1);
+        let mut parts = Vec::with_capacity(shape.len());
+        for (axis, &size) in shape.iter().enumerate().rev() {
+            let (along, step) = match of_channels(axis) {
+                true => (Along::Channel, &mut channels),
+                false => (Along::Column, &mut width),
+            };
             parts.push(match axis {
                 0 if samples > 1 => Part::new(size, Along::Sample, 1),
                 _ => {
-                    width *= size;
-                    Part::new(size, Along::Column, width / size)
+                    *step *= size;
+                    Part::new(size, along, *step / size)
                 }
             });
         }
@@ -103,7 +116,28 @@ impl View {
 
     /// Whether it has every number of a picture of `dims`, as it is.
     pub fn is_whole(&self, dims: [usize; 3]) -> bool {
-        self.factor == 1.0 && self.len() == dims.iter().product::<usize>()
+        self.factor == 1.0 && self.covers(dims)
+    }
+
+    /// Whether it has every number of a picture of `dims`, each once.
+    pub fn covers(&self, dims: [usize; 3]) -> bool {
+        let once = self.axes.iter().flatten().all(|part| part.step > 0);
+        once && self.len() == dims.iter().product::<usize>()
+    }
+
+    /// The same numbers again and again along axes of size 1, and along new ones in front.
+    pub fn expand(&self, shape: &[usize]) -> Option<Self> {
+        let new = shape.len().checked_sub(self.axes.len())?;
+        let mut axes = vec![Vec::new(); new];
+        axes.extend(self.axes.iter().cloned());
+        for (axis, &wanted) in axes.iter_mut().zip(shape) {
+            match size(axis) {
+                own if own == wanted => {}
+                1 => *axis = vec![Part::new(wanted, Along::Column, 0)],
+                _ => return None,
+            }
+        }
+        Some(Self { axes, ..self.clone() })
     }
 
     /// Whether it has four axes, of which the second is of channels alone.
@@ -114,7 +148,8 @@ impl View {
 
     /// The same numbers in axes of other sizes; `None` where an axis would no longer be made of parts.
     pub fn reshape(&self, shape: &[usize]) -> Option<Self> {
-        let mut left: Vec<Part> = self.axes.iter().flatten().rev().copied().collect();
+        let all: Vec<Part> = self.axes.iter().flatten().copied().collect();
+        let mut left: Vec<Part> = joined(&all).into_iter().rev().collect();
         let mut axes = Vec::with_capacity(shape.len());
         for &wanted in shape {
             let mut axis = Vec::new();
@@ -144,14 +179,25 @@ impl View {
         (order.len() == self.axes.len()).then(|| Self { axes, ..self.clone() })
     }
 
-    /// `count` numbers of an axis from `start` on; `None` where they are not made of parts.
-    pub fn slice(&self, axis: usize, start: usize, count: usize) -> Option<Self> {
+    /// `count` numbers of an axis from `start` on, each `step` behind the one before; `None` where they
+    /// are not made of parts.
+    pub fn slice(&self, axis: usize, [start, count, step]: [usize; 3]) -> Option<Self> {
         let mut sliced = self.clone();
         let parts = sliced.axes.get_mut(axis)?;
-        if count == 0 || start + count > size(parts) {
+        if count == 0 || step == 0 || start + (count - 1) * step + 1 > size(parts) {
             return None;
         }
         if start == 0 && count == size(parts) {
+            return Some(sliced);
+        }
+        if step > 1 {
+            let &mut [part] = &mut parts[..] else { return None };
+            if part.along == Along::Sample {
+                return None;
+            }
+            sliced.first[part.along as usize - 1] += start * part.step;
+            let strided = Part { size: count, step: part.step * step, ..part };
+            *parts = joined(&[strided]);
             return Some(sliced);
         }
         let (mut start, mut inner) = (start, size(parts));
@@ -264,7 +310,8 @@ mod tests {
         assert_eq!(dims, [18, 1, 5]);
         let split = view.reshape(&[1, 5, 3, 2, 3]).expect("parts");
         let turned = split.permute(&[2, 0, 3, 1, 4]).expect("axes");
-        let keys = turned.slice(0, 1, 1).and_then(|own| own.reshape(&[1, 2, 5, 3])).expect("keys");
+        let keys =
+            turned.slice(0, [1, 1, 1]).and_then(|own| own.reshape(&[1, 2, 5, 3])).expect("keys");
         assert_eq!(keys.shape(), [1, 2, 5, 3]);
         let expected: Vec<usize> = (0..2)
             .flat_map(|head| (0..5).map(move |token| (head, token)))
@@ -284,13 +331,13 @@ mod tests {
         let tokens =
             view.reshape(&[1, 4, 6]).and_then(|own| own.permute(&[0, 2, 1])).expect("tokens");
         assert!(tokens.ends_in_channels(4) && !view.ends_in_channels(4));
-        let one = tokens.slice(1, 3, 1).expect("a token");
+        let one = tokens.slice(1, [3, 1, 1]).expect("a token");
         assert_eq!(read(&one, dims), [3, 9, 15, 21]);
-        let rows = tokens.slice(1, 2, 4).expect("rows");
+        let rows = tokens.slice(1, [2, 4, 1]).expect("rows");
         assert_eq!(rows.shape(), [1, 4, 4]);
         assert_eq!(read(&rows, dims)[..4], [2, 8, 14, 20]);
-        assert!(tokens.slice(1, 1, 3).is_none(), "parts of two rows");
-        assert!(tokens.slice(1, 4, 4).is_none(), "beyond its end");
+        assert!(tokens.slice(1, [1, 3, 1]).is_none(), "parts of two rows");
+        assert!(tokens.slice(1, [4, 4, 1]).is_none(), "beyond its end");
         assert!(tokens.reshape(&[1, 5, 5]).is_none());
     }
 
@@ -299,7 +346,7 @@ mod tests {
         let view = View::planes(2, [4, 3, 3]);
         assert_eq!(view.shape(), [2, 4, 3, 3]);
         assert!(view.is_whole([4, 3, 3]));
-        assert!(view.slice(0, 1, 1).is_none());
+        assert!(view.slice(0, [1, 1, 1]).is_none());
         let (rows, dims) = View::rows(2, &[2, 4, 9]);
         assert_eq!(dims, [9, 1, 4]);
         let pairs = view.reshape(&[2, 4, 9]).and_then(|view| view.pairs(&rows)).expect("loops");

@@ -10,7 +10,7 @@ use super::super::pack::Phase;
 use super::super::product::Multiply;
 use super::super::segment::{AddedPlan, FinishPlan, Place, Record, Step, Work};
 use super::super::sweep::Sweep;
-use super::forward::{PLAIN, convolve, depthwise, map, share};
+use super::forward::{PLAIN, convolve, depthwise, map, multiply};
 use super::{Buffers, Kind, Layout, Unit};
 
 /// A gradient that is being summed up.
@@ -100,14 +100,26 @@ impl Backward<'_> {
                 (depthwise(backward, &gradient.1, to, added), vec![gradient])
             }),
             Kind::Sum => unit.inputs.iter().for_each(|&value| self.same(value, gradient)),
-            Kind::Gate => {
+            Kind::Multiply => {
+                let factors = [unit.inputs[0], unit.inputs[1]];
                 let kept = |value: Value| (kept[&value], self.layout.values[value.0]);
-                let (x, gate) = (kept(unit.inputs[0]), kept(unit.inputs[1]));
-                self.computed(unit.inputs[0], |to, added| {
-                    (map(&gradient.1, to, added, 1.0), vec![gradient, gate])
-                });
-                let work = Work::Sum { factor: 1.0 };
-                self.gate(unit.inputs[1], work, vec![gradient, x]);
+                let [x, gate] = factors.map(kept);
+                let one = gate.1.height * gate.1.width == 1;
+                let spreads = one && gradient.1.height * gradient.1.width != 1;
+                for (value, other) in factors.into_iter().zip([gate, x]) {
+                    if self.layout.constant(value).is_some() {
+                        continue;
+                    }
+                    match spreads && value == unit.inputs[1] {
+                        true => {
+                            let work = Work::Sum { factor: 1.0 };
+                            self.gate(value, work, vec![gradient, other]);
+                        }
+                        false => self.computed(value, |to, added| {
+                            (multiply(&gradient.1, &other.1, to, added), vec![gradient, other])
+                        }),
+                    }
+                }
             }
             Kind::Largest { window, bytes } => {
                 let work = Work::LargestGradient { window: window.clone(), bytes: *bytes };
@@ -133,22 +145,22 @@ impl Backward<'_> {
                 let value = |value: Value| (kept[&value], self.layout.values[value.0]);
                 let (a, b) = (value(left), value(right));
                 let to = [left, right].map(|value| self.layout.gradients[value.0]);
-                let work = Multiply::left_gradient(product, [&gradient.1, &to[0], &b.1]);
-                self.scatter(left, vec![(Work::Product(work), vec![gradient, b])], true);
-                let work = Multiply::right_gradient(product, [&gradient.1, &a.1, &to[1]]);
-                self.scatter(right, vec![(Work::Product(work), vec![a, gradient])], true);
+                if self.layout.constant(left).is_none() {
+                    let work = Multiply::left_gradient(product, [&gradient.1, &to[0], &b.1]);
+                    self.scatter(left, vec![(Work::Product(work), vec![gradient, b])], true);
+                }
+                if self.layout.constant(right).is_none() {
+                    let work = Multiply::right_gradient(product, [&gradient.1, &a.1, &to[1]]);
+                    self.scatter(right, vec![(Work::Product(work), vec![a, gradient])], true);
+                }
             }
             Kind::Arrange(parts) => {
                 for (&value, own) in unit.inputs.iter().zip(parts) {
                     self.arranged(value, own, gradient);
                 }
             }
-            Kind::GlobalMean => {
-                let factor = share(&self.layout.gradients[from.0]);
-                self.computed(from, |to, added| {
-                    (map(&gradient.1, to, added, factor), vec![gradient])
-                });
-            }
+            Kind::Total(factor) => self
+                .computed(from, |to, added| (map(&gradient.1, to, added, *factor), vec![gradient])),
         }
         self.buffers.release(place);
     }
@@ -231,7 +243,7 @@ impl Backward<'_> {
         if derivative.is_some() {
             let sweep = Sweep::new(&Phase::same(), &image, &image, &image, 0);
             let finish = FinishPlan { added: AddedPlan::Own, derivative, ..PLAIN };
-            let work = Work::Map { sweep, factor: 1.0 };
+            let work = Work::Map { sweep, factor: 1.0, gate: None };
             self.push(work, Vec::new(), (place, image), false, finish);
         }
     }
@@ -244,7 +256,7 @@ impl Backward<'_> {
         let to = self.layout.gradients[value.0];
         let sum = self.sums[value.0];
         let new = sum.place.is_none() && sum.pending.is_none();
-        let adds = !new || own.from.len() != to.height * to.width * to.channels;
+        let adds = !new || !own.from.covers([to.channels, to.height, to.width]);
         let views = ((&own.from, &to), (&own.to, &gradient.1));
         let work = Move::gradient(&own.loops, views.0, views.1, adds);
         self.scatter(value, vec![(Work::Arrange(work), vec![gradient])], adds);

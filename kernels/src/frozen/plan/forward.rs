@@ -101,7 +101,7 @@ pub fn forward(
                 }
                 (map(&sources[0].1, &own, &other, 1.0), vec![sources[0]])
             }
-            Kind::Gate => (map(&sources[0].1, &own, &own, 1.0), sources),
+            Kind::Multiply => (multiply(&sources[0].1, &sources[1].1, &own, &own), sources),
             Kind::Largest { window, bytes } => {
                 (Work::Largest { window: window.clone(), bytes: *bytes }, sources)
             }
@@ -112,7 +112,7 @@ pub fn forward(
             Kind::Normalize { own, kept } => {
                 (Work::Normalize { own: Arc::clone(own), kept: *kept }, sources)
             }
-            Kind::GlobalMean => (Work::Sum { factor: share(&sources[0].1) }, sources),
+            Kind::Total(factor) => (Work::Sum { factor: *factor }, sources),
             Kind::Softmax => (Work::Softmax, sources),
             Kind::Product(product) => {
                 let images = [&own, &sources[0].1, &sources[1].1];
@@ -169,9 +169,13 @@ pub fn depthwise(taps: &Arc<Taps>, from: &Image, to: &Image, added: &Image) -> W
 pub fn map(from: &Image, to: &Image, added: &Image, factor: f32) -> Work {
     let sweep = Sweep::new(&Phase::same(), from, to, added, 0);
     let spreads = from.height * from.width == 1 && to.height * to.width != 1;
-    Work::Map { sweep: if spreads { sweep.spread() } else { sweep }, factor }
+    Work::Map { sweep: if spreads { sweep.spread() } else { sweep }, factor, gate: None }
 }
 
-pub fn share(image: &Image) -> f32 {
-    1.0 / (image.height * image.width) as f32
+/// The product of two pictures, or of one with the pixel that stands for all of another.
+pub fn multiply(from: &Image, gate: &Image, to: &Image, added: &Image) -> Work {
+    let sweep = |from: &Image| Sweep::new(&Phase::same(), from, to, added, 0);
+    let spreads = gate.height * gate.width == 1 && to.height * to.width != 1;
+    let gate = if spreads { sweep(gate).spread() } else { sweep(gate) };
+    Work::Map { sweep: sweep(from), factor: 1.0, gate: Some(gate) }
 }

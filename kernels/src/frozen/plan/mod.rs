@@ -49,7 +49,7 @@ enum Kind {
     },
     /// The first input, with the second one where there is one.
     Sum,
-    Gate,
+    Multiply,
     Largest {
         window: Window,
         bytes: usize,
@@ -58,7 +58,7 @@ enum Kind {
         window: Window,
         counts_padding: bool,
     },
-    GlobalMean,
+    Total(f32),
     Normalize {
         own: Arc<Normalization>,
         kept: usize,
@@ -72,7 +72,7 @@ impl Unit {
     /// The values that the backward pass reads.
     fn reads_again(&self) -> Vec<Value> {
         match self.kind {
-            Kind::Gate | Kind::Product(_) => self.inputs.clone(),
+            Kind::Multiply | Kind::Product(_) => self.inputs.clone(),
             Kind::Softmax => vec![self.output],
             _ => Vec::new(),
         }

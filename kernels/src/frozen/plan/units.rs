@@ -58,7 +58,7 @@ pub fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut Tape
                 (Kind::Sum, inputs)
             }
             Operation::Add => (Kind::Sum, inputs),
-            Operation::Gate => (Kind::Gate, inputs),
+            Operation::Multiply => (Kind::Multiply, inputs),
             Operation::Convolution(mut convolution) => {
                 let mut weights = convolution.weights.read().into_owned();
                 convolution.weights = Weights::Given(Vec::new());
@@ -128,20 +128,21 @@ pub fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut Tape
                 let own = Normalization {
                     scale: filled_up(own.scale),
                     shift: filled_up(own.shift),
+                    centred: own.centred,
                     epsilon: own.epsilon,
                 };
                 let kept = tape.floats;
                 tape.floats += Image::new(dims, 0).area() + dims[1] * dims[2];
                 (Kind::Normalize { own: own.into(), kept }, inputs)
             }
-            Operation::GlobalMean => (Kind::GlobalMean, inputs),
+            Operation::Total(factor) => (Kind::Total(factor), inputs),
             Operation::Softmax => (Kind::Softmax, inputs),
             Operation::Product(own) => (Kind::Product(own), inputs),
             Operation::Arrange(own) => (Kind::Arrange(own), inputs),
         };
         let takes_activation = matches!(
             kind,
-            Kind::Convolution { .. } | Kind::Depthwise { .. } | Kind::Sum | Kind::Gate
+            Kind::Convolution { .. } | Kind::Depthwise { .. } | Kind::Sum | Kind::Multiply
         );
         if let Some(next) = reader(made)
             && let Operation::Activate(own) = builder.nodes[next.0].operation

@@ -1,0 +1,186 @@
+//! Tensors seen otherwise, cut and put together.
+
+use super::super::view::{Along, Part, View};
+use super::{Arrangement, Builder, Operation, Value};
+
+impl Builder {
+    /// The same numbers in axes of other sizes; `None` where they do not fit.
+    pub fn reshape(&mut self, x: Value, shape: &[usize]) -> Option<Value> {
+        self.seen_or_moved(x, |view| view.reshape(shape))
+    }
+
+    /// The axes in another order; `None` where they do not fit.
+    pub fn permute(&mut self, x: Value, order: &[usize]) -> Option<Value> {
+        self.seen(x, self.view(x).permute(order))
+    }
+
+    /// `count` numbers of an axis from `start` on, each `step` behind the one before; `None` where there
+    /// are not so many.
+    pub fn slice(
+        &mut self,
+        x: Value,
+        axis: usize,
+        [start, count, step]: [usize; 3],
+    ) -> Option<Value> {
+        self.seen_or_moved(x, |view| view.slice(axis, [start, count, step]))
+    }
+
+    /// The same numbers again and again along axes of size 1, and along new ones in front, until there
+    /// is a tensor of `shape`; `None` where they do not fit.
+    pub fn expand(&mut self, x: Value, shape: &[usize]) -> Option<Value> {
+        self.seen(x, self.view(x).expand(shape))
+    }
+
+    /// What `look` sees of the tensor, or else of the same tensor in a picture of one row.
+    fn seen_or_moved(&mut self, x: Value, look: impl Fn(&View) -> Option<View>) -> Option<Value> {
+        if let Some(view) = look(self.view(x)) {
+            return self.seen(x, Some(view));
+        }
+        let moved = self.rows_of(x)?;
+        self.seen(moved, look(self.view(moved)))
+    }
+
+    /// `factor x`.
+    pub fn scale(&mut self, x: Value, factor: f32) -> Option<Value> {
+        let view = self.view(x);
+        let factor = view.factor * factor;
+        self.seen(x, Some(View { factor, ..view.clone() }))
+    }
+
+    /// Whether the first axis is the batch alone.
+    pub fn begins_with_batch(&self, x: Value) -> bool {
+        let first: &[Part] = &self.view(x).axes[0];
+        match self.samples {
+            1 => first.is_empty(),
+            samples => first == [Part::new(samples, Along::Sample, 1)],
+        }
+    }
+
+    /// The same tensor in a picture that has no other number.
+    pub(in super::super) fn whole(&mut self, x: Value) -> Option<Value> {
+        let view = self.view(x);
+        if view.is_whole(self.dims(x)) {
+            return Some(x);
+        }
+        match view.has_planes() && self.begins_with_batch(x) {
+            true => self.planes(x),
+            false => self.rows_of(x),
+        }
+    }
+
+    /// The same tensor in a picture of one row whose channels are the last axis.
+    pub(super) fn rows_of(&mut self, x: Value) -> Option<Value> {
+        let (view, dims) = View::rows(self.samples, &self.shape(x));
+        self.arrange(x, view, dims)
+    }
+
+    /// The same tensor as `view` sees it in a picture of `dims`.
+    pub(super) fn arrange(&mut self, x: Value, view: View, dims: [usize; 3]) -> Option<Value> {
+        let from = self.view(x).clone();
+        let loops = from.pairs(&view)?;
+        let root = self.root(x);
+        let arrangement = Arrangement { from, to: view.clone(), loops };
+        Some(self.push(Operation::Arrange(vec![arrangement]), &[root], dims, view))
+    }
+
+    /// A tensor of `shape` with the numbers of each part from a place on, and zeros elsewhere; `None`
+    /// where the parts do not fit. It lies as the first part does.
+    fn assembled(&mut self, shape: &[usize], parts: &[(Value, Vec<usize>)]) -> Option<Value> {
+        let first = parts.first()?.0;
+        let planes = self.view(first).has_planes() && self.begins_with_batch(first);
+        let (view, dims) = match *shape {
+            [samples, channels, height, width] if planes => {
+                let dims = [channels, height, width];
+                (View::planes(samples, dims), dims)
+            }
+            _ => View::rows(self.samples, shape),
+        };
+        let mut arrangements = Vec::with_capacity(parts.len());
+        let mut roots = Vec::with_capacity(parts.len());
+        for (part, first) in parts {
+            let from = self.view(*part).clone();
+            let each = from.shape().into_iter().zip(first).enumerate();
+            let to = each
+                .into_iter()
+                .try_fold(view.clone(), |to, (axis, (size, &at))| to.slice(axis, [at, size, 1]))?;
+            let loops = from.pairs(&to)?;
+            arrangements.push(Arrangement { from, to, loops });
+            roots.push(self.root(*part));
+        }
+        Some(self.push(Operation::Arrange(arrangements), &roots, dims, view))
+    }
+
+    /// What is the same for every sample: `values`, of a `shape` whose first axis is the batch, or of any
+    /// where that is 1; `None` where samples differ.
+    pub fn constant(&mut self, values: &[f32], shape: &[usize]) -> Option<Value> {
+        let numbers = values.len() / self.samples;
+        let fits = numbers > 0
+            && (self.samples == 1 || shape.first() == Some(&self.samples))
+            && values.len() == shape.iter().product::<usize>();
+        let mut samples = values.chunks_exact(numbers.max(1));
+        let first = samples.next().filter(|_| fits)?;
+        if samples.any(|own| own != first) {
+            return None;
+        }
+        let (view, dims) = View::rows(self.samples, shape);
+        let mut picture = vec![0.0; numbers];
+        view.places(dims).into_iter().zip(first).for_each(|(to, value)| picture[to] = *value);
+        Some(self.push(Operation::Constant(picture), &[], dims, view))
+    }
+
+    /// `parts`, one after the other along `axis`; `None` where that is the batch, or they do not fit.
+    pub fn concat(&mut self, parts: &[Value], axis: usize) -> Option<Value> {
+        let mut shape = self.shape(*parts.first()?);
+        let mut end = 0;
+        let mut placed = Vec::with_capacity(parts.len());
+        for &part in parts {
+            let own = self.shape(part);
+            let alike = own.len() == shape.len()
+                && (0..own.len()).all(|at| at == axis || own[at] == shape[at]);
+            let mut first = vec![0; own.len()];
+            *first.get_mut(axis).filter(|_| alike && axis > 0)? = end;
+            end += own[axis];
+            placed.push((part, first));
+        }
+        shape[axis] = end;
+        self.assembled(&shape, &placed)
+    }
+
+    /// `x` with `pads` zeros in front of each axis and behind it; `None` where the batch is padded.
+    pub fn pad(&mut self, x: Value, pads: &[(usize, usize)]) -> Option<Value> {
+        let own = self.shape(x);
+        if pads.len() != own.len() || pads[0] != (0, 0) {
+            return None;
+        }
+        if pads.iter().all(|&pad| pad == (0, 0)) {
+            return Some(x);
+        }
+        let shape: Vec<_> = own.iter().zip(pads).map(|(own, (a, b))| a + own + b).collect();
+        self.assembled(&shape, &[(x, pads.iter().map(|pad| pad.0).collect())])
+    }
+
+    /// Whether the channels of a value's picture are its last axis.
+    pub fn ends_in_channels(&self, x: Value) -> bool {
+        let dims = self.dims(x);
+        self.view(x).is_whole(dims) && self.view(x).ends_in_channels(dims[0])
+    }
+
+    /// Whether a value is `[samples, channels, height, width]` of its picture.
+    pub fn is_planes(&self, x: Value) -> bool {
+        *self.view(x) == View::planes(self.samples, self.dims(x))
+    }
+
+    /// The same tensor, whose last axis is the channels.
+    pub(super) fn with_last_channels(&mut self, x: Value) -> Option<Value> {
+        if self.ends_in_channels(x) { Some(x) } else { self.rows_of(x) }
+    }
+
+    /// The same tensor, of four axes, as pictures of its second axis.
+    pub(super) fn planes(&mut self, x: Value) -> Option<Value> {
+        if self.is_planes(x) {
+            return Some(x);
+        }
+        let dims: [usize; 3] = self.shape(x).get(1..)?.try_into().ok()?;
+        self.arrange(x, View::planes(self.samples, dims), dims)
+    }
+}
