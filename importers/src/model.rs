@@ -1,6 +1,7 @@
 //! A loaded model.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -269,24 +270,20 @@ fn only(outputs: Vec<Value>) -> Result<Value, String> {
     outputs.into_iter().next().ok_or_else(|| "the graph has no output".to_owned())
 }
 
-/// Whether two runs gave the same scores, but for rounding, for the rows that both have.
-fn same(one: &Value, other: &Value) -> Result<(), String> {
-    let rows = |value: &Value| value.dims().first().copied().unwrap_or(1).max(1);
-    let (count, again) = (rows(one), rows(other));
-    let (mut one, mut other) = (one.floats()?, other.floats()?);
-    if one.len() / count != other.len() / again {
-        return Err(format!("{} scores, not {}", other.len() / again, one.len() / count));
+/// What a model gave for some rows is what it `should` be, but for rounding.
+fn same(own: &Value, should: &Value) -> Result<(), String> {
+    if own.dims() != should.dims() {
+        return Err(format!("the shape {:?}, not {:?}", own.dims(), should.dims()));
     }
-    let both = count.min(again) * (one.len() / count);
-    one.truncate(both);
-    other.truncate(both);
-    let size = one.iter().filter(|value| value.is_finite()).fold(1e-6f32, |a, b| a.max(b.abs()));
+    let (own, should) = (own.floats()?, should.floats()?);
+    let finite = should.iter().filter(|value| value.is_finite());
+    let size = finite.fold(1e-6f32, |a, b| a.max(b.abs()));
     let differs = |(a, b): &(&f32, &f32)| match (a.is_finite(), b.is_finite()) {
         (true, true) => (*a - *b).abs() > 1e-2 * size,
         (a, b) => a != b,
     };
-    match one.iter().zip(&other).find(differs) {
-        Some((a, b)) => Err(format!("{b}, not {a}")),
+    match own.iter().zip(&should).find(differs) {
+        Some((own, should)) => Err(format!("{own}, not {should}")),
         None => Ok(()),
     }
 }
@@ -311,13 +308,14 @@ impl OnnxModel {
     /// that its segments give what its nodes do.
     fn tried_out(mut self, graph: &Graph, link: Option<Link>) -> Result<Self, LoadError> {
         let tried = match self.batch {
-            // One row in nodes, the slow way, and two in segments: the shape of neither may depend on it.
-            None if self.device == Device::flex() => match self.tried_in_segments(graph, 1, 2) {
+            // One row in nodes, the slow way, and in segments the same between two others, on which it
+            // must not depend.
+            None if self.device == Device::flex() => match self.tried_in_segments(graph) {
                 Ok(tried) => tried,
-                Err(_) => self.tried(graph, 2, 1)?,
+                Err(_) => self.tried(graph, 2)?,
             },
-            None => self.tried(graph, 2, 1)?,
-            Some(batch) => self.tried(graph, batch, batch)?,
+            None => self.tried(graph, 2)?,
+            Some(batch) => self.tried(graph, batch)?,
         };
         self.scores = Scores::of(&tried.dims, tried.rows, link)?;
         self.bytes_per_sample = tried.bytes_per_sample;
@@ -336,15 +334,23 @@ impl OnnxModel {
         Ok(self)
     }
 
-    /// Tries out `rows` rows in nodes, and `again` of them in segments, if there are any. Where these
-    /// differ, the model goes without segments.
-    fn tried(&mut self, graph: &Graph, rows: usize, again: usize) -> Result<Tried, LoadError> {
-        let (output, mut seen) = self.by_nodes(graph, rows).map_err(|message| {
+    /// Tries out `rows` rows in nodes, and in segments, if there are any, the same and the last one alone.
+    /// Where these differ, the model goes without segments.
+    fn tried(&mut self, graph: &Graph, rows: usize) -> Result<Tried, LoadError> {
+        let (output, mut seen) = self.by_nodes(graph, 0..rows).map_err(|message| {
             LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
         })?;
         let kept = self.freeze(graph, &mut seen);
+        let agrees = |own: &Self| {
+            same(&own.by_steps(0..rows)?, &output)?;
+            let last = rows - 1..rows;
+            match own.batch.is_none() && output.dims().first() == Some(&rows) {
+                true => same(&own.by_steps(last.clone())?, &output.clone().range(0, last)),
+                false => Ok(()),
+            }
+        };
         if !self.segments.is_empty()
-            && let Err(reason) = self.by_steps(again).and_then(|own| same(&output, &own))
+            && let Err(reason) = agrees(self)
         {
             log::warn!(
                 "the CPU's segments do not give what the nodes give ({reason}), so each node is run by itself, which is slower; please report this model"
@@ -354,25 +360,20 @@ impl OnnxModel {
         Ok(Tried { dims: output.dims(), rows, bytes_per_sample: held(&seen.shapes, rows) + kept })
     }
 
-    /// The same, but that the segments are what matters: where there are none, or they differ, or
-    /// anything fails, this was no try.
-    fn tried_in_segments(
-        &mut self,
-        graph: &Graph,
-        rows: usize,
-        again: usize,
-    ) -> Result<Tried, String> {
-        let (output, mut seen) = self.by_nodes(graph, rows)?;
-        let bytes_per_sample = self.freeze(graph, &mut seen) + held(&seen.shapes, rows);
+    /// Tries out one row in nodes, the slow way, and in segments the same between two others, on which it
+    /// must not depend. Where there are no segments, or they differ, or anything fails, this was no try.
+    fn tried_in_segments(&mut self, graph: &Graph) -> Result<Tried, String> {
+        let (output, mut seen) = self.by_nodes(graph, 1..2)?;
+        let bytes_per_sample = self.freeze(graph, &mut seen) + held(&seen.shapes, 1);
         if self.segments.is_empty() {
             return Err("there are no segments".into());
         }
-        let of_rows = |own: Value| match own.dims().first() {
-            Some(&first) if first == again => same(&own, &output).map(|()| own),
-            _ => Err(format!("{again} rows give the shape {:?}", own.dims())),
+        let between = |own: Value| match own.dims().first() {
+            Some(3) => same(&own.clone().range(0, 1..2), &output).map(|()| own),
+            _ => Err(format!("the shape {:?} for 3 samples", own.dims())),
         };
-        match self.by_steps(again).and_then(of_rows) {
-            Ok(own) => Ok(Tried { dims: own.dims(), rows: again, bytes_per_sample }),
+        match self.by_steps(0..3).and_then(between) {
+            Ok(own) => Ok(Tried { dims: own.dims(), rows: 3, bytes_per_sample }),
             Err(reason) => {
                 self.thaw(graph).map_err(|error| error.to_string())?;
                 Err(reason)
@@ -380,26 +381,27 @@ impl OnnxModel {
         }
     }
 
-    /// The output of the first rows that are tried out, node by node, and what all values were.
-    fn by_nodes(&self, graph: &Graph, rows: usize) -> Result<(Value, Seen), String> {
-        let mut seen = Seen::new(graph, self.dims(rows));
+    /// The output of these of the rows that are tried out, node by node, and what all values were.
+    fn by_nodes(&self, graph: &Graph, rows: Range<usize>) -> Result<(Value, Seen), String> {
+        let mut seen = Seen::new(graph, self.dims(rows.len()));
         let see = |node: usize, values: &[Value]| seen.see(&graph.nodes[node], values);
         let outputs = self.program.run(self.probe(rows)?, see)?;
         Ok((only(outputs)?, seen))
     }
 
-    /// The output of the first rows that are tried out, as they are run from now on.
-    fn by_steps(&self, rows: usize) -> Result<Value, String> {
+    /// The output of these of the rows that are tried out, as they are run from now on.
+    fn by_steps(&self, rows: Range<usize>) -> Result<Value, String> {
         self.program.run(self.probe(rows)?, |_, _| {}).and_then(only)
     }
 
-    /// Inputs to try out.
-    fn probe(&self, rows: usize) -> Result<Vec<Value>, String> {
+    /// Rows to try out.
+    fn probe(&self, rows: Range<usize>) -> Result<Vec<Value>, String> {
         let features: usize = self.shape.iter().product();
-        let numbers = (0..rows * features).map(|at| (at as f32 * 0.37).sin()).collect();
-        let data = TensorData::new::<f32, _>(numbers, [rows, features]);
+        let all = rows.start * features..rows.end * features;
+        let numbers = all.map(|at| (at as f32 * 0.37).sin()).collect();
+        let data = TensorData::new::<f32, _>(numbers, [rows.len(), features]);
         let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
-        self.inputs(Tensor::<2>::from_data(data, &self.device), rows, &own)
+        self.inputs(Tensor::<2>::from_data(data, &self.device), rows.len(), &own)
     }
 
     /// Goes back to nodes.

@@ -12,6 +12,7 @@ use cubecl::{Compiler, CubeKernel};
 use cubecl_llvm::nvptx::ptx_version::PtxVersion;
 use cubecl_llvm::{LlvmTarget, PlironArtifact, PlironCompiler, PlironOptions};
 
+use crate::convolution::kernel::{self as convolution, gradient_kernel};
 use crate::estimator::device::{mark_kernel, update_kernel};
 use crate::mollifier::Mollifier;
 use crate::noise::kernel::{Job, JobLaunch, Rule, Variant, noise_kernel, words_kernel};
@@ -56,8 +57,20 @@ pub fn kernels(architecture: u32) -> Vec<(String, String)> {
         (),
         (),
     );
+    let gradient = gradient_kernel::GradientKernel::<f32>::new(
+        settings(),
+        properties(),
+        target(),
+        buffer(),
+        buffer(),
+        buffer(),
+        scalars::<convolution::Job>(convolution::JobLaunch::new(
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        )),
+    );
     noises
         .chain([
+            ("convolution-gradient".to_owned(), ptx(&gradient, architecture)),
             ("words".to_owned(), ptx(&words, architecture)),
             ("estimator-mark".to_owned(), ptx(&mark, architecture)),
             ("estimator-update".to_owned(), ptx(&update, architecture)),
@@ -105,13 +118,17 @@ fn buffer() -> BufferCompilationArg {
     BufferCompilationArg { inplace: None }
 }
 
-/// The kernel's scalars, as a launch registers them.
+/// The noise kernel's scalars.
 fn job() -> <Job as LaunchArg>::CompilationArg {
+    scalars::<Job>(JobLaunch::new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0))
+}
+
+/// A kernel's scalars, as a launch registers them.
+fn scalars<A: LaunchArg>(own: A::RuntimeArg) -> A::CompilationArg {
     let mut launcher = KernelLauncher::new(settings());
-    let scalars = JobLaunch::new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0);
-    let job = <Job as LaunchArg>::register(scalars, &mut launcher);
+    let registered = A::register(own, &mut launcher);
     launcher.discard();
-    job
+    registered
 }
 
 /// What a launch knows of the hardware.

@@ -23,10 +23,14 @@ pub const OPERATORS: &[Operator] = &[
         .role(Role::Moves)
         .settings(&[1])
         .frozen(|own| own.reshape()),
-    Operator::new("Unsqueeze", 1, (1, 2), unsqueeze)
-        .role(Role::Moves)
-        .settings(&[1])
-        .frozen(|own| own.reshape()),
+    Operator::new("Unsqueeze", 1, (1, 2), unsqueeze).role(Role::Moves).settings(&[1]).frozen(
+        |own| {
+            let axes = own.known(&own.site.integers("axes", 13, 1).ok()??)?;
+            let rank = own.dims()?.len() + axes.len();
+            let axes: Vec<_> = axes.iter().map(|&at| axis(at, rank).ok()).collect::<Option<_>>()?;
+            own.builder.with_axes(own.x()?, &axes)
+        },
+    ),
     Operator::new("Transpose", 1, (1, 1), transpose).role(Role::Moves).frozen(turned),
     Operator::new("Expand", 8, (2, 2), expand)
         .settings(&[1])

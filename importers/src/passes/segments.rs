@@ -181,7 +181,7 @@ impl Growth {
     }
 
     /// How many of the nodes make a segment of which one value alone is read outside, the last one;
-    /// as many as possible, with a convolution or a product among them.
+    /// as many as possible, with a convolution or a product of several pixels among them.
     fn whole_part(&self, graph: &Graph, readers: &[usize]) -> Option<usize> {
         let mut inside = vec![0; graph.values.len()];
         let mut open: Vec<Id> = Vec::new();
@@ -192,7 +192,13 @@ impl Growth {
             node.inputs.iter().flatten().for_each(|id| inside[id.0] += 1);
             open.extend(node.outputs.iter().flatten());
             open.retain(|id| inside[id.0] < readers[id.0]);
-            convolves |= node.operator.is_some_and(|own| own.multiplies);
+            let pixels = |id: Id| {
+                let [_, height, width] = self.builder.dims(*self.values.get(&id)?);
+                Some(height * width)
+            };
+            // Products of one pixel are no reason for a segment.
+            let several = node.outputs[0].and_then(pixels).is_some_and(|pixels| pixels > 1);
+            convolves |= several && node.operator.is_some_and(|own| own.multiplies);
             let made = open.first().and_then(|id| self.values.get(id));
             let ends = made.is_some_and(|&value| self.builder.begins_with_batch(value));
             if convolves && ends && open.len() == 1 && node.outputs[0] == Some(open[0]) {

@@ -526,13 +526,18 @@ fn a_fixed_batch_is_no_axis_of_a_picture() {
     let merged = builder.reshape(heads, &[4, 5, 4]).expect("axes");
     assert!(!builder.begins_with_batch(merged));
     let turned = builder.permute(merged, &[0, 2, 1]).expect("axes");
-    assert!(builder.product(merged, turned).is_none());
+    let product = builder.product(merged, turned).expect("they fit");
+    assert_eq!(builder.shape(product), [4, 5, 5]);
+    assert!(!builder.begins_with_batch(product));
+    let apart = builder.reshape(product, &[2, 2, 5, 5]).expect("axes");
+    assert!(builder.begins_with_batch(apart));
+    let scores = builder.add(scores, apart).expect("one shape");
     let segment = Segment::new(builder, scores);
     assert_eq!((segment.input(), segment.output()), (&[5, 8][..], &[2, 5, 5][..]));
     let x: Vec<f32> = (0..80).map(|at| (at as f32).sin()).collect();
     let (y, _) = segment.forward(&x);
     let expected: f32 = (0..4).map(|k| x[40 + 8 + 4 + k] * x[40 + 16 + 4 + k]).sum();
-    assert!((y[50 + 25 + 5 + 2] - expected).abs() < 1e-5);
+    assert!((y[50 + 25 + 5 + 2] - 2.0 * expected).abs() < 1e-5);
 }
 
 /// Arithmetic of tensors of which one stands for many, and sums along any axes.

@@ -29,6 +29,9 @@ pub enum Along {
     Channel,
 }
 
+/// An axis, and the samples that it goes through.
+pub type Batch = Option<(usize, usize)>;
+
 /// A loop that goes through two views at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
@@ -59,49 +62,66 @@ impl View {
     /// `[samples, channels, height, width]`.
     pub fn planes(samples: usize, [channels, height, width]: [usize; 3]) -> Self {
         Self::new(vec![
-            Part::new(samples, Along::Sample, 1),
-            Part::new(channels, Along::Channel, 1),
-            Part::new(height, Along::Row, 1),
-            Part::new(width, Along::Column, 1),
+            vec![Part::new(samples, Along::Sample, 1)],
+            vec![Part::new(channels, Along::Channel, 1)],
+            vec![Part::new(height, Along::Row, 1)],
+            vec![Part::new(width, Along::Column, 1)],
         ])
     }
 
     /// A tensor of `shape` whose last axis is the channels of a picture of one row, and the size of that
-    /// picture. The `samples` are those of the first axis.
-    pub fn rows(samples: usize, shape: &[usize]) -> (Self, [usize; 3]) {
+    /// picture. The batch, an axis and its samples, is not part of it; `None` where these do not divide
+    /// the axis.
+    pub fn rows(batch: Batch, shape: &[usize]) -> Option<(Self, [usize; 3])> {
         let last = shape.len().saturating_sub(1);
-        Self::flat(samples, shape, |axis| axis == last)
+        Self::flat(batch, shape, |axis| axis == last)
     }
 
     /// The same, but that the channels are all axes `of_channels`.
     pub fn flat(
-        samples: usize,
+        batch: Batch,
         shape: &[usize],
         of_channels: impl Fn(usize) -> bool,
-    ) -> (Self, [usize; 3]) {
+    ) -> Option<(Self, [usize; 3])> {
         let (mut channels, mut width) = (1, 1);
-        let mut parts = Vec::with_capacity(shape.len());
+        let mut axes = Vec::with_capacity(shape.len());
         for (axis, &size) in shape.iter().enumerate().rev() {
             let (along, step) = match of_channels(axis) {
                 true => (Along::Channel, &mut channels),
                 false => (Along::Column, &mut width),
             };
-            parts.push(match axis {
-                0 if samples > 1 => Part::new(size, Along::Sample, 1),
-                _ => {
-                    *step *= size;
-                    Part::new(size, along, *step / size)
-                }
-            });
+            let samples = batch.filter(|own| own.0 == axis).map(|own| own.1);
+            if !size.is_multiple_of(samples.unwrap_or(1)) {
+                return None;
+            }
+            let each = size / samples.unwrap_or(1);
+            *step *= each;
+            let own = Part::new(each, along, *step / each);
+            let batch = samples.map(|samples| Part::new(samples, Along::Sample, 1));
+            axes.push(batch.into_iter().chain([own]).collect());
         }
-        parts.reverse();
-        (Self::new(parts), [channels, 1, width])
+        axes.reverse();
+        Some((Self::new(axes), [channels, 1, width]))
     }
 
-    /// A part for each axis.
-    fn new(parts: Vec<Part>) -> Self {
-        let axes = parts.into_iter().map(|part| joined(&[part])).collect();
+    fn new(axes: Vec<Vec<Part>>) -> Self {
+        let axes = axes.iter().map(|axis| joined(axis)).collect();
         Self { first: [0; 3], axes, factor: 1.0 }
+    }
+
+    /// The axis that goes through the batch, and how many samples that has; of one sample nothing is known.
+    pub fn batch(&self) -> Batch {
+        let of_samples = |(axis, parts): (usize, &Vec<Part>)| {
+            let own = parts.iter().find(|part| part.along == Along::Sample)?;
+            Some((axis, own.size))
+        };
+        self.axes.iter().enumerate().find_map(of_samples)
+    }
+
+    /// The numbers along an axis without the batch.
+    pub fn each(&self, axis: usize) -> usize {
+        let own = self.axes[axis].iter().filter(|part| part.along != Along::Sample);
+        own.map(|part| part.size).product()
     }
 
     pub fn shape(&self) -> Vec<usize> {
@@ -133,7 +153,7 @@ impl View {
         for (axis, &wanted) in axes.iter_mut().zip(shape) {
             match size(axis) {
                 own if own == wanted => {}
-                1 => *axis = vec![Part::new(wanted, Along::Column, 0)],
+                1 if axis.is_empty() => *axis = vec![Part::new(wanted, Along::Column, 0)],
                 _ => return None,
             }
         }
@@ -144,6 +164,15 @@ impl View {
     pub fn has_planes(&self) -> bool {
         let of_channels = |axis: &[Part]| axis.iter().all(|part| part.along == Along::Channel);
         self.axes.len() == 4 && of_channels(&self.axes[1])
+    }
+
+    /// The same with axes of size 1 at the places `added` of the result.
+    pub fn with_axes(&self, added: &[usize]) -> Option<Self> {
+        let mut own = self.axes.iter().cloned();
+        let rank = self.axes.len() + added.len();
+        let axis = |at| if added.contains(&at) { Some(Vec::new()) } else { own.next() };
+        let axes = (0..rank).map(axis).collect::<Option<_>>()?;
+        Some(Self { axes, ..self.clone() })
     }
 
     /// The same numbers in axes of other sizes; `None` where an axis would no longer be made of parts.
@@ -227,10 +256,11 @@ impl View {
     }
 
     /// The one loop through each of two views of the same shape, the outermost first, without the
-    /// batch's; `None` where their parts do not fit.
+    /// batch's; `None` where their parts do not fit. What is the same for every sample has no batch.
     pub fn pairs(&self, other: &Self) -> Option<Vec<Pair>> {
+        let strict = self.batch().is_some() && other.batch().is_some();
         let both = self.axes.iter().zip(&other.axes);
-        let axes: Vec<_> = both.map(|(a, b)| pairs(a, b)).collect::<Option<_>>()?;
+        let axes: Vec<_> = both.map(|(a, b)| pairs(a, b, strict)).collect::<Option<_>>()?;
         (self.axes.len() == other.axes.len()).then(|| axes.concat())
     }
 
@@ -260,7 +290,11 @@ fn joined(axis: &[Part]) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::with_capacity(axis.len());
     for part in axis.iter().filter(|part| part.size != 1) {
         match parts.last_mut() {
-            Some(last) if last.along == part.along && last.step == part.step * part.size => {
+            Some(last)
+                if last.along == part.along
+                    && last.step == part.step * part.size
+                    && part.along != Along::Sample =>
+            {
                 *last = Part { size: last.size * part.size, ..*part };
             }
             _ => parts.push(*part),
@@ -269,11 +303,17 @@ fn joined(axis: &[Part]) -> Vec<Part> {
     parts
 }
 
-/// The loops through two axes of the same size.
-pub fn pairs(a: &[Part], b: &[Part]) -> Option<Vec<Pair>> {
-    let (mut a, mut b) = (a.to_vec(), b.to_vec());
+/// The loops through two axes of the same size; where that is not `strict`, one of them has no batch.
+pub fn pairs(a: &[Part], b: &[Part], strict: bool) -> Option<Vec<Pair>> {
+    let kept = |axis: &[Part]| -> Vec<Part> {
+        axis.iter().filter(|part| strict || part.along != Along::Sample).copied().collect()
+    };
+    let (mut a, mut b) = (kept(a), kept(b));
     let mut found = Vec::new();
     while let (Some(&x), Some(&y)) = (a.last(), b.last()) {
+        if (x.along == Along::Sample) != (y.along == Along::Sample) {
+            return None;
+        }
         let size = x.size.min(y.size);
         if !x.size.is_multiple_of(size) || !y.size.is_multiple_of(size) {
             return None;
@@ -282,12 +322,8 @@ pub fn pairs(a: &[Part], b: &[Part]) -> Option<Vec<Pair>> {
             parts.pop();
             parts.extend((part.size > size).then(|| part.outer(size)));
         }
-        match (x.along == Along::Sample, y.along == Along::Sample) {
-            (true, true) => {}
-            (false, false) => {
-                found.push(Pair { size, steps: [(x.along, x.step), (y.along, y.step)] });
-            }
-            _ => return None,
+        if x.along != Along::Sample {
+            found.push(Pair { size, steps: [(x.along, x.step), (y.along, y.step)] });
         }
     }
     found.reverse();
@@ -306,7 +342,7 @@ mod tests {
     #[test]
     fn heads_are_found_in_tokens() {
         // 5 tokens of queries, keys and values of 2 heads with 3 channels.
-        let (view, dims) = View::rows(1, &[1, 5, 18]);
+        let (view, dims) = View::rows(Some((0, 1)), &[1, 5, 18]).expect("rows");
         assert_eq!(dims, [18, 1, 5]);
         let split = view.reshape(&[1, 5, 3, 2, 3]).expect("parts");
         let turned = split.permute(&[2, 0, 3, 1, 4]).expect("axes");
@@ -347,7 +383,7 @@ mod tests {
         assert_eq!(view.shape(), [2, 4, 3, 3]);
         assert!(view.is_whole([4, 3, 3]));
         assert!(view.slice(0, [1, 1, 1]).is_none());
-        let (rows, dims) = View::rows(2, &[2, 4, 9]);
+        let (rows, dims) = View::rows(Some((0, 2)), &[2, 4, 9]).expect("rows");
         assert_eq!(dims, [9, 1, 4]);
         let pairs = view.reshape(&[2, 4, 9]).and_then(|view| view.pairs(&rows)).expect("loops");
         let steps = |along: Along, step, to: Along, other| [(along, step), (to, other)];

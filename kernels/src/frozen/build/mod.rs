@@ -166,7 +166,7 @@ impl Builder {
                 (View::planes(samples, dims), dims)
             }
             [_] => return None,
-            _ => View::rows(samples, shape),
+            _ => View::rows(Some((0, samples)), shape)?,
         };
         let input = Node { operation: Operation::Input, inputs: Vec::new(), dims, view };
         let own = Self { nodes: vec![input], samples };
@@ -178,7 +178,8 @@ impl Builder {
         self.nodes[value.0].dims
     }
 
-    /// The samples in the batch with whose shapes it was begun.
+    /// The samples in the batch with whose shapes it was begun. Of a single one it is not known along
+    /// which axes of size 1 others would lie: whoever begins with it must try out several.
     pub fn samples(&self) -> usize {
         self.samples
     }

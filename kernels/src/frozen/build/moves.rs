@@ -47,13 +47,26 @@ impl Builder {
         self.seen(x, Some(View { factor, ..view.clone() }))
     }
 
-    /// Whether the first axis is the batch alone.
+    /// The same tensor with axes of size 1 at the places `added` of the result; `None` where there are no
+    /// such places.
+    pub fn with_axes(&mut self, x: Value, added: &[usize]) -> Option<Value> {
+        self.seen(x, self.view(x).with_axes(added))
+    }
+
+    /// Whether the first axis is the batch alone; of a batch of one sample, whether it may be.
     pub fn begins_with_batch(&self, x: Value) -> bool {
         let first: &[Part] = &self.view(x).axes[0];
         match self.samples {
             1 => first.is_empty(),
             samples => first == [Part::new(samples, Along::Sample, 1)],
         }
+    }
+
+    /// Whether an axis has the batch; of one sample, the first where it is of size 1.
+    pub(super) fn may_be_batch(&self, x: Value, axis: usize) -> bool {
+        let view = self.view(x);
+        let alone = self.samples == 1 && axis == 0 && view.axes[0].is_empty();
+        alone || view.batch().is_some_and(|batch| batch.0 == axis)
     }
 
     /// The same tensor in a picture that has no other number.
@@ -70,7 +83,8 @@ impl Builder {
 
     /// The same tensor in a picture of one row whose channels are the last axis.
     pub(super) fn rows_of(&mut self, x: Value) -> Option<Value> {
-        let (view, dims) = View::rows(self.samples, &self.shape(x));
+        let view = self.view(x);
+        let (view, dims) = View::rows(view.batch(), &view.shape())?;
         self.arrange(x, view, dims)
     }
 
@@ -86,14 +100,18 @@ impl Builder {
     /// A tensor of `shape` with the numbers of each part from a place on, and zeros elsewhere; `None`
     /// where the parts do not fit. It lies as the first part does.
     fn assembled(&mut self, shape: &[usize], parts: &[(Value, Vec<usize>)]) -> Option<Value> {
-        let first = parts.first()?.0;
+        // What is the same for every sample does not have the batch.
+        let mut all = parts.iter().map(|part| part.0);
+        let first = all.find(|&part| self.view(part).batch().is_some());
+        let first = first.or(parts.first().map(|part| part.0))?;
+        let batch = self.view(first).batch();
         let planes = self.view(first).has_planes() && self.begins_with_batch(first);
         let (view, dims) = match *shape {
             [samples, channels, height, width] if planes => {
                 let dims = [channels, height, width];
                 (View::planes(samples, dims), dims)
             }
-            _ => View::rows(self.samples, shape),
+            _ => View::rows(batch, shape)?,
         };
         let mut arrangements = Vec::with_capacity(parts.len());
         let mut roots = Vec::with_capacity(parts.len());
@@ -110,25 +128,25 @@ impl Builder {
         Some(self.push(Operation::Arrange(arrangements), &roots, dims, view))
     }
 
-    /// What is the same for every sample: `values`, of a `shape` whose first axis is the batch, or of any
-    /// where that is 1; `None` where samples differ.
+    /// What is the same for every sample: `values` of a `shape` whose first axis may be the batch; `None`
+    /// where samples differ.
     pub fn constant(&mut self, values: &[f32], shape: &[usize]) -> Option<Value> {
-        let numbers = values.len() / self.samples;
-        let fits = numbers > 0
-            && (self.samples == 1 || shape.first() == Some(&self.samples))
-            && values.len() == shape.iter().product::<usize>();
+        let batch =
+            (self.samples > 1 && shape.first() == Some(&self.samples)).then_some((0, self.samples));
+        let numbers = values.len() / batch.map_or(1, |own| own.1);
+        let fits = numbers > 0 && values.len() == shape.iter().product::<usize>();
         let mut samples = values.chunks_exact(numbers.max(1));
         let first = samples.next().filter(|_| fits)?;
         if samples.any(|own| own != first) {
             return None;
         }
-        let (view, dims) = View::rows(self.samples, shape);
+        let (view, dims) = View::rows(batch, shape)?;
         let mut picture = vec![0.0; numbers];
         view.places(dims).into_iter().zip(first).for_each(|(to, value)| picture[to] = *value);
         Some(self.push(Operation::Constant(picture), &[], dims, view))
     }
 
-    /// `parts`, one after the other along `axis`; `None` where that is the batch, or they do not fit.
+    /// `parts`, one after the other along `axis`; `None` where that has the batch, or they do not fit.
     pub fn concat(&mut self, parts: &[Value], axis: usize) -> Option<Value> {
         let mut shape = self.shape(*parts.first()?);
         let mut end = 0;
@@ -138,7 +156,7 @@ impl Builder {
             let alike = own.len() == shape.len()
                 && (0..own.len()).all(|at| at == axis || own[at] == shape[at]);
             let mut first = vec![0; own.len()];
-            *first.get_mut(axis).filter(|_| alike && axis > 0)? = end;
+            *first.get_mut(axis).filter(|_| alike && !self.may_be_batch(part, axis))? = end;
             end += own[axis];
             placed.push((part, first));
         }
@@ -149,7 +167,8 @@ impl Builder {
     /// `x` with `pads` zeros in front of each axis and behind it; `None` where the batch is padded.
     pub fn pad(&mut self, x: Value, pads: &[(usize, usize)]) -> Option<Value> {
         let own = self.shape(x);
-        if pads.len() != own.len() || pads[0] != (0, 0) {
+        let batch = |axis: usize| self.may_be_batch(x, axis) && pads[axis] != (0, 0);
+        if pads.len() != own.len() || (0..own.len()).any(batch) {
             return None;
         }
         if pads.iter().all(|&pad| pad == (0, 0)) {
@@ -179,6 +198,9 @@ impl Builder {
     pub(super) fn planes(&mut self, x: Value) -> Option<Value> {
         if self.is_planes(x) {
             return Some(x);
+        }
+        if !self.begins_with_batch(x) {
+            return None;
         }
         let dims: [usize; 3] = self.shape(x).get(1..)?.try_into().ok()?;
         self.arrange(x, View::planes(self.samples, dims), dims)

@@ -51,13 +51,15 @@ impl Builder {
         }
         let sizes = [shape[rank - 2], shape[rank - 1], other[rank - 1]];
         let leading = left.axes[..rank - 2].iter().zip(&right.axes[..rank - 2]);
-        let loops: Vec<_> = leading.map(|(a, b)| pairs(a, b)).collect::<Option<_>>()?;
+        let strict = left.batch().is_some() && right.batch().is_some();
+        let loops: Vec<_> = leading.map(|(a, b)| pairs(a, b, strict)).collect::<Option<_>>()?;
         let mut shape = shape;
         shape[rank - 1] = other[rank - 1];
-        if self.samples > 1 && !(self.begins_with_batch(a) && self.begins_with_batch(b)) {
+        let batch = left.batch().or(right.batch());
+        if batch.is_some_and(|batch| batch.0 + 2 >= rank) {
             return None;
         }
-        let (view, dims) = View::rows(self.samples, &shape);
+        let (view, dims) = View::rows(batch, &shape)?;
         let roots = [self.root(a), self.root(b)];
         let product = Product { left, right, leading: loops.concat(), sizes };
         Some(self.push(Operation::Product(product), &roots, dims, view))
@@ -70,18 +72,16 @@ impl Builder {
         let view = self.view(x);
         let own = view.shape();
         let shape = [&vec![1; own.len().checked_sub(shape.len())?], shape].concat();
-        let fits = own.iter().zip(&shape).all(|(own, given)| given == own || *given == 1);
-        let spread =
-            values.len() == shape.iter().product::<usize>() && (self.samples == 1 || shape[0] == 1);
-        if !fits || !spread {
+        let fits = (0..own.len()).all(|axis| [1, view.each(axis)].contains(&shape[axis]));
+        if !fits || values.len() != shape.iter().product::<usize>() {
             return None;
         }
         // The place among `values` of every number, in order.
         let mut from = vec![0];
         let mut step = values.len();
-        for (axis, (own, given)) in own.iter().zip(&shape).enumerate() {
+        for (axis, given) in shape.iter().enumerate() {
             step /= given;
-            let count = if axis == 0 && self.samples > 1 { 1 } else { *own };
+            let count = view.each(axis);
             let step = if *given == 1 { 0 } else { step };
             from =
                 from.iter().flat_map(|from| (0..count).map(move |at| from + at * step)).collect();
@@ -168,7 +168,7 @@ impl Builder {
         if !ready && alike && shift.iter().all(|&shift| shift == 0.0) {
             return self.scale(x, factor);
         }
-        if axis == 0 || axis >= rank {
+        if self.may_be_batch(x, axis) || axis >= rank {
             return None;
         }
         if !ready {
@@ -274,20 +274,21 @@ impl Builder {
     /// among them.
     pub fn sum(&mut self, x: Value, axes: &[usize], factor: f32) -> Option<Value> {
         let shape = self.shape(x);
-        if axes.is_empty() || axes.contains(&0) || axes.iter().any(|&axis| axis >= shape.len()) {
+        let view = self.view(x);
+        let batch = view.batch();
+        let outside = |&axis: &usize| axis >= shape.len() || self.may_be_batch(x, axis);
+        if axes.is_empty() || axes.iter().any(outside) {
             return None;
         }
-        let of_batch = |axis: usize| axis == 0 && self.samples > 1;
-        let of_channels = |axis: usize| !of_batch(axis) && !axes.contains(&axis);
-        let fits = |part: &Part, axis: usize| (part.along == Along::Channel) == of_channels(axis);
-        let view = self.view(x);
-        let lies = (0..shape.len())
-            .filter(|&axis| !of_batch(axis))
-            .all(|axis| view.axes[axis].iter().all(|part| fits(part, axis)));
+        let of_channels = |axis: usize| !axes.contains(&axis);
+        let fits = |part: &Part, axis: usize| {
+            part.along == Along::Sample || (part.along == Along::Channel) == of_channels(axis)
+        };
+        let lies = (0..shape.len()).all(|axis| view.axes[axis].iter().all(|part| fits(part, axis)));
         let x = match lies && view.is_whole(self.dims(x)) {
             true => x,
             false => {
-                let (view, dims) = View::flat(self.samples, &shape, of_channels);
+                let (view, dims) = View::flat(batch, &shape, of_channels)?;
                 self.arrange(x, view, dims)?
             }
         };

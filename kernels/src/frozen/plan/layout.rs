@@ -106,7 +106,8 @@ impl Layout {
         }
         let view = builder.view(value);
         // As a picture whose channels are the last axis, without gaps.
-        let (rows, size) = View::rows(builder.samples(), &view.shape());
+        let rows = View::rows(view.batch(), &view.shape());
+        let (rows, size) = rows.expect("a batch divides its axis");
         let pairs = rows.pairs(view).expect("an axis of a whole picture");
         Outside::Other(other(view, &pairs, (&rows, &Image::dense(size, 0))))
     }
