@@ -5,6 +5,7 @@
 //! cargo bench --bench map -- --steps MODEL.onnx    every step of the CPU's segments, on one core
 //! cargo bench --bench map -- --segments MODEL.onnx what the CPU computes as one, and the nodes outside
 //! cargo bench --bench map -- --device wgpu MODEL.onnx
+//! cargo bench --bench map -- --first wgpu MODEL.onnx   to a gradient, with empty and with kept caches
 //! cargo bench --bench map -- --once MODEL.onnx     seconds of one map, for `peer.py`
 //! ```
 //!
@@ -27,6 +28,10 @@ const SAMPLES: u32 = 50;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["first", model, device] => drop(gradient(model, device)),
+        ["--first", device, ref models @ ..] => {
+            models.iter().for_each(|model| first(model, device))
+        }
         ["memory", samples, model, device] => peak(model, device, samples.parse().unwrap()),
         ["--steps", model] => steps(model),
         ["--once", model] => once(model),
@@ -215,6 +220,39 @@ fn once(path: &str) {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+fn gradient(path: &str, device: &str) -> Vec<f32> {
+    let (model, input) = load(path, device);
+    let explainer = Explainer::new(&model);
+    explainer.explain(&Plan::gradient(), &input, Target::Index(0)).expect("a map").values
+}
+
+/// The seconds of a process that makes one gradient, where nothing that drivers and burn keep of
+/// compiled and tuned kernels is there yet, and again where it is.
+fn first(path: &str, device: &str) {
+    let path = std::fs::canonicalize(path).expect("a model");
+    let caches = std::env::temp_dir().join(format!("attriburn-caches-{}", std::process::id()));
+    std::fs::create_dir_all(&caches).expect("a folder");
+    let program = std::env::current_exe().expect("this program");
+    let seconds = || {
+        let start = Instant::now();
+        let status = Command::new(&program)
+            .arg("first")
+            .args([path.as_os_str(), device.as_ref()])
+            .current_dir(&caches)
+            .env("HOME", &caches)
+            .env("XDG_CACHE_HOME", &caches)
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "a gradient");
+        start.elapsed().as_secs_f64()
+    };
+    let (empty, kept) = (seconds(), seconds());
+    let _ = std::fs::remove_dir_all(&caches);
+    println!(
+        "{}, device {device}, to the first gradient: {empty:.1} s with empty caches, {kept:.1} s with kept ones",
+        path.display()
+    );
 }
 
 fn child_peak(path: &str, device: &str, samples: u32) -> String {

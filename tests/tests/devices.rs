@@ -300,13 +300,11 @@ fn noise_on_parameters_agrees_with_the_cpu() {
 }
 
 #[test]
-#[ignore = "minutes of shader compilation on a software device"]
 fn every_model_of_the_zoo_agrees_with_the_cpu() {
     check_models(&folders("zoo"));
 }
 
 #[test]
-#[ignore = "minutes on a software device"]
 fn the_map_of_efficientnet_is_the_cpu_s() {
     let values = array(&data("efficientnet-lite0/input.npy")).values;
     let domain = Domain::uniform(-2.2, 2.7);
