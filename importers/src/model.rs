@@ -279,8 +279,8 @@ fn same(own: &Value, should: &Value) -> Result<(), String> {
     let finite = should.iter().filter(|value| value.is_finite());
     let size = finite.fold(1e-6f32, |a, b| a.max(b.abs()));
     let differs = |(a, b): &(&f32, &f32)| match (a.is_finite(), b.is_finite()) {
-        (true, true) => (*a - *b).abs() > 1e-2 * size,
-        (a, b) => a != b,
+        (true, true) => (*a - *b).abs() > 2e-3 * size,
+        _ => a.is_nan() != b.is_nan() || (!a.is_nan() && a != b),
     };
     match own.iter().zip(&should).find(differs) {
         Some((own, should)) => Err(format!("{own}, not {should}")),
@@ -293,6 +293,14 @@ fn same(own: &Value, should: &Value) -> Result<(), String> {
 fn held(shapes: &HashMap<Id, Vec<usize>>, rows: usize) -> u64 {
     let numbers: usize = shapes.values().map(|dims| dims.iter().product::<usize>()).sum();
     8 * numbers as u64 / rows as u64
+}
+
+/// What is known of the segments that were made.
+struct Frozen {
+    /// The bytes that they keep of a sample.
+    kept: u64,
+    /// Whether the batch may have left the first axis of one of their tensors.
+    batch_moves: bool,
 }
 
 /// What a model gave when it was tried out.
@@ -340,7 +348,7 @@ impl OnnxModel {
         let (output, mut seen) = self.by_nodes(graph, 0..rows).map_err(|message| {
             LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
         })?;
-        let kept = self.freeze(graph, &mut seen);
+        let kept = self.freeze(graph, &mut seen).kept;
         let agrees = |own: &Self| {
             same(&own.by_steps(0..rows)?, &output)?;
             let last = rows - 1..rows;
@@ -360,20 +368,30 @@ impl OnnxModel {
         Ok(Tried { dims: output.dims(), rows, bytes_per_sample: held(&seen.shapes, rows) + kept })
     }
 
-    /// Tries out one row in nodes, the slow way, and in segments the same between two others, on which it
-    /// must not depend. Where there are no segments, or they differ, or anything fails, this was no try.
+    /// Tries out one row in nodes, the slow way, and in segments the same behind another one, on which it
+    /// must not depend; and in front of a third, where it is not sure which axis is the batch.
+    ///
+    /// # Errors
+    ///
+    /// Where there are no segments, or they differ, or anything fails: several rows in nodes say more.
     fn tried_in_segments(&mut self, graph: &Graph) -> Result<Tried, String> {
         let (output, mut seen) = self.by_nodes(graph, 1..2)?;
-        let bytes_per_sample = self.freeze(graph, &mut seen) + held(&seen.shapes, 1);
+        let (kept, rows) = match self.freeze(graph, &mut seen) {
+            Frozen { kept, batch_moves: true } => (kept, 3),
+            Frozen { kept, batch_moves: false } => (kept, 2),
+        };
+        let bytes_per_sample = kept + held(&seen.shapes, 1);
         if self.segments.is_empty() {
             return Err("there are no segments".into());
         }
         let between = |own: Value| match own.dims().first() {
-            Some(3) => same(&own.clone().range(0, 1..2), &output).map(|()| own),
-            _ => Err(format!("the shape {:?} for 3 samples", own.dims())),
+            Some(&first) if first == rows => {
+                same(&own.clone().range(0, 1..2), &output).map(|()| own)
+            }
+            _ => Err(format!("the shape {:?} for {rows} samples", own.dims())),
         };
-        match self.by_steps(0..3).and_then(between) {
-            Ok(own) => Ok(Tried { dims: own.dims(), rows: 3, bytes_per_sample }),
+        match self.by_steps(0..rows).and_then(between) {
+            Ok(own) => Ok(Tried { dims: own.dims(), rows, bytes_per_sample }),
             Err(reason) => {
                 self.thaw(graph).map_err(|error| error.to_string())?;
                 Err(reason)
@@ -411,11 +429,12 @@ impl OnnxModel {
         Ok(())
     }
 
-    /// Makes segments of what the CPU computes as one; the bytes that they keep of a sample. The values
-    /// inside them are no longer among those that were `seen`.
-    fn freeze(&mut self, graph: &Graph, seen: &mut Seen) -> u64 {
+    /// Makes segments of what the CPU computes as one. The values inside them are no longer among those
+    /// that were `seen`.
+    fn freeze(&mut self, graph: &Graph, seen: &mut Seen) -> Frozen {
+        let mut made = Frozen { kept: 0, batch_moves: false };
         if self.device != Device::flex() {
-            return 0;
+            return made;
         }
         let mut joined = Vec::new();
         let mut unpacked = Vec::new();
@@ -443,6 +462,7 @@ impl OnnxModel {
                 label,
                 run: Box::new(run),
             });
+            made.batch_moves |= found.builder.batch_moves();
             unpacked.push((packed, found.builder, found.output));
         }
         // First the weights as they were are let go.
@@ -452,7 +472,8 @@ impl OnnxModel {
             self.segments.push(Arc::clone(&segment));
             let _ = packed.set(segment);
         }
-        self.segments.iter().map(|segment| segment.bytes_per_sample() as u64).sum()
+        made.kept = self.segments.iter().map(|segment| segment.bytes_per_sample() as u64).sum();
+        made
     }
 
     /// The graph's inputs for `rows` samples in `batch`.

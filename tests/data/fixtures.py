@@ -1732,6 +1732,76 @@ def _(g, x):
     return g.head(g.op("Pad", g.op("Tanh", x), g.const([0, 0, -1, 1, 0, 0, 0, -2])))
 
 
+# Behind a convolution, so that they are parts of what the CPU computes as one.
+
+
+def tokens(g, x):
+    """A convolution's pixels as a sequence, `[N, 12, 4]`."""
+    x = g.conv(x, 3, 4, strides=[2, 2], pads=[1, 1, 1, 1])
+    return g.op("Transpose", g.op("Reshape", x, g.const([0, 4, -1])), perm=[0, 2, 1])
+
+
+@model("tokens-padded-in-front", shape=(3, 7, 6))
+def _(g, x):
+    # The axis that is padded stands in front of the batch.
+    x = g.op("Transpose", tokens(g, x), perm=[1, 0, 2])
+    x = g.op("Pad", x, g.const([1, 0, 0, 0, 0, 1]), g.const(0.3))
+    return g.head(g.op("Tanh", g.op("Transpose", x, perm=[1, 0, 2])))
+
+
+@model("tokens-batch-second", shape=(3, 7, 6))
+def _(g, x):
+    # As a multi-head attention computes them that takes the batch second.
+    x = g.op("Transpose", tokens(g, x), perm=[1, 0, 2])
+    y = g.linear(g.op("Reshape", x, g.const([-1, 4])), outputs=6)
+    y = g.op("Reshape", y, g.const([12, -1, 6]))
+    return g.head(g.op("Transpose", g.op("Tanh", y), perm=[1, 2, 0]))
+
+
+@model("tokens-last-of-a-sequence", shape=(3, 7, 6))
+def _(g, x):
+    x = g.op("Transpose", g.op("Tanh", tokens(g, x)), perm=[1, 0, 2])
+    last = g.op("Gather", x, g.const(-1), axis=0)
+    first = g.op("Unsqueeze", g.op("Gather", x, g.const(0), axis=0), g.const([0]))
+    both = g.op("Add", last, g.op("Squeeze", first, g.const([0])))
+    return g.linear(both)
+
+
+@model("tokens-windows", shape=(3, 7, 6))
+def _(g, x):
+    # Attention within windows, which stand on the axis of the batch; rolled, and every other token.
+    x = g.op("Reshape", tokens(g, x), g.const([-1, 2, 2, 3, 4]))
+    x = g.op("Reshape", g.op("Transpose", x, perm=[0, 2, 1, 3, 4]), g.const([-1, 6, 4]))
+    scores = g.op("MatMul", x, g.op("Transpose", x, perm=[0, 2, 1]))
+    scores = g.op("Add", g.op("Mul", scores, g.const(0.5)), g.normal(1, 6, 6))
+    x = g.op("MatMul", g.op("Softmax", scores, axis=-1), x)
+    x = g.op("Reshape", x, g.const([-1, 12, 4]))
+    ends = [(5, 12), (0, 5)]
+    parts = [g.op("Slice", x, g.const([a]), g.const([b]), g.const([1])) for a, b in ends]
+    x = g.op("Concat", *parts, axis=1)
+    steps = [g.const([1]), g.const([100]), g.const([1]), g.const([2])]
+    return g.head(g.op("Tanh", g.op("Slice", x, *steps)))
+
+
+@model("tokens-broadcast", shape=(3, 7, 6), low=0.3)
+def _(g, x):
+    # Arithmetic along axes of size 1, norms and means along other axes than the last.
+    x = tokens(g, x)
+    x = g.op("Sub", x, g.op("ReduceMean", x, axes=[1], keepdims=1))
+    length = g.op("ReduceL2", x, axes=[2], keepdims=1)
+    x = g.op("Div", x, g.op("Add", length, g.const(0.5)))
+    x = g.op("Mul", x, g.op("Sigmoid", g.op("ReduceSum", x, g.const([1]), keepdims=1)))
+    x = g.op("Add", g.op("Pow", x, g.const(2.0)), g.op("Sub", g.const(0.25), x))
+    return g.head(g.op("Mul", x, g.normal(12, 1)))
+
+
+@model("tokens-cut-to-nothing", shape=(3, 7, 6))
+def _(g, x):
+    x = g.op("Tanh", tokens(g, x))
+    none = g.op("Slice", x, g.const([3]), g.const([3]), g.const([1]))
+    return g.head(g.op("Concat", g.op("Relu", none), x, axis=1))
+
+
 def resized(**attributes):
     def build(g, x):
         scales = g.const([1.0, 1.0, 2.0, 2.0])

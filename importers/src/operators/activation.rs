@@ -53,7 +53,8 @@ pub const OPERATORS: &[Operator] = &[
             let default = if own.site.opset() < 13 { 1 } else { -1 };
             let axis = own.axis(own.site.int("axis", default).ok()?)?;
             let last = own.dims()?.len() - 1;
-            if axis < last && own.site.opset() < 13 {
+            let batch = own.builder.may_be_batch(own.x()?, axis);
+            if batch || (axis < last && own.site.opset() < 13) {
                 return None;
             }
             let mut order: Vec<usize> = (0..=last).collect();

@@ -75,12 +75,12 @@ impl Freezing<'_> {
         }
     }
 
-    /// The two inputs, where both are part of the segment.
+    /// The two inputs, where both are part of the segment. Before opset 7 they did not broadcast as they
+    /// do since.
     pub fn both(&self) -> Option<[Value; 2]> {
-        match *self.inputs {
-            [Some(a), Some(b)] => Some([a, b]),
-            _ => None,
-        }
+        let [Some(a), Some(b)] = *self.inputs else { return None };
+        let alike = self.builder.shape(a) == self.builder.shape(b);
+        (alike || self.site.opset() >= 7).then_some([a, b])
     }
 
     /// The one input that is part of the segment, its place, and the numbers and shape of the other one,
@@ -92,7 +92,7 @@ impl Freezing<'_> {
         fits.then_some((self.inputs[data]?, data, other.floats().ok()?, other.dims()))
     }
 
-    /// The axes that an attribute or an input gives, all but the batch where there is none.
+    /// The axes that an attribute or an input gives; `None` where there are none.
     pub fn axes(&self, since: i64) -> Option<Vec<usize>> {
         match self.site.integers("axes", since, 1).ok()? {
             Some(axes) => self.known(&axes)?.iter().map(|&at| self.axis(at)).collect(),

@@ -288,7 +288,7 @@ fn pad(site: &Site) -> Outcome<Run> {
     })
 }
 
-/// A padding with zeros as part of a segment.
+/// A padding with a number as part of a segment.
 fn frozen_pad(own: &mut Freezing) -> Option<FrozenValue> {
     let site = own.site;
     let attribute = if site.opset() < 2 { "paddings" } else { "pads" };
@@ -315,7 +315,10 @@ fn frozen_pad(own: &mut Freezing) -> Option<FrozenValue> {
     if nothing || fill == [0.0] {
         return Some(padded);
     }
-    // Where there are zeros, they become what they are to be.
+    // The fill is added where zeros were put.
+    if pads.first() != Some(&(0, 0)) {
+        return None;
+    }
     let shape: Vec<_> = dims.iter().zip(&pads).map(|(own, (a, b))| a + own + b).collect();
     let inner = Value::filled(0.0, &[&[1], dims.get(1..)?].concat()).ok()?;
     let around = [&[(0, 0)], pads.get(1..)?].concat();

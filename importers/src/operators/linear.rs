@@ -43,7 +43,11 @@ fn frozen_gemm(own: &mut Freezing) -> Option<FrozenValue> {
         && site.float("beta", 1.0).ok()? == 1.0
         && !site.flag("transA", false).ok()?;
     let bias = match site.has(2) {
-        true => Some(site.constant(2)?.floats().ok()?),
+        true => {
+            let (dims, bias) = (site.constant_dims(2)?, site.constant(2)?.floats().ok()?);
+            let alike = dims.iter().rev().skip(1).all(|&size| size == 1);
+            Some(alike.then_some(bias)?)
+        }
         false => None,
     };
     let turns = !site.flag("transB", false).ok()?;

@@ -35,6 +35,7 @@ pub const OPERATORS: &[Operator] = &[
         let scale = site.constant(1)?.floats().ok()?;
         let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
         let last = own.axis(site.int("axis", -1).ok()?)? + 1 == own.dims()?.len();
+        let last = last && site.constant_dims(1)?.len() == 1;
         let shift = vec![0.0; scale.len()];
         let normalization = Normalization { scale, shift, epsilon, centred: false };
         last.then(|| own.builder.normalize(own.x()?, normalization))?

@@ -176,7 +176,10 @@ fn launch(
     let shape = Shape::new([samples, height, width, channels]);
     let device = gradient.device.clone();
     let made = empty_device_contiguous_dtype(client.clone(), device, shape, gradient.dtype);
-    let count = (samples * channels * height * width) as u32;
+    let numbers = samples * channels * height * width;
+    let most = numbers.max(gradient.shape().num_elements());
+    assert!(most < 1 << 31, "a batch of {most} numbers is too large for a kernel");
+    let count = numbers as u32;
     let cubes = count.div_ceil(THREADS);
     let job = JobLaunch::new(
         count,

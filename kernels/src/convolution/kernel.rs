@@ -32,7 +32,7 @@ pub struct Job {
 }
 
 /// Each thread sums up one number of the input's gradient, `x[n][y][x][c]`, over all products in which
-/// it took part, and where a launch may not have as many threads, several. Channels lie side by side:
+/// it took part. If a launch has fewer threads than numbers, each makes several. Channels lie side by side:
 /// `gradient[n][i][j][o]` and `weights[u][v][o][c]`, with the channels of one group alone.
 #[cube(launch)]
 pub fn gradient_kernel<F: Float>(gradient: &[F], weights: &[F], made: &mut [F], job: &Job) {

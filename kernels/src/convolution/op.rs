@@ -39,11 +39,12 @@ pub trait ConvolutionBackend: Backend {
 }
 
 /// The convolution of `x` `[n, channels, height, width]` with `weights`
-/// `[outputs, channels / groups, rows, columns]`. It can be differentiated with respect to `x`.
+/// `[outputs, channels / groups, rows, columns]`. It can be differentiated with respect to `x` alone: the
+/// weights count as constant, and get no gradient.
 ///
 /// # Panics
 ///
-/// When the shapes do not fit, or `weights` are differentiated.
+/// When the shapes do not fit.
 pub fn convolve(
     x: DispatchTensor,
     weights: DispatchTensor,

@@ -604,3 +604,21 @@ fn arithmetic_along_axes_is_right() {
     assert!(builder.sum(tokens, &[0], 1.0).is_none(), "over the batch");
     assert!(builder.add(tokens, scores).is_none() && builder.expand(tokens, &[6]).is_none());
 }
+
+/// What has no axes or no numbers, and what would take samples together.
+#[test]
+fn what_does_not_fit_is_refused() {
+    let (mut builder, x) = Builder::new(&[1, 1, 1]).expect("a number");
+    let number = builder.reshape(x, &[]).expect("no axes");
+    assert!(!builder.begins_with_batch(number));
+    assert!(Builder::new(&[1, 0, 4]).is_none() && Builder::new(&[]).is_none());
+    assert!(builder.expand(x, &[1, 0, 1]).is_none());
+    let (mut builder, x) = Builder::new(&[2, 3, 4]).expect("vectors");
+    let turned = builder.permute(x, &[2, 1, 0]).expect("axes");
+    assert!(builder.softmax(turned).is_none(), "over the batch");
+    let (mut builder, x) = Builder::new(&[2, 2, 5, 4]).expect("heads");
+    let turned = builder.permute(x, &[1, 0, 2, 3]).expect("axes");
+    let merged = builder.reshape(turned, &[4, 5, 4]).expect("axes");
+    let other = builder.permute(merged, &[0, 2, 1]).expect("axes");
+    assert!(builder.product(merged, other).is_none(), "the batch behind the heads");
+}

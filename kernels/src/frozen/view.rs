@@ -52,7 +52,7 @@ impl Part {
         Self { size, along, step }
     }
 
-    /// So many of its numbers, from one to the next, each of which stands for the `inner` behind it.
+    /// Every `inner`-th of its numbers.
     fn outer(self, inner: usize) -> Self {
         Self { size: self.size / inner, step: self.step * inner, ..self }
     }
@@ -153,7 +153,9 @@ impl View {
         for (axis, &wanted) in axes.iter_mut().zip(shape) {
             match size(axis) {
                 own if own == wanted => {}
-                1 if axis.is_empty() => *axis = vec![Part::new(wanted, Along::Column, 0)],
+                1 if axis.is_empty() && wanted > 0 => {
+                    *axis = vec![Part::new(wanted, Along::Column, 0)]
+                }
                 _ => return None,
             }
         }

@@ -153,13 +153,15 @@ pub(super) struct Node {
 pub struct Builder {
     pub(super) nodes: Vec<Node>,
     samples: usize,
+    /// Whether the batch may have left the first axis.
+    batch_moves: bool,
 }
 
 impl Builder {
     /// A segment of tensors of `shape`, whose first axis is the batch, and its input. Of four axes the
     /// second is that of the channels, else the last. `None` for a tensor without numbers or axes.
     pub fn new(shape: &[usize]) -> Option<(Self, Value)> {
-        let samples = *shape.first()?;
+        let samples = *shape.first().filter(|_| !shape.contains(&0))?;
         let (view, dims) = match *shape {
             [samples, channels, height, width] => {
                 let dims = [channels, height, width];
@@ -169,8 +171,7 @@ impl Builder {
             _ => View::rows(Some((0, samples)), shape)?,
         };
         let input = Node { operation: Operation::Input, inputs: Vec::new(), dims, view };
-        let own = Self { nodes: vec![input], samples };
-        (!shape.contains(&0)).then_some((own, Value(0)))
+        Some((Self { nodes: vec![input], samples, batch_moves: false }, Value(0)))
     }
 
     /// `[channels, height, width]` of the picture in which a value lies.
@@ -178,8 +179,14 @@ impl Builder {
         self.nodes[value.0].dims
     }
 
-    /// The samples in the batch with whose shapes it was begun. Of a single one it is not known along
-    /// which axes of size 1 others would lie: whoever begins with it must try out several.
+    /// Whether the batch may have left the first axis of a tensor. Where the builder was begun with a batch
+    /// of one sample, it is then not known which axis of size 1 is the batch: whoever begins so must try
+    /// out several samples.
+    pub fn batch_moves(&self) -> bool {
+        self.batch_moves
+    }
+
+    /// The samples in the batch with whose shapes it was begun.
     pub fn samples(&self) -> usize {
         self.samples
     }

@@ -6,11 +6,13 @@ use super::{Arrangement, Builder, Operation, Value};
 impl Builder {
     /// The same numbers in axes of other sizes; `None` where they do not fit.
     pub fn reshape(&mut self, x: Value, shape: &[usize]) -> Option<Value> {
+        self.batch_moves |= shape.first() != Some(&self.samples);
         self.seen_or_moved(x, |view| view.reshape(shape))
     }
 
     /// The axes in another order; `None` where they do not fit.
     pub fn permute(&mut self, x: Value, order: &[usize]) -> Option<Value> {
+        self.batch_moves |= order.first() != Some(&0);
         self.seen(x, self.view(x).permute(order))
     }
 
@@ -50,22 +52,25 @@ impl Builder {
     /// The same tensor with axes of size 1 at the places `added` of the result; `None` where there are no
     /// such places.
     pub fn with_axes(&mut self, x: Value, added: &[usize]) -> Option<Value> {
+        self.batch_moves |= added.contains(&0);
         self.seen(x, self.view(x).with_axes(added))
     }
 
     /// Whether the first axis is the batch alone; of a batch of one sample, whether it may be.
     pub fn begins_with_batch(&self, x: Value) -> bool {
-        let first: &[Part] = &self.view(x).axes[0];
+        let Some(first) = self.view(x).axes.first() else { return false };
         match self.samples {
             1 => first.is_empty(),
-            samples => first == [Part::new(samples, Along::Sample, 1)],
+            samples => *first == [Part::new(samples, Along::Sample, 1)],
         }
     }
 
     /// Whether an axis has the batch; of one sample, the first where it is of size 1.
-    pub(super) fn may_be_batch(&self, x: Value, axis: usize) -> bool {
+    pub fn may_be_batch(&self, x: Value, axis: usize) -> bool {
         let view = self.view(x);
-        let alone = self.samples == 1 && axis == 0 && view.axes[0].is_empty();
+        let alone = self.samples == 1
+            && axis == 0
+            && view.axes.first().is_some_and(|first| first.is_empty());
         alone || view.batch().is_some_and(|batch| batch.0 == axis)
     }
 
@@ -98,7 +103,7 @@ impl Builder {
     }
 
     /// A tensor of `shape` with the numbers of each part from a place on, and zeros elsewhere; `None`
-    /// where the parts do not fit. It lies as the first part does.
+    /// where the parts do not fit. It lies as the first part does that has the batch.
     fn assembled(&mut self, shape: &[usize], parts: &[(Value, Vec<usize>)]) -> Option<Value> {
         // What is the same for every sample does not have the batch.
         let mut all = parts.iter().map(|part| part.0);
@@ -191,7 +196,11 @@ impl Builder {
 
     /// The same tensor, whose last axis is the channels.
     pub(super) fn with_last_channels(&mut self, x: Value) -> Option<Value> {
-        if self.ends_in_channels(x) { Some(x) } else { self.rows_of(x) }
+        if self.ends_in_channels(x) {
+            return Some(x);
+        }
+        // Not where the last axis has the batch.
+        self.rows_of(x).filter(|&x| self.ends_in_channels(x))
     }
 
     /// The same tensor, of four axes, as pictures of its second axis.

@@ -60,13 +60,19 @@ impl Builder {
             return None;
         }
         let (view, dims) = View::rows(batch, &shape)?;
+        // The result has the batch where the operands have it.
+        let own = if left.batch().is_some() { &left } else { &right };
+        let mut axes = own.axes[..rank - 2].iter().zip(&view.axes);
+        if !axes.all(|(own, made)| pairs(own, made, batch.is_some()).is_some()) {
+            return None;
+        }
         let roots = [self.root(a), self.root(b)];
         let product = Product { left, right, leading: loops.concat(), sizes };
         Some(self.push(Operation::Product(product), &roots, dims, view))
     }
 
-    /// `values`, of the `shape` of one sample of `x` or of 1 along some of its axes, where `x`, which is
-    /// whole, has its numbers; `None` where they do not fit.
+    /// `values` as a picture like that of `x`, which is whole. Their `shape` is that of a sample of `x`, but
+    /// for axes of size 1, along which they are repeated; `None` where they do not fit.
     fn constant_like(&mut self, x: Value, values: &[f32], shape: &[usize]) -> Option<Value> {
         let dims = self.dims(x);
         let view = self.view(x);
