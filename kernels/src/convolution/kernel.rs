@@ -48,27 +48,24 @@ pub fn gradient_kernel<F: Float>(gradient: &[F], weights: &[F], made: &mut [F], 
         let own = channel % job.inputs_each;
         let mut sum = F::new(0.0);
         for v in 0..job.kernel_height {
-            let reach = v * job.dilation_y;
-            if reach <= y
-                && (y - reach) % job.stride_y == 0u32
-                && (y - reach) / job.stride_y < job.rows
-            {
-                let row = (y - reach) / job.stride_y;
-                for u in 0..job.kernel_width {
-                    let reach = u * job.dilation_x;
-                    if reach <= x
-                        && (x - reach) % job.stride_x == 0u32
-                        && (x - reach) / job.stride_x < job.columns
-                    {
-                        let column = (x - reach) / job.stride_x;
-                        let from = ((sample * job.rows + row) * job.columns + column) * job.outputs
-                            + first;
-                        let weight = ((v * job.kernel_width + u) * job.outputs + first)
-                            * job.inputs_each
-                            + own;
-                        for output in 0..job.outputs_each {
-                            sum += gradient[(from + output) as usize]
-                                * weights[(weight + output * job.inputs_each) as usize];
+            let up = v * job.dilation_y;
+            if up <= y {
+                let row = (y - up) / job.stride_y;
+                if row * job.stride_y + up == y && row < job.rows {
+                    let first_row = (sample * job.rows + row) * job.columns;
+                    for u in 0..job.kernel_width {
+                        let left = u * job.dilation_x;
+                        if left <= x {
+                            let column = (x - left) / job.stride_x;
+                            if column * job.stride_x + left == x && column < job.columns {
+                                let from = (first_row + column) * job.outputs + first;
+                                let tap = (v * job.kernel_width + u) * job.outputs + first;
+                                for output in 0..job.outputs_each {
+                                    let weight = (tap + output) * job.inputs_each + own;
+                                    sum += gradient[(from + output) as usize]
+                                        * weights[weight as usize];
+                                }
+                            }
                         }
                     }
                 }
