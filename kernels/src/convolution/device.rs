@@ -202,7 +202,7 @@ fn launch(
     );
     gradient_kernel::launch::<f32>(
         &client,
-        CubeCount::Static(cubes.min(CUBES), cubes.div_ceil(CUBES).min(CUBES), 1),
+        CubeCount::Static(cubes.min(CUBES), cubes.div_ceil(CUBES), 1),
         CubeDim::new_1d(THREADS),
         gradient.into_buffer_arg(),
         weights.into_buffer_arg(),

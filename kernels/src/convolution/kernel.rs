@@ -32,46 +32,47 @@ pub struct Job {
 }
 
 /// Each thread sums up one number of the input's gradient, `x[n][y][x][c]`, over all products in which
-/// it took part. If a launch has fewer threads than numbers, each makes several. Channels lie side by side:
-/// `gradient[n][i][j][o]` and `weights[u][v][o][c]`, with the channels of one group alone.
+/// it took part. Channels lie side by side: `gradient[n][i][j][o]` and `weights[u][v][o][c]`, with the
+/// channels of one group alone.
 #[cube(launch)]
 pub fn gradient_kernel<F: Float>(gradient: &[F], weights: &[F], made: &mut [F], job: &Job) {
-    let mut at = (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) * THREADS + UNIT_POS_X;
-    while at < job.count {
-        let channel = at % job.channels;
-        let pixel = at / job.channels;
-        let x = pixel % job.width + job.padding_x;
-        let y = pixel / job.width % job.height + job.padding_y;
-        let sample = pixel / job.width / job.height;
-        let group = channel / job.inputs_each;
-        let first = group * job.outputs_each;
-        let own = channel % job.inputs_each;
-        let mut sum = F::new(0.0);
-        for v in 0..job.kernel_height {
-            let up = v * job.dilation_y;
-            if up <= y {
-                let row = (y - up) / job.stride_y;
-                if row * job.stride_y + up == y && row < job.rows {
-                    let first_row = (sample * job.rows + row) * job.columns;
-                    for u in 0..job.kernel_width {
-                        let left = u * job.dilation_x;
-                        if left <= x {
-                            let column = (x - left) / job.stride_x;
-                            if column * job.stride_x + left == x && column < job.columns {
-                                let from = (first_row + column) * job.outputs + first;
-                                let tap = (v * job.kernel_width + u) * job.outputs + first;
-                                for output in 0..job.outputs_each {
-                                    let weight = (tap + output) * job.inputs_each + own;
-                                    sum += gradient[(from + output) as usize]
-                                        * weights[weight as usize];
-                                }
+    let at = (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) * THREADS + UNIT_POS_X;
+    if at >= job.count {
+        terminate!();
+    }
+    let channel = at % job.channels;
+    let pixel = at / job.channels;
+    let x = pixel % job.width + job.padding_x;
+    let y = pixel / job.width % job.height + job.padding_y;
+    let sample = pixel / job.width / job.height;
+    let first = channel / job.inputs_each * job.outputs_each;
+    let own = channel % job.inputs_each;
+    let mut sum = F::new(0.0);
+    for v in 0..job.kernel_height {
+        let up = v * job.dilation_y;
+        if up <= y {
+            let row = (y - up) / job.stride_y;
+            if row * job.stride_y + up == y && row < job.rows {
+                for u in 0..job.kernel_width {
+                    let left = u * job.dilation_x;
+                    if left <= x {
+                        let column = (x - left) / job.stride_x;
+                        if column * job.stride_x + left == x && column < job.columns {
+                            let row = sample * job.rows + row;
+                            let tap = v * job.kernel_width + u;
+                            let mut from = (row * job.columns + column) * job.outputs + first;
+                            let mut weight = (tap * job.outputs + first) * job.inputs_each + own;
+                            let end = from + job.outputs_each;
+                            while from < end {
+                                sum += gradient[from as usize] * weights[weight as usize];
+                                from += 1u32;
+                                weight += job.inputs_each;
                             }
                         }
                     }
                 }
             }
         }
-        made[at as usize] = sum;
-        at += CUBE_COUNT_X * CUBE_COUNT_Y * THREADS;
     }
+    made[at as usize] = sum;
 }
