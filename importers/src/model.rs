@@ -316,8 +316,8 @@ impl OnnxModel {
     /// that its segments give what its nodes do.
     fn tried_out(mut self, graph: &Graph, link: Option<Link>) -> Result<Self, LoadError> {
         let tried = match self.batch {
-            // One row in nodes, the slow way, and in segments the same between two others, on which it
-            // must not depend.
+            // One row in nodes, the slow way, and in segments the same among others, on which it must not
+            // depend.
             None if self.device == Device::flex() => match self.tried_in_segments(graph) {
                 Ok(tried) => tried,
                 Err(_) => self.tried(graph, 2)?,

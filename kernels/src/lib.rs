@@ -21,6 +21,8 @@ pub mod activation;
 pub mod convolution;
 pub mod estimator;
 pub mod frozen;
+#[cfg(feature = "cubecl")]
+mod launch;
 pub mod mollifier;
 pub mod noise;
 pub mod parameter;

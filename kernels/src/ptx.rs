@@ -14,11 +14,10 @@ use cubecl_llvm::{LlvmTarget, PlironArtifact, PlironCompiler, PlironOptions};
 
 use crate::convolution::kernel::{self as convolution, gradient_kernel};
 use crate::estimator::device::{mark_kernel, update_kernel};
+use crate::launch::THREADS;
 use crate::mollifier::Mollifier;
 use crate::noise::kernel::{Job, JobLaunch, Rule, Variant, noise_kernel, words_kernel};
 
-/// Threads of a cube of any kernel.
-const THREADS: u32 = 256;
 /// The version of the driver, CUDA 12.8's, that the assembly is for.
 const DRIVER: i32 = 12_080;
 

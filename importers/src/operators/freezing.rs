@@ -94,10 +94,8 @@ impl Freezing<'_> {
 
     /// The axes that an attribute or an input gives; `None` where there are none.
     pub fn axes(&self, since: i64) -> Option<Vec<usize>> {
-        match self.site.integers("axes", since, 1).ok()? {
-            Some(axes) => self.known(&axes)?.iter().map(|&at| self.axis(at)).collect(),
-            None => None,
-        }
+        let axes = self.site.integers("axes", since, 1).ok()??;
+        self.known(&axes)?.iter().map(|&at| self.axis(at)).collect()
     }
 
     /// An activation of the first input.

@@ -11,10 +11,8 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::kernel::{JobLaunch, THREADS, gradient_kernel};
-
-/// Cubes that every device takes in one direction.
-const CUBES: u32 = 65_535;
+use super::kernel::{JobLaunch, gradient_kernel};
+use crate::launch::{CUBES, THREADS};
 
 /// Whether the device is a renderer that runs on the CPU. There every candidate of a search takes
 /// seconds, and the plainest kernel is as good as any.

@@ -2,8 +2,7 @@
 
 use cubecl::prelude::*;
 
-/// Threads per cube.
-pub const THREADS: u32 = 256;
+use crate::launch::THREADS;
 
 /// Sizes that are known when the kernel is launched.
 #[derive(CubeLaunch, CubeType)]

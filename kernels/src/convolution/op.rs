@@ -4,6 +4,8 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+#[cfg(feature = "fusion")]
+use burn::backend::ops::conv::calculate_conv_output_sizes;
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{
@@ -56,12 +58,9 @@ pub fn convolve(
 /// The shape of a convolution's output.
 #[cfg(feature = "fusion")]
 fn output(x: &Shape, weights: &Shape, options: &ConvOptions<2>) -> Shape {
-    let along = |axis: usize| {
-        let (begin, end) = options.padding[axis];
-        let reach = options.dilation[axis] * (weights[axis + 2] - 1);
-        (x[axis + 2] + begin + end - reach - 1) / options.stride[axis] + 1
-    };
-    Shape::new([x[0], weights[0], along(0), along(1)])
+    let ConvOptions { stride, padding, dilation, .. } = options;
+    let sizes = calculate_conv_output_sizes(&weights[2..], stride, padding, dilation, &x[2..]);
+    Shape::new([x[0], weights[0], sizes[0], sizes[1]])
 }
 
 impl ConvolutionBackend for Flex {

@@ -6,11 +6,7 @@ use burn_cubecl::ops::numeric::{empty_device_contiguous_dtype, zeros};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// Threads per cube.
-const THREADS: u32 = 256;
-
-/// WebGPU's limit of cubes along an axis of a launch.
-const MOST_CUBES: u32 = 65_535;
+use crate::launch::{CUBES, THREADS};
 
 /// Marks each row that holds a value which is not finite. Threads that see one write the same
 /// number, so their order does not matter.
@@ -80,7 +76,7 @@ pub fn launch(state: CubeTensor, rows: CubeTensor) -> CubeTensor {
         state.shape(),
         state.dtype,
     );
-    let blocks = features.div_ceil(THREADS).min(MOST_CUBES);
+    let blocks = features.div_ceil(THREADS).min(CUBES);
     mark_kernel::launch(
         &client,
         CubeCount::Static(blocks, count, 1),

@@ -3,6 +3,7 @@
 use super::build::{Builder, Convolution, Node, Normalization, Operation, Product, Value};
 use super::pack::Window;
 use crate::Activation;
+use crate::convolution::reference::Sizes;
 
 /// The values of every operation of `builder` for the sample `x`.
 pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
@@ -15,7 +16,7 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
             Operation::Planned => {}
             Operation::Input => y.copy_from_slice(x),
             Operation::Convolution(convolution) => {
-                each_product(convolution, dims(0), node.dims, |out, from, weight| {
+                each_product(convolution, dims(0), |out, from, weight| {
                     y[out] += input(0)[from] * weight;
                 });
                 if let Some(bias) = &convolution.bias {
@@ -102,7 +103,7 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
             Operation::Planned => {}
             Operation::Input => return g,
             Operation::Convolution(convolution) => {
-                each_product(convolution, dims(0), node.dims, |out, from, weight| {
+                each_product(convolution, dims(0), |out, from, weight| {
                     gradients[first][from] += g[out] * weight;
                 });
             }
@@ -291,30 +292,19 @@ fn place(window: &Window, axis: usize, at: usize, tap: usize, size: usize) -> Op
 fn each_product(
     convolution: &Convolution,
     [channels, height, width]: [usize; 3],
-    [outputs, rows, columns]: [usize; 3],
     mut each: impl FnMut(usize, usize, f64),
 ) {
-    let Convolution { window, groups, weights, .. } = convolution;
+    let Convolution { window, weights, outputs, groups, .. } = convolution;
     let weights = weights.read();
-    let (inputs, each_group) = (channels / groups, outputs / groups);
-    let [down, across] = window.kernel;
-    for output in 0..outputs {
-        for input in 0..inputs {
-            let channel = output / each_group * inputs + input;
-            for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
-                for (i, j) in (0..down).flat_map(|i| (0..across).map(move |j| (i, j))) {
-                    let (Some(from_y), Some(from_x)) =
-                        (place(window, 0, y, i, height), place(window, 1, x, j, width))
-                    else {
-                        continue;
-                    };
-                    let weight = weights[((output * inputs + input) * down + i) * across + j];
-                    let out = (output * rows + y) * columns + x;
-                    each(out, (channel * height + from_y) * width + from_x, f64::from(weight));
-                }
-            }
-        }
-    }
+    let sizes = Sizes {
+        input: [1, channels, height, width],
+        weights: [*outputs, channels / groups, window.kernel[0], window.kernel[1]],
+        groups: *groups,
+        strides: window.strides,
+        dilations: window.dilations,
+        padding: [0, 1].map(|axis| (window.begin[axis], window.end[axis])),
+    };
+    sizes.each_product(|out, from, weight| each(out, from, f64::from(weights[weight])));
 }
 
 /// Calls `each` with every output, input and share of a mean.

@@ -7,12 +7,10 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::kernel::{JobLaunch, ROWS, Rule, THREADS, Variant, noise_kernel, words_kernel};
+use super::kernel::{JobLaunch, ROWS, Rule, Variant, noise_kernel, words_kernel};
 use super::{Address, Boundary, Domain, Noise, Width};
+use crate::launch::{CUBES, THREADS};
 use crate::philox;
-
-/// Cubes that every device takes in one direction.
-const CUBES: u32 = 65_535;
 
 /// Noisy rows of `dtype` on the device of `nodes`.
 pub fn launch(

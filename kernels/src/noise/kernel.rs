@@ -2,11 +2,10 @@
 
 use cubecl::prelude::*;
 
+use crate::launch::THREADS;
 use crate::mollifier::Mollifier;
 use crate::{philox, quantile};
 
-/// Threads per cube.
-pub const THREADS: u32 = 256;
 /// Rows one thread writes, so that it reads the input and its bounds once for all of them.
 pub const ROWS: u32 = 8;
 

@@ -10,7 +10,7 @@ use super::super::pack::Phase;
 use super::super::product::Multiply;
 use super::super::segment::{AddedPlan, FinishPlan, Place, Record, Step, Work};
 use super::super::sweep::Sweep;
-use super::forward::{PLAIN, convolve, depthwise, map, multiply};
+use super::forward::{PLAIN, convolve, depthwise, map, multiply, spreads};
 use super::{Buffers, Kind, Layout, Unit};
 
 /// A gradient that is being summed up.
@@ -104,8 +104,7 @@ impl Backward<'_> {
                 let factors = [unit.inputs[0], unit.inputs[1]];
                 let kept = |value: Value| (kept[&value], self.layout.values[value.0]);
                 let [x, gate] = factors.map(kept);
-                let one = gate.1.height * gate.1.width == 1;
-                let spreads = one && gradient.1.height * gradient.1.width != 1;
+                let spreads = spreads(&gate.1, &gradient.1);
                 for (value, other) in factors.into_iter().zip([gate, x]) {
                     if self.layout.constant(value).is_some() {
                         continue;

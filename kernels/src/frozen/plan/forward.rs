@@ -168,14 +168,18 @@ pub fn depthwise(taps: &Arc<Taps>, from: &Image, to: &Image, added: &Image) -> W
 
 pub fn map(from: &Image, to: &Image, added: &Image, factor: f32) -> Work {
     let sweep = Sweep::new(&Phase::same(), from, to, added, 0);
-    let spreads = from.height * from.width == 1 && to.height * to.width != 1;
-    Work::Map { sweep: if spreads { sweep.spread() } else { sweep }, factor, gate: None }
+    let sweep = if spreads(from, to) { sweep.spread() } else { sweep };
+    Work::Map { sweep, factor, gate: None }
+}
+
+/// Whether the one pixel of `from` stands for all of `to`.
+pub fn spreads(from: &Image, to: &Image) -> bool {
+    from.height * from.width == 1 && to.height * to.width != 1
 }
 
 /// The product of two pictures, or of one with the pixel that stands for all of another.
 pub fn multiply(from: &Image, gate: &Image, to: &Image, added: &Image) -> Work {
     let sweep = |from: &Image| Sweep::new(&Phase::same(), from, to, added, 0);
-    let spreads = gate.height * gate.width == 1 && to.height * to.width != 1;
-    let gate = if spreads { sweep(gate).spread() } else { sweep(gate) };
+    let gate = if spreads(gate, to) { sweep(gate).spread() } else { sweep(gate) };
     Work::Map { sweep: sweep(from), factor: 1.0, gate: Some(gate) }
 }
