@@ -28,6 +28,7 @@ impl Args {
             match &mut args.command {
                 Some(Command::Explain(explain)) => explain.typed = typed.collect(),
                 Some(Command::Evaluate(evaluate)) => evaluate.typed = typed.collect(),
+                Some(Command::Compare(compare)) => compare.typed = typed.collect(),
                 _ => {}
             }
         }
@@ -41,6 +42,8 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Measure methods as the papers do: tables and a machine-readable file
     Evaluate(Box<EvaluateArgs>),
+    /// Compare two models of the same classes: their scores and their maps, such as float32 and int8
+    Compare(Box<CompareArgs>),
     /// Show a model's inputs, outputs and operators, and what of it is not supported
     Inspect(InspectArgs),
     /// List what models can run on here
@@ -200,6 +203,46 @@ pub struct EvaluateArgs {
     pub typed: Vec<String>,
 }
 
+#[derive(clap::Parser, Clone, Debug)]
+#[command(allow_negative_numbers = true)]
+pub struct CompareArgs {
+    /// The model that is compared, whose preprocessing and classes hold
+    pub first: PathBuf,
+
+    /// The other, such as the same one quantized, pruned or exported again
+    pub second: PathBuf,
+
+    /// Pictures, folders of pictures, or .npy files of the models' input shape
+    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    pub images: Vec<PathBuf>,
+
+    /// The class to explain: predicted (by the first model), an index, or a label
+    #[arg(long, default_value = "predicted")]
+    pub target: String,
+
+    /// Seeds per method with noise, from --seed on
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub repeats: u32,
+
+    #[command(flatten)]
+    pub plan: PlanArgs,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Where the tables and results go
+    #[arg(long, value_name = "DIR", default_value = "attriburn-comparison")]
+    pub out: PathBuf,
+
+    /// Go on with the results that are there
+    #[arg(long)]
+    pub resume: bool,
+
+    /// The names of the options that were typed
+    #[arg(skip)]
+    pub typed: Vec<String>,
+}
+
 // What is computed. No doc comment: it would become the command's description.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PlanArgs {
@@ -318,6 +361,11 @@ pub struct ModelArgs {
     #[arg(long)]
     pub no_fusion: bool,
 
+    /// What becomes of the rounding in a quantized model: straight-through (the scores are the quantized
+    /// model's, and the gradient passes the rounding) or ignore (it is left out)
+    #[arg(long, value_name = "NAME", default_value = "straight-through")]
+    pub quantization: String,
+
     /// Compute every convolution by its definition on the CPU, not by Winograd's algorithm
     #[arg(long)]
     pub exact: bool,
@@ -334,8 +382,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "SIZE", conflicts_with = "batch")]
     pub memory: Option<String>,
 
-    /// How pictures become inputs: imagenet, unit (0 to 1) or signed (-1 to 1)
-    /// [default: imagenet for 3 channels, unit for 1]
+    /// How pictures become inputs: imagenet, unit (0 to 1), signed (-1 to 1) or raw255 (0 to 255)
+    /// [default: imagenet for 3 channels, unit for 1, raw255 where the model takes integers]
     #[arg(long, value_name = "NAME")]
     pub preprocess: Option<String>,
 

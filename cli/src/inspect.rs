@@ -18,6 +18,11 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
     match loader.load(&args.model) {
         Ok(model) => {
             list(model.parameters());
+            if model.quantization().is_some() {
+                say!(
+                    "quantized: yes; by default the gradient passes the rounding straight through within the range of the integers (--quantization)"
+                );
+            }
             say!("can be explained: yes, {} classes", model.classes());
             Ok(ExitCode::SUCCESS)
         }

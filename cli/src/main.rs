@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod args;
 mod assets;
+mod compare;
 mod devices;
 mod evaluate;
 mod explain;
@@ -64,6 +65,7 @@ fn run(args: Args) -> Result<ExitCode, Fatal> {
         None => explain::run(&args::ExplainArgs::parse_from(["explain"])),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Devices) => devices::run(),
     }

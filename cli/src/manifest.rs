@@ -7,6 +7,8 @@ use attriburn_onnx::OnnxModel;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::settings;
+
 /// The version of the manifest's layout.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -78,15 +80,24 @@ pub struct ModelFile {
     /// The types of floats that it is stored in, other than the float32 that it is computed in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stored_in: Vec<String>,
+    /// What becomes of the rounding, where it is quantized.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<&'static str>,
 }
 
 impl ModelFile {
+    /// A file of float32 alone.
+    pub fn new(file: File) -> Self {
+        Self { file, weights: Vec::new(), stored_in: Vec::new(), quantization: None }
+    }
+
     /// The one that `model` was read from.
     pub fn read(path: &Path, model: &OnnxModel) -> std::io::Result<Self> {
         let weights = model.weight_files().iter().map(|path| File::read(path));
         let stored_in = model.summary().other_floats().into_iter().map(str::to_owned).collect();
         let weights = weights.collect::<std::io::Result<_>>()?;
-        Ok(Self { file: File::read(path)?, weights, stored_in })
+        let quantization = model.quantization().and_then(settings::quantization_name);
+        Ok(Self { file: File::read(path)?, weights, stored_in, quantization })
     }
 }
 

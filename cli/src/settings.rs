@@ -8,6 +8,7 @@ use attriburn::{
     AdaptiveRule, Baseline, Domain, Estimate, Method, Mollifier, Output, Plan, Quadrature,
     Settings, WeightNoise, WidthRule,
 };
+use attriburn_onnx::Quantization;
 use serde_json::json;
 
 use crate::Fatal;
@@ -248,14 +249,25 @@ fn width(width: WidthRule) -> serde_json::Value {
     }
 }
 
-/// How pictures become inputs of `shape`, or why they cannot.
-pub fn preprocess(name: Option<&str>, shape: &[usize]) -> Result<Preprocess, String> {
+/// How pictures become inputs of `shape`, or why they cannot; `integers` where the model takes these.
+pub fn preprocess(
+    name: Option<&str>,
+    shape: &[usize],
+    integers: bool,
+) -> Result<Preprocess, String> {
     let &[channels @ (1 | 3), height, width] = shape else {
         return Err(format!(
             "the model takes samples of {shape:?}, not pictures of 1 or 3 channels; give it .npy files, or say with --picture-shape what pictures are read as"
         ));
     };
     let made = match name {
+        Some("raw255") => Preprocess::raw255(channels, height, width),
+        None if integers => Preprocess::raw255(channels, height, width),
+        Some(other) if integers => {
+            return Err(format!(
+                "--preprocess {other} makes fractions, but the model takes integers; choose raw255"
+            ));
+        }
         None if channels == 1 => Preprocess::unit(channels, height, width),
         None | Some("imagenet") if channels == 3 => Preprocess::imagenet(height, width),
         Some("imagenet") => {
@@ -268,12 +280,29 @@ pub fn preprocess(name: Option<&str>, shape: &[usize]) -> Result<Preprocess, Str
         }
         Some(other) => {
             return Err(format!(
-                "--preprocess {other:?} does not exist; choose one of imagenet, unit, signed"
+                "--preprocess {other:?} does not exist; choose one of imagenet, unit, signed, raw255"
             ));
         }
         None => return Err(format!("the model takes samples of {shape:?}; give it .npy files")),
     };
     made.map_err(|error| error.to_string())
+}
+
+/// What becomes of the rounding in a quantized model.
+pub const QUANTIZATIONS: [(&str, Quantization); 2] =
+    [("straight-through", Quantization::StraightThrough), ("ignore", Quantization::Ignore)];
+
+/// The quantization called `name`.
+pub fn quantization(name: &str) -> Result<Quantization, String> {
+    let found = QUANTIZATIONS.iter().find(|(own, _)| *own == name);
+    found.map(|(_, quantization)| *quantization).ok_or_else(|| {
+        format!("--quantization {name:?} does not exist; choose one of straight-through, ignore")
+    })
+}
+
+/// The name of a quantization.
+pub fn quantization_name(own: Quantization) -> Option<&'static str> {
+    QUANTIZATIONS.iter().find(|(_, other)| *other == own).map(|(name, _)| *name)
 }
 
 /// What replaces pixels that are left out.

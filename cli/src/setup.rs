@@ -68,7 +68,8 @@ impl Setup {
         let shape = model.input_shape();
         let pictures = settings::picture_shape(with.picture_shape.as_deref(), shape)?.to_vec();
         settings::paths_fit(&variants, array, shape, &pictures)?;
-        let preprocess = settings::preprocess(with.preprocess.as_deref(), &pictures);
+        let integers = model.summary().inputs[0].is_integer();
+        let preprocess = settings::preprocess(with.preprocess.as_deref(), &pictures, integers);
         if let (Err(message), Some(_)) = (&preprocess, &with.preprocess) {
             return Err(message.clone().into());
         }
@@ -129,9 +130,9 @@ fn load(
 ) -> Result<(OnnxModel, ModelFile), Fatal> {
     match &args.model {
         None => {
-            let model = loader(args, parameters, device).load_bytes(assets::MODEL)?;
+            let model = loader(args, parameters, device)?.load_bytes(assets::MODEL)?;
             let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
-            Ok((model, ModelFile { file, weights: Vec::new(), stored_in: Vec::new() }))
+            Ok((model, ModelFile::new(file)))
         }
         Some(path) => load_file(path, args, parameters, device),
     }
@@ -144,15 +145,16 @@ pub fn load_file(
     parameters: bool,
     device: &Device,
 ) -> Result<(OnnxModel, ModelFile), Fatal> {
-    let model = loader(args, parameters, device).load(path)?;
+    let model = loader(args, parameters, device)?.load(path)?;
     let file = ModelFile::read(path, &model)?;
     Ok((model, file))
 }
 
-fn loader(args: &ModelArgs, parameters: bool, device: &Device) -> Loader {
-    Loader::new(device)
+fn loader(args: &ModelArgs, parameters: bool, device: &Device) -> Result<Loader, String> {
+    Ok(Loader::new(device)
         .parameters(parameters)
+        .quantization(settings::quantization(&args.quantization)?)
         .exact(args.exact)
         .input_shape(args.input_shape.clone())
-        .output(args.output_name.clone())
+        .output(args.output_name.clone()))
 }

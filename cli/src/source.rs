@@ -170,14 +170,11 @@ impl Source {
                 self.array(path, shape, domain)
             }
             Place::File(path) => {
-                let picture = Picture::open(path).map_err(|error| error.to_string())?;
-                self.prepared(&picture, &self.bytes(path)?, shape, preprocess, domain)
+                let (picture, bytes) =
+                    Picture::open_with_bytes(path).map_err(|error| error.to_string())?;
+                self.prepared(&picture, &bytes, shape, preprocess, domain)
             }
         }
-    }
-
-    fn bytes(&self, path: &Path) -> Result<Vec<u8>, String> {
-        std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
     }
 
     fn prepared(
@@ -205,7 +202,9 @@ impl Source {
 
     /// An array of the model's input shape, with or without a batch axis of 1.
     fn array(&self, path: &Path, shape: &[usize], domain: &Domain) -> Result<Opened, String> {
-        let array = npy::read(path).map_err(|error| error.to_string())?;
+        let unreadable = |source| npy::NpyError::Unreadable { path: path.to_owned(), source };
+        let bytes = std::fs::read(path).map_err(|error| unreadable(error).to_string())?;
+        let array = npy::from_bytes(&bytes, path).map_err(|error| error.to_string())?;
         if sample_shape(&array.shape, shape) != shape {
             return Err(format!(
                 "{} holds an array of {:?}, but the model takes samples of {shape:?}",
@@ -215,7 +214,7 @@ impl Source {
         }
         let input = Input::new(array.values, shape, domain.clone());
         Ok(Opened {
-            file: File::new(self.name(), &self.bytes(path)?),
+            file: File::new(self.name(), &bytes),
             input: input.map_err(|error| format!("{}: {error}", path.display()))?,
             crop: None,
             size: None,

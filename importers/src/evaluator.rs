@@ -30,8 +30,7 @@ impl HostTensor {
         let wrong = |message: String| LoadError::new(ErrorKind::Format, message);
         let proto = TensorProto::parse_from_bytes(bytes)
             .map_err(|error| wrong(format!("this is not a tensor: {error}")))?;
-        let stored =
-            Stored::new(&proto, &mut Folder::new(None, Mapped::default())).map_err(wrong)?;
+        let stored = Stored::new(&proto, &mut Folder::none(Mapped::default())).map_err(wrong)?;
         let value = Value::from_stored(&stored).map_err(wrong)?;
         Ok(Self { value, precision: stored.element.precision() })
     }
@@ -59,7 +58,7 @@ impl HostTensor {
     pub fn values(&self) -> Result<Vec<f64>, LoadError> {
         let wrong = |message| LoadError::new(ErrorKind::Run, message);
         match self.value.kind() {
-            Kind::Float => {
+            Kind::Float | Kind::Level => {
                 Ok(self.value.floats().map_err(wrong)?.into_iter().map(f64::from).collect())
             }
             _ => {

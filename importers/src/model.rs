@@ -1,24 +1,22 @@
 //! A loaded model.
 
-use std::collections::HashMap;
-use std::ops::Range;
+mod trial;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use attriburn::{Link, Model, ModelError, Parameter};
-use attriburn_kernels::frozen::{Segment, frozen};
+use attriburn_kernels::frozen::Segment;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{ErrorKind, LoadError};
-use crate::file::{self, File, Mapped};
-use crate::graph::{self, Graph, Id};
-use crate::operators::Inputs;
-use crate::passes::segments::Seen;
-use crate::passes::{self, Promoted, segments};
-use crate::program::{Joined, Program, as_input};
+use crate::file::{self, Element, File, Folder, Mapped};
+use crate::graph;
+use crate::passes::{self, Promoted, quantized};
+use crate::program::{Program, as_input};
 use crate::scores::Scores;
 use crate::summary::{Summary, summarize};
-use crate::value::Value;
+use crate::value::{Kind, Value};
 
 /// An ONNX model on a device.
 pub struct OnnxModel {
@@ -32,13 +30,31 @@ pub struct OnnxModel {
     parameters: Vec<Parameter>,
     scores: Scores,
     bytes_per_sample: u64,
+    /// The type of the input's elements.
+    element: Element,
     segments: Vec<Arc<Segment>>,
+    quantized: bool,
+    quantization: Quantization,
     /// The files beside the model that hold weights.
     files: Vec<PathBuf>,
 }
 
 /// The most values a sample may have: 1 GiB of float32.
 const LARGEST_SAMPLE: usize = 1 << 28;
+
+/// What becomes of the rounding in a quantized model, whose derivative is 0 almost everywhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quantization {
+    /// The scores are those of the quantized model. The gradient passes every rounding as if it were
+    /// not there, where the level is within the range of its type, the bounds included, and is 0 beyond:
+    /// the straight-through estimator (Bengio et al. 2013), with which such models are also trained.
+    #[default]
+    StraightThrough,
+    /// Nothing that depends on the sample is rounded; it is only kept within the range of its type,
+    /// the bounds included. The gradient is the exact one of that model, whose weights are the quantized
+    /// model's.
+    Ignore,
+}
 
 /// How a model is loaded.
 #[derive(Clone, Debug)]
@@ -48,6 +64,7 @@ pub struct Loader {
     output: Option<String>,
     parameters: bool,
     exact: bool,
+    quantization: Quantization,
 }
 
 impl OnnxModel {
@@ -81,6 +98,11 @@ impl OnnxModel {
         self.program.labels()
     }
 
+    /// What becomes of the rounding, where the model is quantized.
+    pub fn quantization(&self) -> Option<Quantization> {
+        self.quantized.then_some(self.quantization)
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.scores.classes
@@ -96,6 +118,7 @@ impl Loader {
             output: None,
             parameters: false,
             exact: false,
+            quantization: Quantization::default(),
         }
     }
 
@@ -133,6 +156,13 @@ impl Loader {
         self
     }
 
+    /// What becomes of the rounding in a quantized model.
+    #[must_use]
+    pub fn quantization(mut self, quantization: Quantization) -> Self {
+        self.quantization = quantization;
+        self
+    }
+
     /// The model in the file `path`.
     ///
     /// # Errors
@@ -149,15 +179,18 @@ impl Loader {
     ///
     /// See [`OnnxModel::load`].
     pub fn load_bytes(&self, bytes: &[u8]) -> Result<OnnxModel, LoadError> {
-        self.build(file::parse(&Mapped::in_memory(bytes), None)?)
+        let bytes = Mapped::in_memory(bytes);
+        self.build(file::parse(&bytes, Folder::none(bytes.clone()))?)
     }
 
     fn build(&self, mut file: File) -> Result<OnnxModel, LoadError> {
         let summary = summarize(&mut file);
         summary.check()?;
         let (batch, shape) = self.shape(&summary)?;
+        let element = Element::named(&summary.inputs[0].element);
         let output = self.output_index(&summary)?;
         let mut graph = graph::build(&file.proto, &mut file.folder)?;
+        graph.rounds = self.quantization == Quantization::StraightThrough;
         let passes::Outcome { parameters, link } =
             passes::run(&mut graph, output, self.parameters)?;
         match link {
@@ -169,13 +202,18 @@ impl Loader {
             }
             None => {}
         }
+        let quantized = quantized::is_quantized(&graph);
+        // Rounding makes jumps of the last digits that segments and nodes differ in, so that these are
+        // compared without it.
+        let compares_unrounded = quantized && graph.rounds && self.device == Device::flex();
+        graph.rounds &= !compares_unrounded;
         let program = Program::new(&graph, &self.device)?;
         if self.parameters && parameters.is_empty() {
             let message = "the file stores no float tensors of several values: there are no parameters to put noise on or to randomize";
             return Err(LoadError::new(ErrorKind::Weights, message));
         }
         let parameters = parameters.into_iter().map(|promoted| self.upload(promoted)).collect();
-        let model = OnnxModel {
+        let mut model = OnnxModel {
             program,
             summary,
             device: self.device.clone(),
@@ -184,10 +222,18 @@ impl Loader {
             parameters,
             scores: Scores::default(),
             bytes_per_sample: 0,
+            element,
             segments: Vec::new(),
+            quantized,
+            quantization: self.quantization,
             files: file.folder.files(),
         };
-        let model = model.tried_out(&graph, link)?;
+        model.find_samples(&mut graph)?;
+        let (mut model, seen) = model.tried_out(&graph, link)?;
+        if compares_unrounded {
+            graph.rounds = true;
+            model = model.rounded(&graph, seen)?;
+        }
         // Only now: to try it out takes less memory without the transformed weights.
         if !self.exact {
             model.segments.iter().for_each(|segment| segment.use_winograd());
@@ -267,215 +313,15 @@ pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
 
 /// The one output that a model is explained at.
 fn only(outputs: Vec<Value>) -> Result<Value, String> {
-    outputs.into_iter().next().ok_or_else(|| "the graph has no output".to_owned())
-}
-
-/// What a model gave for some rows is what it `should` be, but for rounding.
-fn same(own: &Value, should: &Value) -> Result<(), String> {
-    if own.dims() != should.dims() {
-        return Err(format!("the shape {:?}, not {:?}", own.dims(), should.dims()));
-    }
-    let (own, should) = (own.floats()?, should.floats()?);
-    let finite = should.iter().filter(|value| value.is_finite());
-    let size = finite.fold(1e-6f32, |a, b| a.max(b.abs()));
-    let differs = |(a, b): &(&f32, &f32)| match (a.is_finite(), b.is_finite()) {
-        (true, true) => (*a - *b).abs() > 2e-3 * size,
-        _ => a.is_nan() != b.is_nan() || (!a.is_nan() && a != b),
-    };
-    match own.iter().zip(&should).find(differs) {
-        Some((own, should)) => Err(format!("{own}, not {should}")),
-        None => Ok(()),
-    }
-}
-
-/// What the backward pass keeps of a row in nodes, and the gradients that it makes beside it: the bytes
-/// of values of these shapes.
-fn held(shapes: &HashMap<Id, Vec<usize>>, rows: usize) -> u64 {
-    let numbers: usize = shapes.values().map(|dims| dims.iter().product::<usize>()).sum();
-    8 * numbers as u64 / rows as u64
-}
-
-/// What is known of the segments that were made.
-struct Frozen {
-    /// The bytes that they keep of a sample.
-    kept: u64,
-    /// Whether the batch may have left the first axis of one of their tensors.
-    batch_moves: bool,
-}
-
-/// What a model gave when it was tried out.
-struct Tried {
-    /// The shape of its output, for so many rows.
-    dims: Vec<usize>,
-    rows: usize,
-    bytes_per_sample: u64,
+    let output = outputs.into_iter().next().ok_or("the graph has no output")?;
+    Ok(match output.kind() {
+        // The scores of a model that gives integers.
+        Kind::Level => output.into_float(),
+        _ => output,
+    })
 }
 
 impl OnnxModel {
-    /// Runs the model once on some numbers: what it gives, what it takes up, that the batch is free, and
-    /// that its segments give what its nodes do.
-    fn tried_out(mut self, graph: &Graph, link: Option<Link>) -> Result<Self, LoadError> {
-        let tried = match self.batch {
-            // One row in nodes, the slow way, and in segments the same among others, on which it must not
-            // depend.
-            None if self.device == Device::flex() => match self.tried_in_segments(graph) {
-                Ok(tried) => tried,
-                Err(_) => self.tried(graph, 2)?,
-            },
-            None => self.tried(graph, 2)?,
-            Some(batch) => self.tried(graph, batch)?,
-        };
-        self.scores = Scores::of(&tried.dims, tried.rows, link)?;
-        self.bytes_per_sample = tried.bytes_per_sample;
-        if let Some(remark) = self.scores.remark(&tried.dims) {
-            log::warn!("{remark}");
-        }
-        if let Some(batch) = self.batch {
-            log::warn!(
-                "the model fixes its batch to {batch}, so samples are run {batch} at a time, which is slow; export it with a free batch axis"
-            );
-        }
-        let others = self.summary.other_floats();
-        if !others.is_empty() {
-            log::warn!("the model is stored in {} and computed in float32", others.join(", "));
-        }
-        Ok(self)
-    }
-
-    /// Tries out `rows` rows in nodes, and in segments, if there are any, the same and the last one alone.
-    /// Where these differ, the model goes without segments.
-    fn tried(&mut self, graph: &Graph, rows: usize) -> Result<Tried, LoadError> {
-        let (output, mut seen) = self.by_nodes(graph, 0..rows).map_err(|message| {
-            LoadError::new(ErrorKind::Run, format!("it does not run: {message}"))
-        })?;
-        let kept = self.freeze(graph, &mut seen).kept;
-        let agrees = |own: &Self| {
-            same(&own.by_steps(0..rows)?, &output)?;
-            let last = rows - 1..rows;
-            match own.batch.is_none() && output.dims().first() == Some(&rows) {
-                true => same(&own.by_steps(last.clone())?, &output.clone().range(0, last)),
-                false => Ok(()),
-            }
-        };
-        if !self.segments.is_empty()
-            && let Err(reason) = agrees(self)
-        {
-            log::warn!(
-                "the CPU's segments do not give what the nodes give ({reason}), so each node is run by itself, which is slower; please report this model"
-            );
-            self.thaw(graph)?;
-        }
-        Ok(Tried { dims: output.dims(), rows, bytes_per_sample: held(&seen.shapes, rows) + kept })
-    }
-
-    /// Tries out one row in nodes, the slow way, and in segments the same behind another one, on which it
-    /// must not depend; and in front of a third, where it is not sure which axis is the batch.
-    ///
-    /// # Errors
-    ///
-    /// Where there are no segments, or they differ, or anything fails: several rows in nodes say more.
-    fn tried_in_segments(&mut self, graph: &Graph) -> Result<Tried, String> {
-        let (output, mut seen) = self.by_nodes(graph, 1..2)?;
-        let (kept, rows) = match self.freeze(graph, &mut seen) {
-            Frozen { kept, batch_moves: true } => (kept, 3),
-            Frozen { kept, batch_moves: false } => (kept, 2),
-        };
-        let bytes_per_sample = kept + held(&seen.shapes, 1);
-        if self.segments.is_empty() {
-            return Err("there are no segments".into());
-        }
-        let between = |own: Value| match own.dims().first() {
-            Some(&first) if first == rows => {
-                same(&own.clone().range(0, 1..2), &output).map(|()| own)
-            }
-            _ => Err(format!("the shape {:?} for {rows} samples", own.dims())),
-        };
-        match self.by_steps(0..rows).and_then(between) {
-            Ok(own) => Ok(Tried { dims: own.dims(), rows, bytes_per_sample }),
-            Err(reason) => {
-                self.thaw(graph).map_err(|error| error.to_string())?;
-                Err(reason)
-            }
-        }
-    }
-
-    /// The output of these of the rows that are tried out, node by node, and what all values were.
-    fn by_nodes(&self, graph: &Graph, rows: Range<usize>) -> Result<(Value, Seen), String> {
-        let mut seen = Seen::new(graph, self.dims(rows.len()));
-        let see = |node: usize, values: &[Value]| seen.see(&graph.nodes[node], values);
-        let outputs = self.program.run(self.probe(rows)?, see)?;
-        Ok((only(outputs)?, seen))
-    }
-
-    /// The output of these of the rows that are tried out, as they are run from now on.
-    fn by_steps(&self, rows: Range<usize>) -> Result<Value, String> {
-        self.program.run(self.probe(rows)?, |_, _| {}).and_then(only)
-    }
-
-    /// Rows to try out.
-    fn probe(&self, rows: Range<usize>) -> Result<Vec<Value>, String> {
-        let features: usize = self.shape.iter().product();
-        let all = rows.start * features..rows.end * features;
-        let numbers = all.map(|at| (at as f32 * 0.37).sin()).collect();
-        let data = TensorData::new::<f32, _>(numbers, [rows.len(), features]);
-        let own: Vec<_> = self.parameters.iter().map(|own| own.values.clone()).collect();
-        self.inputs(Tensor::<2>::from_data(data, &self.device), rows.len(), &own)
-    }
-
-    /// Goes back to nodes.
-    fn thaw(&mut self, graph: &Graph) -> Result<(), LoadError> {
-        self.segments.clear();
-        self.program = Program::new(graph, &self.device)?;
-        Ok(())
-    }
-
-    /// Makes segments of what the CPU computes as one. The values inside them are no longer among those
-    /// that were `seen`.
-    fn freeze(&mut self, graph: &Graph, seen: &mut Seen) -> Frozen {
-        let mut made = Frozen { kept: 0, batch_moves: false };
-        if self.device != Device::flex() {
-            return made;
-        }
-        let mut joined = Vec::new();
-        let mut unpacked = Vec::new();
-        for found in segments::find(graph, seen) {
-            let (last, inner) = match found.nodes.split_last() {
-                Some((&last, inner)) => (last, inner),
-                None => continue,
-            };
-            for id in inner.iter().flat_map(|&node| graph.nodes[node].outputs.iter().flatten()) {
-                seen.shapes.remove(id);
-            }
-            let packed = Arc::new(OnceLock::<Arc<Segment>>::new());
-            let own = Arc::clone(&packed);
-            let run = move |inputs: &Inputs| {
-                let segment = own.get().ok_or("its segment is not packed")?;
-                if inputs.value(0)?.dims().get(1..) != Some(segment.input()) {
-                    return Err("a sample's shape depends on the size of the batch".into());
-                }
-                Ok(vec![Value::new(frozen(inputs.float(0)?, segment))])
-            };
-            let label = format!("the nodes up to {}", graph.nodes[last].label());
-            joined.push(Joined {
-                nodes: found.nodes,
-                input: found.input,
-                label,
-                run: Box::new(run),
-            });
-            made.batch_moves |= found.builder.batch_moves();
-            unpacked.push((packed, found.builder, found.output));
-        }
-        // First the weights as they were are let go.
-        self.program.join(joined);
-        for (packed, builder, output) in unpacked {
-            let segment = Arc::new(Segment::new(builder, output));
-            self.segments.push(Arc::clone(&segment));
-            let _ = packed.set(segment);
-        }
-        made.kept = self.segments.iter().map(|segment| segment.bytes_per_sample() as u64).sum();
-        made
-    }
-
     /// The graph's inputs for `rows` samples in `batch`.
     fn inputs(
         &self,
@@ -494,7 +340,8 @@ impl OnnxModel {
             Value::new(values.clone().into_dispatch()).reshape(&own.shape)
         };
         let parameters = parameters.iter().zip(&self.parameters).map(shaped);
-        std::iter::once(as_input(batch, &self.dims(rows))).chain(parameters).collect()
+        let sample = as_input(batch, &self.dims(rows)).map(|own| own.as_levels(self.element));
+        std::iter::once(sample).chain(parameters).collect()
     }
 
     fn dims(&self, rows: usize) -> Vec<usize> {

@@ -82,7 +82,7 @@ impl Sketch {
         let mut model = ModelProto { graph: Some(self.graph).into(), ..self.model };
         model.opset_import.push(Default::default());
         model.opset_import[0].version = 17;
-        graph::build(&model, &mut Folder::new(None, Mapped::default()))
+        graph::build(&model, &mut Folder::none(Mapped::default()))
             .unwrap_or_else(|error| panic!("{error}"))
     }
 }

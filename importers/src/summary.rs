@@ -62,6 +62,11 @@ impl ValueInfo {
         }
     }
 
+    /// Whether its elements are integers, which are differentiated like the floats that they become.
+    pub fn is_integer(&self) -> bool {
+        Element::named(&self.element).integer().is_some()
+    }
+
     /// Whether its elements are floating point numbers.
     pub fn is_float(&self) -> bool {
         matches!(self.element.as_str(), "float" | "float16" | "double" | "bfloat16")
@@ -152,16 +157,16 @@ impl Summary {
     ///
     /// # Errors
     ///
-    /// For inputs that are not one float tensor, and for no outputs.
+    /// For inputs that are not one tensor of numbers, and for no outputs.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let listed = || self.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match &self.inputs[..] {
             [] => Err(LoadError::new(ErrorKind::Input, "the model has no input")),
-            [input] if input.is_float() => Ok(()),
+            [input] if input.is_float() || input.is_integer() => Ok(()),
             [input] => Err(LoadError::new(
                 ErrorKind::Input,
                 format!(
-                    "the model has no float input, so there is no gradient: its input is {input}"
+                    "the model takes no numbers, so there is no gradient: its input is {input}"
                 ),
             )),
             inputs => Err(LoadError::new(

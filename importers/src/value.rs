@@ -2,7 +2,8 @@
 //!
 //! The host is burn's `flex`: integers, booleans and everything computed from constants and shapes
 //! stay there; what depends on the model's input lives on the model's device. Where the two meet,
-//! the host's value moves to the device.
+//! the host's value moves to the device. Integers of the sample are *levels*: the floats of their values,
+//! so that they live where the sample does and a gradient passes them.
 
 use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::FloatTensor;
@@ -25,15 +26,16 @@ pub struct Value {
     tensor: DispatchTensor,
     /// burn has no tensors of rank 0: a scalar is held as `[1]`.
     scalar: bool,
-    /// Of integers, which are all held as int64, the type that they must fit; of others nothing.
-    integer: Element,
+    /// The type of the elements. All integers are held as int64, and levels as floats.
+    element: Element,
 }
 
-/// The kind of a value's elements: float32, integers on the host, or boolean.
+/// The kind of a value's elements: float32, integers on the host, integers of the sample, or boolean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Float,
     Int,
+    Level,
     Bool,
 }
 
@@ -41,7 +43,7 @@ pub enum Kind {
 macro_rules! by_kind {
     ($value:expr, $float:ident, $int:ident, $bool:ident, ($($arg:expr),*)) => {
         match $value.kind() {
-            Kind::Float => Dispatch::$float($($arg),*),
+            Kind::Float | Kind::Level => Dispatch::$float($($arg),*),
             Kind::Int => Dispatch::$int($($arg),*),
             Kind::Bool => Dispatch::$bool($($arg),*),
         }
@@ -51,12 +53,39 @@ macro_rules! by_kind {
 impl Value {
     /// A value of the tensor's own shape; integers are int64.
     pub fn new(tensor: DispatchTensor) -> Self {
-        Self { tensor, scalar: false, integer: Element::INT64 }
+        let dtype = tensor.dtype();
+        let element = if dtype.is_float() {
+            Element::FLOAT
+        } else if dtype.is_bool() {
+            Element::BOOL
+        } else {
+            Element::INT64
+        };
+        Self { tensor, scalar: false, element }
     }
 
-    /// Another tensor of its own shape; integers stay of this value's type.
+    /// Another tensor of its own shape and of this value's type.
     pub fn with(&self, tensor: DispatchTensor) -> Self {
-        Self { tensor, scalar: false, integer: self.integer }
+        Self { tensor, scalar: false, element: self.element }
+    }
+
+    /// Floats that are the values of integers of the type `element`; other values as they are.
+    pub fn as_levels(self, element: Element) -> Self {
+        match self.kind() {
+            Kind::Float if element.integer().is_some() => Self { element, ..self },
+            _ => self,
+        }
+    }
+
+    /// The integers as levels; other values as they are.
+    fn into_levels(self) -> Self {
+        match self.kind() {
+            Kind::Int => {
+                let element = self.element;
+                self.into_float().as_levels(element)
+            }
+            _ => self,
+        }
     }
 
     /// The integers as those of the type `element`: what does not fit it wraps around, as in C.
@@ -67,7 +96,7 @@ impl Value {
         if self.kind() != Kind::Int {
             return Ok(self);
         }
-        let typed = Self { integer: element, ..self };
+        let typed = Self { element, ..self };
         if (bytes, lowest) == (8, i64::MIN) {
             return Ok(typed);
         }
@@ -81,7 +110,7 @@ impl Value {
         let span = highest - lowest + 1;
         let wrapped = values.into_iter().map(|value| (value - lowest).rem_euclid(span) + lowest);
         let whole = Self::from_ints(wrapped.collect()).reshape(&dims)?;
-        Ok(Self { integer: element, ..whole })
+        Ok(Self { element, ..whole })
     }
 
     /// A host value of what the file stores: floats become float32. Those that are float32 already stay
@@ -101,7 +130,7 @@ impl Value {
     pub fn copied(stored: &Stored) -> Outcome<Self> {
         match stored.numbers()? {
             Numbers::Floats(values) => Self::from_floats(values),
-            Numbers::Ints(values) => Self { integer: stored.element, ..Self::from_ints(values) },
+            Numbers::Ints(values) => Self { element: stored.element, ..Self::from_ints(values) },
             Numbers::Bools(values) => Self::from_bools(values),
         }
         .reshape(&stored.dims)
@@ -161,23 +190,17 @@ impl Value {
 
     /// The kind of the elements.
     pub fn kind(&self) -> Kind {
-        let dtype = self.tensor.dtype();
-        if dtype.is_float() {
-            Kind::Float
-        } else if dtype.is_bool() {
-            Kind::Bool
-        } else {
-            Kind::Int
+        match (self.element, self.tensor.dtype().is_float()) {
+            (Element::BOOL, _) => Kind::Bool,
+            (Element::FLOAT, _) => Kind::Float,
+            (_, true) => Kind::Level,
+            (_, false) => Kind::Int,
         }
     }
 
     /// The type of the elements: that of floats is float32.
     pub fn element(&self) -> Element {
-        match self.kind() {
-            Kind::Float => Element::FLOAT,
-            Kind::Int => self.integer,
-            Kind::Bool => Element::BOOL,
-        }
+        self.element
     }
 
     /// The tensor, of rank 1 for a scalar.
@@ -189,8 +212,13 @@ impl Value {
     pub fn float(&self) -> Outcome<DispatchTensor> {
         match self.kind() {
             Kind::Float => Ok(self.tensor()),
-            kind => Err(format!("it takes floats, not {kind:?} of shape {:?}", self.dims())),
+            _ => Err(format!("it takes floats, not {} of shape {:?}", self.name(), self.dims())),
         }
+    }
+
+    /// The type of the elements in ONNX's spelling.
+    fn name(&self) -> String {
+        self.element.name()
     }
 
     /// The float tensor, of which this value was the last.
@@ -206,23 +234,26 @@ impl Value {
         let data = self.host_data()?;
         match self.kind() {
             Kind::Int => data.convert::<i64>().try_into_vec().map_err(|e| format!("{e:?}")),
-            kind => Err(format!("it takes integers, not {kind:?} of shape {:?}", self.dims())),
+            Kind::Level => Err(format!("its {} depend on the values of the input", self.name())),
+            _ => Err(format!("it takes integers, not {} of shape {:?}", self.name(), self.dims())),
         }
     }
 
-    /// The floats, of a value on the host.
+    /// The floats or levels, of a value on the host.
     pub fn floats(&self) -> Outcome<Vec<f32>> {
         let data = self.host_data()?;
         match self.kind() {
-            Kind::Float => data.convert::<f32>().try_into_vec().map_err(|e| format!("{e:?}")),
-            kind => Err(format!("it takes floats, not {kind:?} of shape {:?}", self.dims())),
+            Kind::Float | Kind::Level => {
+                data.convert::<f32>().try_into_vec().map_err(|e| format!("{e:?}"))
+            }
+            _ => Err(format!("it takes floats, not {} of shape {:?}", self.name(), self.dims())),
         }
     }
 
     fn host_data(&self) -> Outcome<TensorData> {
         let tensor = self.tensor.clone();
         match self.kind() {
-            Kind::Float => Tensor::<1>::from_dispatch(tensor).try_into_data(),
+            Kind::Float | Kind::Level => Tensor::<1>::from_dispatch(tensor).try_into_data(),
             Kind::Int => Tensor::<1, Int>::from_dispatch(tensor).try_into_data(),
             Kind::Bool => Tensor::<1, Bool>::from_dispatch(tensor).try_into_data(),
         }
@@ -241,9 +272,9 @@ impl Value {
             return Ok(Self { scalar, ..self });
         }
         let shape = Shape::from(held.to_vec());
-        let integer = self.integer;
+        let element = self.element;
         let tensor = by_kind!(self, float_reshape, int_reshape, bool_reshape, (self.tensor, shape));
-        Ok(Self { tensor, scalar, integer })
+        Ok(Self { tensor, scalar, element })
     }
 
     /// The value repeated along axes of size 1 until it has the shape `dims`.
@@ -261,7 +292,7 @@ impl Value {
         let shape = Shape::from(dims.to_vec());
         let tensor =
             by_kind!(aligned, float_expand, int_expand, bool_expand, (aligned.tensor, shape));
-        Ok(Self { tensor, scalar: false, integer: aligned.integer })
+        Ok(Self { tensor, scalar: false, element: aligned.element })
     }
 
     /// The axes in another order.
@@ -273,13 +304,13 @@ impl Value {
             return Ok(self);
         }
         let tensor = by_kind!(self, float_permute, int_permute, bool_permute, (self.tensor, axes));
-        Ok(Self { tensor, scalar: false, integer: self.integer })
+        Ok(Self { tensor, scalar: false, element: self.element })
     }
 
     /// A part of each axis.
     pub fn slice(self, slices: &[Slice]) -> Self {
         let tensor = by_kind!(self, float_slice, int_slice, bool_slice, (self.tensor, slices));
-        Self { tensor, scalar: false, integer: self.integer }
+        Self { tensor, scalar: false, element: self.element }
     }
 
     /// What lies at `index` of `axis`, without that axis.
@@ -308,7 +339,7 @@ impl Value {
         let indices = Self::from_ints(indices).beside(&self)?.tensor;
         let tensor =
             by_kind!(self, float_select, int_select, bool_select, (self.tensor, axis, indices));
-        Ok(Self { tensor, scalar: false, integer: self.integer })
+        Ok(Self { tensor, scalar: false, element: self.element })
     }
 
     /// The elements that `indices` (of this rank) name along `axis`.
@@ -316,7 +347,7 @@ impl Value {
         let indices = indices.beside(&self)?.tensor;
         let tensor =
             by_kind!(self, float_gather, int_gather, bool_gather, (axis, self.tensor, indices));
-        Ok(Self { tensor, scalar: false, integer: self.integer })
+        Ok(Self { tensor, scalar: false, element: self.element })
     }
 
     /// The values one after the other along `axis`.
@@ -352,17 +383,17 @@ impl Value {
             bool_mask_where,
             (no.tensor, mask.tensor, yes.tensor)
         );
-        Ok(Self { tensor, scalar: dims.is_empty(), integer: yes.integer })
+        Ok(Self { tensor, scalar: dims.is_empty(), element: yes.element })
     }
 
     /// The elements as float32.
     pub fn into_float(self) -> Self {
         let tensor = match self.kind() {
-            Kind::Float => self.tensor,
+            Kind::Float | Kind::Level => self.tensor,
             Kind::Int => Dispatch::int_into_float(self.tensor, FloatDType::F32),
             Kind::Bool => Dispatch::bool_into_float(self.tensor, FloatDType::F32),
         };
-        Self { tensor, ..self }
+        Self { tensor, element: Element::FLOAT, ..self }
     }
 
     /// The elements as int64, cut towards zero, on the host.
@@ -373,8 +404,9 @@ impl Value {
             Kind::Int => host.tensor,
             Kind::Float => Dispatch::float_into_int(host.tensor, IntDType::I64),
             Kind::Bool => Dispatch::bool_into_int(host.tensor, IntDType::I64),
+            Kind::Level => return host.ints().map(Self::from_ints),
         };
-        Ok(Self { tensor, scalar, integer: Element::INT64 })
+        Ok(Self { tensor, scalar, element: Element::INT64 })
     }
 
     /// Whether each element differs from zero.
@@ -383,15 +415,27 @@ impl Value {
         let tensor = match self.kind() {
             Kind::Bool => self.tensor,
             Kind::Int => Dispatch::int_not_equal_elem(self.tensor, Scalar::Int(0), dtype),
-            Kind::Float => Dispatch::float_not_equal_elem(self.tensor, Scalar::Float(0.0), dtype),
+            Kind::Float | Kind::Level => {
+                Dispatch::float_not_equal_elem(self.tensor, Scalar::Float(0.0), dtype)
+            }
         };
-        Self { tensor, ..self }
+        Self { tensor, element: Element::BOOL, ..self }
     }
 
     /// The elements as `element`: integers that do not fit one wrap around, as in C.
     pub fn cast(self, element: Element) -> Outcome<Self> {
-        if element.integer().is_some() {
-            self.into_int()?.wrapped(element)
+        if let Some((_, low, high)) = element.integer() {
+            match (self.kind(), self.element.integer()) {
+                (Kind::Level, Some((_, lowest, highest))) if low <= lowest && highest <= high => {
+                    Ok(Self { element, ..self })
+                }
+                (Kind::Level, _) => Err(format!(
+                    "integers of the sample are not cut from {} to {}",
+                    self.name(),
+                    element.name()
+                )),
+                _ => self.into_int()?.wrapped(element),
+            }
         } else if element == Element::BOOL {
             Ok(self.into_bool())
         } else {
@@ -430,7 +474,7 @@ impl Value {
         let dims = self.tensor.shape().to_vec();
         let data = self.host_data()?;
         let moved = Self::from_data(data)?.reshape(&dims)?;
-        Ok(Self { scalar: self.scalar, integer: self.integer, ..moved })
+        Ok(Self { scalar: self.scalar, element: self.element, ..moved })
     }
 
     /// The value on `device`.
@@ -444,7 +488,7 @@ impl Value {
         let dtype = data.dtype();
         let data = TensorData::from_bytes(data.into_bytes(), [count], dtype);
         let tensor = match self.kind() {
-            Kind::Float => Tensor::<1>::from_data(data, device).into_dispatch(),
+            Kind::Float | Kind::Level => Tensor::<1>::from_data(data, device).into_dispatch(),
             Kind::Int => Tensor::<1, Int>::from_data(data, device).into_dispatch(),
             Kind::Bool => Tensor::<1, Bool>::from_data(data, device).into_dispatch(),
         };
@@ -462,7 +506,10 @@ impl Value {
 }
 
 /// The values in one place: on the device as soon as one of them is.
-pub fn together(values: Vec<Value>) -> Outcome<Vec<Value>> {
+pub fn together(mut values: Vec<Value>) -> Outcome<Vec<Value>> {
+    if values.iter().any(|value| value.kind() == Kind::Level) {
+        values = values.into_iter().map(Value::into_levels).collect();
+    }
     let anchor = values.iter().find(|value| !value.is_on_host()).map(Value::device);
     let beside = |value: Value| match &anchor {
         Some(device) if value.is_on_host() => value.to_device(device),
@@ -501,6 +548,10 @@ pub fn combined(a: Value, b: Value, float: Binary, int: Option<Binary>) -> Outco
     let tensor = match (a.kind(), int) {
         (Kind::Float, _) => float(a.tensor, b.tensor),
         (Kind::Int, Some(int)) => int(a.tensor, b.tensor),
+        (Kind::Level, _) => {
+            let name = element.name();
+            return Err(format!("arithmetic with the {name} of the sample is not supported"));
+        }
         (kind, _) => return Err(format!("it is not defined for {kind:?}")),
     };
     Value::new(tensor).reshape(&dims)?.wrapped(element)

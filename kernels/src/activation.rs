@@ -59,6 +59,19 @@ pub enum Activation {
     /// Its approximation `x s`, with the sigmoid `s` of `2 u` and
     /// `u = sqrt(2 / pi) (x + 0.044715 x^3)`: `s + 2 x s (1 - s) u'`.
     GeluTanh,
+    /// `scale (clip(q, low, high) - zero)` with `q = round(x / scale) + zero`, halves to the even number:
+    /// what is left of `x` when it has been held as an integer. The derivative is 1 where `q` is within
+    /// the bounds, these included, else 0: straight through the rounding (Bengio et al. 2013).
+    FakeQuantize {
+        /// The distance of two levels.
+        scale: f32,
+        /// The level of 0.
+        zero: f32,
+        /// The lowest level.
+        low: f32,
+        /// The highest level.
+        high: f32,
+    },
 }
 
 /// `sqrt(2 / pi)`.
@@ -152,6 +165,11 @@ fn within<B: Backend>(
     filled::<B>(gradient, above::<B>(x, high), 0.0)
 }
 
+/// `round(x / scale) + zero`.
+fn level<B: Backend>(x: FloatTensor<B>, scale: f32, zero: f32) -> FloatTensor<B> {
+    shifted::<B>(B::float_round(B::float_div_scalar(x, scale.into())), zero)
+}
+
 /// `(1 + erf(x / sqrt(2))) / 2`.
 fn normal<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let erf = B::float_erf(scaled::<B>(x, std::f32::consts::FRAC_1_SQRT_2));
@@ -197,6 +215,10 @@ fn value<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B
             B::float_mul(x.clone(), clipped::<B>(line::<B>(x, 1.0 / 6.0, 0.5), 0.0, 1.0))
         }
         Activation::Gelu => B::float_mul(x.clone(), normal::<B>(x)),
+        Activation::FakeQuantize { scale, zero, low, high } => {
+            let level = clipped::<B>(level::<B>(x, scale, zero), low, high);
+            scaled::<B>(shifted::<B>(level, -zero), scale)
+        }
     }
 }
 
@@ -259,6 +281,9 @@ fn derivative<B: Backend>(
             let density = scaled::<B>(B::float_exp(scaled::<B>(square, -0.5)), SCALE);
             let slope = B::float_add(normal::<B>(x.clone()), B::float_mul(x, density));
             B::float_mul(gradient, slope)
+        }
+        Activation::FakeQuantize { scale, zero, low, high } => {
+            within::<B>(level::<B>(x, scale, zero), gradient, low, high)
         }
     }
 }
@@ -323,6 +348,9 @@ mod tests {
             Activation::Reciprocal,
             Activation::Root,
             Activation::Length,
+            // Halves between levels, and numbers at the bounds and beyond them.
+            Activation::FakeQuantize { scale: 0.25, zero: 3.0, low: -8.0, high: 7.0 },
+            Activation::FakeQuantize { scale: 0.0625, zero: 0.0, low: -128.0, high: 127.0 },
         ];
         let device = Device::flex().autodiff();
         for activation in all {

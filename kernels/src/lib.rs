@@ -7,6 +7,7 @@
 //! | [`estimator`] | a batch of gradients into a running mean and variance | [`estimator::reference`] |
 //! | [`activation`] | a function of every number, with its own backward pass | [`Activation`] |
 //! | [`convolution`] | a convolution, whose input gradient is what devices do best | [`convolution::reference`] |
+//! | [`product`] | a product of matrices in float32, where devices would round | burn's on the CPU |
 //! | [`frozen`] | a part of a network with constant weights, and its input gradient, on the CPU | [`frozen::reference`] |
 //!
 //! They are backend extensions of burn: `flex` runs them on all cores, every CubeCL device as a
@@ -27,6 +28,7 @@ pub mod mollifier;
 pub mod noise;
 pub mod parameter;
 pub mod philox;
+pub mod product;
 #[cfg(feature = "ptx")]
 pub mod ptx;
 mod quantile;

@@ -17,6 +17,7 @@ use crate::estimator::device::{mark_kernel, update_kernel};
 use crate::launch::THREADS;
 use crate::mollifier::Mollifier;
 use crate::noise::kernel::{Job, JobLaunch, Rule, Variant, noise_kernel, words_kernel};
+use crate::product::kernel::split_kernel;
 
 /// The version of the driver, CUDA 12.8's, that the assembly is for.
 const DRIVER: i32 = 12_080;
@@ -67,8 +68,18 @@ pub fn kernels(architecture: u32) -> Vec<(String, String)> {
             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         )),
     );
+    let split = split_kernel::SplitKernel::new(
+        settings(),
+        properties(),
+        target(),
+        buffer(),
+        buffer(),
+        buffer(),
+        (),
+    );
     noises
         .chain([
+            ("product-split".to_owned(), ptx(&split, architecture)),
             ("convolution-gradient".to_owned(), ptx(&gradient, architecture)),
             ("words".to_owned(), ptx(&words, architecture)),
             ("estimator-mark".to_owned(), ptx(&mark, architecture)),

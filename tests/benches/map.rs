@@ -6,7 +6,7 @@
 //! cargo bench --bench map -- --segments MODEL.onnx what the CPU computes as one, and the nodes outside
 //! cargo bench --bench map -- --device wgpu MODEL.onnx
 //! cargo bench --bench map -- --first wgpu MODEL.onnx   to a gradient, with empty and with kept caches
-//! cargo bench --bench map -- --once MODEL.onnx     seconds of one map, for `peer.py`
+//! cargo bench --bench map -- --once DEVICE MODEL.onnx      seconds of one map, for `peer.py`
 //! ```
 //!
 //! Everything is measured in one sitting, alternating, and medians are printed. Peak memory is that
@@ -34,7 +34,7 @@ fn main() {
         }
         ["memory", samples, model, device] => peak(model, device, samples.parse().unwrap()),
         ["--steps", model] => steps(model),
-        ["--once", model] => once(model),
+        ["--once", device, model] => once(model, device),
         ["--segments", ref models @ ..] => models.iter().for_each(|model| segments(model)),
         ["--device", device, ref models @ ..] => {
             models.iter().for_each(|model| bench(model, device))
@@ -208,8 +208,8 @@ fn steps(path: &str) {
 }
 
 /// One map after a first one, as a number of seconds.
-fn once(path: &str) {
-    let (model, input) = load(path, "cpu");
+fn once(path: &str, device: &str) {
+    let (model, input) = load(path, device);
     let plan = Plan::adaptgrad().samples(SAMPLES);
     let explain =
         || Explainer::new(&model).explain(&plan, &input, Target::Index(0)).expect("a map");

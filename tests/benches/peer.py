@@ -1,7 +1,7 @@
 """AdaptGrad maps of 50 samples: PyTorch at its best against attriburn, on the same exported model.
 
     python -m venv PEER && PEER/bin/pip install torch torchvision timm onnx onnxscript
-    PEER/bin/python tests/benches/peer.py [--rounds 5] [--models DIR] [NAME ...]
+    PEER/bin/python tests/benches/peer.py [--rounds 5] [--models DIR] [--device cuda] [NAME ...]
 
 Run it on an idle machine, from the repository's root. The models have seeded weights. In every
 round each of PyTorch's settings and attriburn make one map, one after the other; medians are
@@ -10,6 +10,8 @@ printed, and the ratio to the best of PyTorch's settings:
     one by one         a sample at a time, as the published AdaptGrad code does
     NCHW, b            batches of b samples
     channels_last, b   the same in the other memory layout
+    TF32, ...          on a GPU: matrix products of float32 with the rounding that NVIDIA calls TF32;
+                       without it, PyTorch is told to compute in float32 throughout
 
 With --memory, the largest memory of a process that makes one map is printed instead, attriburn's and
 PyTorch's with batches of the same size.
@@ -40,7 +42,7 @@ NAMES = [
 ]
 LOW, HIGH = -2.0, 2.0
 SAMPLES = 50
-BATCHES = [1, 10, 25]
+BATCHES = {"cpu": [1, 10, 25], "cuda": [10, 25, 50]}
 
 
 def build(name):
@@ -79,10 +81,29 @@ def adaptgrad(model, x, batch, layout):
     total = torch.zeros_like(x)
     for start in range(0, SAMPLES, batch):
         count = min(batch, SAMPLES - start)
-        points = x + sigma * torch.randn(count, *x.shape[1:])
+        points = x + sigma * torch.randn(count, *x.shape[1:], device=x.device)
         points = points.contiguous(memory_format=layout)
         total += gradient(model, points).sum(0, keepdim=True)
-    return total / SAMPLES
+    return (total / SAMPLES).cpu()
+
+
+def settings(name, device):
+    """PyTorch's settings: of each its name, the model, the batch, the layout, whether TF32 may be used."""
+    plain = build(name).to(device)
+    last = build(name).to(device, memory_format=torch.channels_last)
+    layouts = {"NCHW": (plain, torch.contiguous_format), "channels_last": (last, torch.channels_last)}
+    for tf32 in [False, True] if device == "cuda" else [False]:
+        for layout, (model, memory) in layouts.items():
+            for batch in BATCHES[device]:
+                words = "TF32, " if tf32 else ""
+                one = batch == 1 and layout == "NCHW"
+                setting = "one by one" if one else f"{words}{layout}, {batch}"
+                yield setting, (model, batch, memory, tf32)
+
+
+def allow_tf32(allowed):
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def program():
@@ -122,42 +143,45 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", type=Path, default=ROOT / "target" / "peer")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", choices=list(BATCHES), default="cpu")
+    parser.add_argument("--program", help="the benchmark `map`, where it is built already")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.peak:
         return print(peak(arguments.names[0], arguments.peak))
-    ours = program()
+    ours = arguments.program or program()
     if arguments.memory:
         return memory(arguments.names, arguments.models, ours)
-    print(f"PyTorch {torch.__version__}, {arguments.threads} threads")
+    device = arguments.device
+    card = torch.cuda.get_device_name() if device == "cuda" else f"{arguments.threads} threads"
+    torch.backends.cudnn.benchmark = True
+    print(f"PyTorch {torch.__version__}, {card}")
     for name in arguments.names:
         path = export(name, arguments.models)
-        plain, last = build(name), build(name).to(memory_format=torch.channels_last)
-        x = torch.rand(1, 3, 224, 224) * (HIGH - LOW) + LOW
-        settings = {"one by one": (plain, 1, torch.contiguous_format)}
-        for batch in BATCHES[1:]:
-            settings[f"NCHW, {batch}"] = (plain, batch, torch.contiguous_format)
-        for batch in BATCHES:
-            settings[f"channels_last, {batch}"] = (last, batch, torch.channels_last)
-        seconds = {setting: [] for setting in [*settings, "attriburn"]}
-        for model, batch, layout in settings.values():
+        x = (torch.rand(1, 3, 224, 224) * (HIGH - LOW) + LOW).to(device)
+        theirs = dict(settings(name, device))
+        seconds = {setting: [] for setting in [*theirs, "attriburn"]}
+        for model, batch, layout, tf32 in theirs.values():
+            allow_tf32(tf32)
             gradient(model, x.repeat(batch, 1, 1, 1).contiguous(memory_format=layout))
         for _ in range(arguments.rounds):
-            for setting, (model, batch, layout) in settings.items():
+            for setting, (model, batch, layout, tf32) in theirs.items():
+                allow_tf32(tf32)
                 start = time.perf_counter()
                 adaptgrad(model, x, batch, layout)
                 seconds[setting].append(time.perf_counter() - start)
-            output = subprocess.run([ours, "--once", path], check=True, capture_output=True, text=True)
+            once = [ours, "--once", device, path]
+            output = subprocess.run(once, check=True, capture_output=True, text=True)
             seconds["attriburn"].append(float(re.findall(r"[\d.e-]+", output.stdout)[-1]))
         medians = {setting: statistics.median(own) for setting, own in seconds.items()}
         own = medians.pop("attriburn")
         best = min(medians, key=medians.get)
-        print(f"{name}: attriburn {own / SAMPLES * 1e3:.1f} ms a gradient, "
+        print(f"{name}: attriburn {own / SAMPLES * 1e3:.2f} ms a gradient, "
               f"{own / medians[best]:.2f} of PyTorch's best ({best})")
         for setting, own in medians.items():
-            print(f"    {setting:<20} {own / SAMPLES * 1e3:.1f} ms")
+            print(f"    {setting:<24} {own / SAMPLES * 1e3:.2f} ms")
 
 
 main()

@@ -4,8 +4,8 @@
 
 needs onnx (1.23.2 made the committed ones and the list conformance.tsv). OUT/KIND/NAME/ has
 model.onnx and, of the case's first set of data, input_0.pb, ..., output_0.pb, ... Cases whose data
-are not all tensors (sequences, optional values, maps) are left out, and so are strings and types
-of fewer than eight bits.
+are not all tensors (sequences, optional values, maps) are left out, and so are strings, float8 and
+types of fewer than four bits.
 """
 
 import shutil
@@ -22,6 +22,7 @@ TYPES = {
     TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16,
     TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT16,
     TensorProto.DOUBLE, TensorProto.UINT32, TensorProto.UINT64, TensorProto.BFLOAT16,
+    TensorProto.UINT4, TensorProto.INT4,
 }
 
 

@@ -6,6 +6,7 @@ use attriburn::{Domain, Explainer, Input, Method, Output, Plan, Settings, Target
 use attriburn_kernels::convolution::{convolve, reference as convolution};
 use attriburn_kernels::estimator::{self, Estimator};
 use attriburn_kernels::noise::reference::{Sizes, bounds, draw, element, sigma, word};
+use attriburn_kernels::product::{multiply, split};
 use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
 use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{
@@ -194,6 +195,90 @@ fn convolutions_on_the_cpu_are_the_reference_s() {
 fn convolutions_on_a_gpu_are_the_reference_s() {
     for (name, device) in gpus() {
         check_convolutions(name, &device);
+    }
+}
+
+/// What TF32 holds of numbers of every size, and the rest.
+fn check_parts(name: &str, device: &Device) {
+    let numbers: Vec<f32> = (0..4000)
+        .map(|at| ((at * 7919) as f32 * 1e-3).sin() * 10f32.powi(at % 60 - 30))
+        .chain([0.0, -0.0, f32::MAX, f32::MIN_POSITIVE, f32::INFINITY, f32::NEG_INFINITY])
+        .collect();
+    let x = Tensor::<1>::from_floats(&numbers[..], device);
+    let (high, low) = split(x.into_dispatch());
+    let read = |x| -> Vec<f32> {
+        Tensor::<1>::from_dispatch(x).into_data().try_into_vec().expect("floats")
+    };
+    for ((x, high), low) in numbers.iter().zip(read(high)).zip(read(low)) {
+        assert_eq!(high + low, *x, "{name}: {high} + {low}");
+        assert_eq!(high.to_bits() & 0x1FFF, 0, "{name}: {high} of {x}");
+        assert!(low.abs() <= x.abs() * 2f32.powi(-10) || !x.is_finite(), "{name}: {low} of {x}");
+    }
+}
+
+/// Products and the gradients of both factors, alone and of a batch, against double precision; and that
+/// three products of parts that TF32 holds make one of float32.
+fn check_products(name: &str, device: &Device) {
+    let numbers = |count: usize, factor: usize| -> Vec<f32> {
+        (0..count).map(|at| ((at * factor) % 1009) as f32 * 0.002 - 1.0).collect()
+    };
+    let device = device.clone().autodiff();
+    let [batch, rows, inner, columns] = [3, 5, 67, 9];
+    let (a, b) = (numbers(batch * rows * inner, 37), numbers(batch * inner * columns, 53));
+    let own = |values: &[f32], dims: [usize; 3]| {
+        Tensor::<3>::from_data(TensorData::new(values.to_vec(), dims), &device).require_grad()
+    };
+    let (x, y) = (own(&a, [batch, rows, inner]), own(&b, [batch, inner, columns]));
+    let product = |a: Tensor<3>, b: Tensor<3>| {
+        Tensor::<3>::from_dispatch(multiply(a.into_dispatch(), b.into_dispatch()))
+    };
+    let z = product(x.clone(), y.clone());
+    let weights = own(&numbers(batch * rows * columns, 29), [batch, rows, columns]);
+    let gradients = (z.clone() * weights.clone().inner()).sum().backward();
+    let read = |x: Tensor<3>| -> Vec<f32> { x.into_data().try_into_vec().expect("floats") };
+    let at = |values: &[f32], [_, height, width]: [usize; 3], n: usize, i: usize, j: usize| {
+        f64::from(values[(n * height + i) * width + j])
+    };
+    let (of_a, of_b) = ([batch, rows, inner], [batch, inner, columns]);
+    let (w, of_w) = (read(weights), [batch, rows, columns]);
+    let close = |what: &str, made: Vec<f32>, dims: [usize; 3], of: &dyn Fn([usize; 3]) -> f64| {
+        for (index, made) in made.into_iter().enumerate() {
+            let place = [index / dims[2] / dims[1], index / dims[2] % dims[1], index % dims[2]];
+            let expected = of(place);
+            let error = (f64::from(made) - expected).abs();
+            assert!(error <= 1e-5 * (1.0 + expected.abs()), "{name}, {what}: {made}, {expected}");
+        }
+    };
+    let whole = |[n, i, j]: [usize; 3]| {
+        (0..inner).map(|k| at(&a, of_a, n, i, k) * at(&b, of_b, n, k, j)).sum::<f64>()
+    };
+    close("product", read(z.inner()), of_w, &whole);
+    close("gradient of a", read(x.grad(&gradients).expect("a")), of_a, &|[n, i, k]| {
+        (0..columns).map(|j| at(&w, of_w, n, i, j) * at(&b, of_b, n, k, j)).sum()
+    });
+    close("gradient of b", read(y.grad(&gradients).expect("b")), of_b, &|[n, k, j]| {
+        (0..rows).map(|i| at(&w, of_w, n, i, j) * at(&a, of_a, n, i, k)).sum()
+    });
+    let parts = |x: Tensor<3>| {
+        let (high, low) = split(x.inner().into_dispatch());
+        (Tensor::<3>::from_dispatch(high), Tensor::<3>::from_dispatch(low))
+    };
+    let ((a_high, a_low), (b_high, b_low)) = (parts(x), parts(y));
+    let rest = product(a_high.clone(), b_low) + product(a_low, b_high.clone());
+    close("product of parts", read(rest + product(a_high, b_high)), of_w, &whole);
+}
+
+#[test]
+fn products_on_the_cpu_are_those_of_double_precision() {
+    check_parts("cpu", &Device::flex());
+    check_products("cpu", &Device::flex());
+}
+
+#[test]
+fn products_on_a_gpu_are_those_of_double_precision() {
+    for (name, device) in gpus() {
+        check_parts(name, &device);
+        check_products(name, &device);
     }
 }
 

@@ -115,12 +115,16 @@ fn of_each_operator_on_the_cpu() {
 /// Every operator that passes a gradient is part of a model whose gradient is checked.
 #[test]
 fn are_checked_for_every_operator() {
-    let index = std::fs::read_to_string(data("operators/index.tsv")).expect("the index");
-    let checked: HashSet<&str> = index
-        .lines()
-        .filter(|line| line.starts_with("operators/"))
-        .filter(|line| data(line.split('\t').next().unwrap_or("")).exists())
-        .flat_map(|line| line.rsplit('\t').next().unwrap_or("").split(' '))
+    let read = |path: &str| std::fs::read_to_string(data(path)).expect("an index");
+    let (plain, quantized) = (read("operators/index.tsv"), read("quantized/index.tsv"));
+    let plain = plain.lines().filter(|line| line.starts_with("operators/"));
+    let lines =
+        plain.map(|line| ("", line)).chain(quantized.lines().map(|line| ("quantized/", line)));
+    let checked: HashSet<&str> = lines
+        .filter(|(folder, line)| {
+            data(&format!("{folder}{}", line.split('\t').next().unwrap_or(""))).exists()
+        })
+        .flat_map(|(_, line)| line.rsplit('\t').next().unwrap_or("").split(' '))
         .collect();
     let unchecked: Vec<String> = attriburn_onnx::operators(true)
         .into_iter()

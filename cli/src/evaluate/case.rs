@@ -86,6 +86,8 @@ pub struct Case<'a> {
     pub picture: &'a Picture,
     pub map: &'a Attribution,
     other: OnceCell<Result<Attribution, String>>,
+    other_prediction: OnceCell<Result<Prediction, String>>,
+    reseeded: OnceCell<Result<Attribution, String>>,
     cascade: OnceCell<Result<Vec<Attribution>, String>>,
     shown: OnceCell<Result<Revealed, String>>,
     counted: OnceCell<Result<OutOfDomain, String>>,
@@ -104,6 +106,8 @@ impl<'a> Case<'a> {
             picture,
             map,
             other: OnceCell::new(),
+            other_prediction: OnceCell::new(),
+            reseeded: OnceCell::new(),
             cascade: OnceCell::new(),
             shown: OnceCell::new(),
             counted: OnceCell::new(),
@@ -132,6 +136,27 @@ impl<'a> Case<'a> {
     pub fn other(&self) -> Result<&Attribution, String> {
         let made = || self.with(self.given.other.as_ref(), "other data");
         self.other.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+
+    /// What the other model gives for the picture.
+    pub fn other_prediction(&self) -> Result<&Prediction, String> {
+        let made = || {
+            let explainer = self.given.other.as_ref().ok_or("there is no other model")?;
+            explainer.predict(&self.picture.input).map_err(|error| error.to_string())
+        };
+        self.other_prediction.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+
+    /// The map of the same model with noise of another seed.
+    pub fn reseeded(&self) -> Result<&Attribution, String> {
+        let made = || {
+            // Far from the seeds that are counted up from the one that was given.
+            let plan = Plan { seed: !self.plan.seed, ..self.plan.clone() };
+            let target = Target::Index(self.map.class);
+            let made = self.given.explainer.explain(&plan, &self.picture.input, target);
+            made.map_err(|error| error.to_string())
+        };
+        self.reseeded.get_or_init(made).as_ref().map_err(Clone::clone)
     }
 
     /// The map of the model trained on shuffled labels.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use attriburn::metrics::{Correlation, Paired, paired_t_test, spearman};
 
-use super::metric::{CORRELATED, Metric};
+use super::metric::{CORRELATED, Metric, SCALED};
 use super::records::Record;
 use super::value::{Points, Summary, Value, deviation, mean};
 
@@ -37,6 +37,18 @@ pub struct Difference {
     pub second: String,
     /// The mean of the first less the mean of the second.
     pub difference: Option<f64>,
+    pub test: Option<Paired>,
+    pub pictures: usize,
+}
+
+/// How alike the maps of two models are, beside those of two seeds.
+pub struct Scaled {
+    pub measure: &'static str,
+    pub method: String,
+    pub models: Option<f64>,
+    pub seeds: Option<f64>,
+    /// Whether the models are further apart than the seeds; none where that is not known.
+    pub is_real: Option<bool>,
     pub test: Option<Paired>,
     pub pictures: usize,
 }
@@ -141,6 +153,41 @@ pub fn differences(cells: &[Cell]) -> Vec<Difference> {
         }
     };
     pairs.map(difference).collect()
+}
+
+/// The least probability at which a difference counts as chance.
+const CHANCE: f64 = 0.05;
+
+/// The likeness of models beside that of seeds, by the paired test over the pictures that both have.
+pub fn scaled(cells: &[Cell]) -> Vec<Scaled> {
+    let of = |metric: &str, variant: usize| {
+        cells.iter().find(|cell| cell.metric.name == metric && cell.variant == variant)
+    };
+    let own = |(measure, seeds): (&'static str, &str), variant| {
+        let (models, seeds) = (of(measure, variant)?, of(seeds, variant)?);
+        let (a, b) = models.both(seeds);
+        let test = paired_t_test(&a, &b);
+        let further = mean(a.iter().copied())? < mean(b.iter().copied())?;
+        // Without noise the seeds are alike to the last digit, and every difference is one.
+        let exact = b.iter().all(|&likeness| likeness == 1.0);
+        let is_real = match test {
+            Some(test) => Some(further && (exact || test.p_value < CHANCE)),
+            None if exact => Some(further),
+            None => None,
+        };
+        Some(Scaled {
+            measure,
+            method: models.method.clone(),
+            models: models.value,
+            seeds: seeds.value,
+            is_real,
+            test,
+            pictures: a.len(),
+        })
+    };
+    let variants = cells.iter().map(|cell| cell.variant).max().map_or(0, |last| last + 1);
+    let pairs = SCALED.into_iter().flat_map(|pair| (0..variants).map(move |v| (pair, v)));
+    pairs.filter_map(|(pair, variant)| own(pair, variant)).collect()
 }
 
 /// The rank correlations, over the pictures, of the metrics that are tested for it.

@@ -2,8 +2,8 @@
 
 use attriburn::metrics::{
     AdversarialPixels, Curve, InformationCurve, OutOfDomain, Region, Segmentation, Unusable,
-    adversarial_pixels, box_precision, deletion, gini, insertion, overlap, pointing_game, spearman,
-    ssim, unit_distance,
+    adversarial_pixels, box_precision, cosine, deletion, gini, insertion, overlap, pointing_game,
+    spearman, ssim, unit_distance,
 };
 use attriburn::{Attribution, Explainer, Input};
 
@@ -136,6 +136,14 @@ pub const METRICS: &[Metric] = &[
         similarity(case, case.map, case.clean()?).map(Value::from)
     }),
     metric("fidelity-overlap", Higher, &[], |case| common(case, case.clean()?)),
+    metric("same-class", Higher, &[OtherModel], same_class),
+    metric("scores", Higher, &[OtherModel], scores),
+    metric("cosine", Higher, &[OtherModel], |case| angle(case.map, case.other()?)),
+    metric("rank", Higher, &[OtherModel], |case| ranks(case.map, case.other()?)),
+    metric("overlap", Higher, &[OtherModel], |case| common(case, case.other()?)),
+    metric("seeds-cosine", Higher, &[], |case| angle(case.map, case.reseeded()?)),
+    metric("seeds-rank", Higher, &[], |case| ranks(case.map, case.reseeded()?)),
+    metric("seeds-overlap", Higher, &[], |case| common(case, case.reseeded()?)),
     metric("seconds", Lower, &[], |case| Ok(case.map.seconds.into())).timed(),
 ];
 
@@ -147,6 +155,11 @@ pub const CORRELATED: [(&str, &str); 4] = [
     ("sparseness", "out-of-domain-share-measured"),
     ("sparseness", "out-of-domain-amount-measured"),
 ];
+
+/// How alike the maps of two models are, and beside it how alike those of two seeds of one model: what
+/// is not further apart than seeds are is noise.
+pub const SCALED: [(&str, &str); 3] =
+    [("cosine", "seeds-cosine"), ("rank", "seeds-rank"), ("overlap", "seeds-overlap")];
 
 /// The metrics that are drawn one against the other, along and up (arXiv 2411.05837).
 pub const TRADED: [(&str, &str); 3] = [
@@ -304,6 +317,38 @@ fn gap(case: &Case) -> Result<Value, String> {
 fn correlation(map: &Attribution, other: &Attribution) -> Result<f64, String> {
     spearman(&map.values, &other.values)
         .map(|correlation| correlation.coefficient.abs())
+        .ok_or_else(|| "a map of one value has no ranks".into())
+}
+
+/// 1 where both models give the picture the same class, else 0.
+fn same_class(case: &Case) -> Result<Value, String> {
+    let own = case.picture.prediction.ranking()[0];
+    Ok(f64::from(u8::from(case.other_prediction()?.ranking()[0] == own)).into())
+}
+
+/// Pearson's correlation of the scores of all classes.
+fn scores(case: &Case) -> Result<Value, String> {
+    let centred = |scores: &[f32]| -> Vec<f32> {
+        let sum: f64 = scores.iter().map(|&score| f64::from(score)).sum();
+        let mean = sum / scores.len() as f64;
+        scores.iter().map(|&score| (f64::from(score) - mean) as f32).collect()
+    };
+    let (own, other) = (&case.picture.prediction.logits, &case.other_prediction()?.logits);
+    cosine(&centred(own), &centred(other))
+        .map(Value::from)
+        .ok_or_else(|| "scores that are all the same have no correlation".into())
+}
+
+fn angle(map: &Attribution, other: &Attribution) -> Result<Value, String> {
+    cosine(&map.values, &other.values)
+        .map(Value::from)
+        .ok_or_else(|| "a map of zeros has no direction".into())
+}
+
+/// Spearman's correlation of two maps, over all their values.
+fn ranks(map: &Attribution, other: &Attribution) -> Result<Value, String> {
+    spearman(&map.values, &other.values)
+        .map(|correlation| correlation.coefficient.into())
         .ok_or_else(|| "a map of one value has no ranks".into())
 }
 

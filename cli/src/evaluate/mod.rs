@@ -92,14 +92,15 @@ fn report(job: &Job, records: &[Record]) -> Result<(), String> {
     let methods: Vec<String> = variants.iter().map(|variant| variant.name.clone()).collect();
     let cells = cells::cells(records, &job.metrics, &methods);
     let (differences, together) = (cells::differences(&cells), cells::together(&cells));
-    let text = table::markdown(&cells, &differences, &together, records);
+    let scaled = cells::scaled(&cells);
+    let text = table::markdown(&cells, &differences, &together, &scaled, records);
     say!("{text}");
     let write = |name: &str, bytes: &[u8]| -> Result<(), String> {
         say!("{}", files::write(&job.args.out, name, bytes)?.display());
         Ok(())
     };
     write("table.md", text.as_bytes())?;
-    for (name, bytes) in table::csv(&cells, &differences, &together)? {
+    for (name, bytes) in table::csv(&cells, &differences, &together, &scaled)? {
         write(name, &bytes)?;
     }
     for (name, bytes) in plot::plots(&cells, variants)? {

@@ -56,5 +56,10 @@ fn load(path: &Path, args: &EvaluateArgs, setup: &Setup) -> Result<Other, Fatal>
         let message = "it takes other inputs or has other classes than the model";
         return Err(format!("{}: {message}", path.display()).into());
     }
+    let integers = |model: &OnnxModel| model.summary().inputs[0].is_integer();
+    if integers(&model) != integers(&setup.model) {
+        let message = "one of it and the model takes integers, the other fractions";
+        return Err(format!("{}: {message}", path.display()).into());
+    }
     Ok(Other { model, file })
 }

@@ -1,6 +1,6 @@
 //! The tables of an evaluation, for a person and for a program.
 
-use super::cells::{Cell, Difference, Together};
+use super::cells::{Cell, Difference, Scaled, Together};
 use super::metric::Better;
 use super::records::Record;
 use super::value::Summary;
@@ -133,6 +133,28 @@ fn correlations(together: &[Together], style: &Style) -> Table {
     Table { head, rows: together.iter().map(row).collect() }
 }
 
+fn scales(scaled: &[Scaled], style: &Style) -> Table {
+    let row = |own: &Scaled| {
+        let real = match own.is_real {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "one picture does not tell",
+        };
+        vec![
+            own.measure.into(),
+            own.method.clone(),
+            style.number(own.models),
+            style.number(own.seeds),
+            style.p_value(own.test.map(|test| test.p_value)),
+            own.pictures.to_string(),
+            real.into(),
+        ]
+    };
+    let head =
+        &["measure", "method", "between_models", "between_seeds", "p_value", "pictures", "real"];
+    Table { head, rows: scaled.iter().map(row).collect() }
+}
+
 /// The most lines of what is left out.
 const MOST_NAMED: usize = 50;
 
@@ -187,6 +209,7 @@ pub fn markdown(
     cells: &[Cell],
     tests: &[Difference],
     together: &[Together],
+    scaled: &[Scaled],
     records: &[Record],
 ) -> String {
     let mut text = values(cells, &PERSON).markdown();
@@ -208,6 +231,10 @@ pub fn markdown(
     let sections = [
         ("Paired t-tests between methods", differences(tests, &PERSON).markdown()),
         ("Rank correlations over the pictures", correlations(together, &PERSON).markdown()),
+        (
+            "Likeness of the models' maps, beside that of maps of two seeds of the first",
+            scales(scaled, &PERSON).markdown(),
+        ),
         ("Left out", named(&left_out).markdown() + &more),
     ];
     for (title, table) in sections.iter().filter(|(_, table)| !table.is_empty()) {
@@ -221,11 +248,13 @@ pub fn csv(
     cells: &[Cell],
     tests: &[Difference],
     together: &[Together],
+    scaled: &[Scaled],
 ) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
     let tables = [
         ("table.csv", values(cells, &PROGRAM)),
         ("differences.csv", differences(tests, &PROGRAM)),
         ("correlations.csv", correlations(together, &PROGRAM)),
+        ("models.csv", scales(scaled, &PROGRAM)),
     ];
     let written = tables.into_iter().filter(|(_, table)| !table.rows.is_empty());
     written.map(|(name, table)| Ok((name, table.csv()?))).collect()
@@ -262,14 +291,14 @@ mod tests {
         ];
         let metrics = [Metric::named("sparseness").expect("a metric")];
         let cells = cells::cells(&records, &metrics, &["gradient".to_owned()]);
-        let text = markdown(&cells, &[], &[], &records);
+        let text = markdown(&cells, &[], &[], &[], &records);
         assert!(
             text.contains("| sparseness | higher | gradient | 0.37500 | 0.17678 | - | 2 | 1 |")
         );
         let line = "| c\\|d | sparseness, deletion | gradient, smoothgrad | it is \\| broken |";
         assert!(text.contains(line), "{text}");
         assert!(!text.contains("median curve"), "{text}");
-        let tables = csv(&cells, &[], &[]).expect("tables");
+        let tables = csv(&cells, &[], &[], &[]).expect("tables");
         let [(name, table)] = &tables[..] else { panic!("one table") };
         assert_eq!(*name, "table.csv");
         let expected = "sparseness,higher,gradient,0.375,0.1767766952966369,,2,1";

@@ -12,7 +12,7 @@
 //! | Adversarial pixels | how many pixels in the map's order change the model's mind | lower | [`adversarial_pixels`] |
 //! | Out-of-domain share and amount | how much noise is drawn where no input lies | lower | [`OutOfDomain`] |
 //! | Paired t-test | whether two methods differ on the same pictures | | [`paired_t_test`] |
-//! | Distance, overlap, SSIM | how alike two maps are | | [`unit_distance`], [`overlap`], [`ssim`] |
+//! | Distance, cosine, overlap, SSIM | how alike two maps are | | [`unit_distance`], [`cosine`], [`overlap`], [`ssim`] |
 //!
 //! A pixel's score is `|sum over channels|` of a map `[channels, height, width]`, and `|value|` of
 //! any other: [`pixel_scores`].
@@ -44,7 +44,7 @@ pub use proposals::selective_search;
 pub use randomization::{Cascade, Randomized, Stage};
 pub use rank::{Correlation, ranks, spearman};
 pub use segmentation::Segmentation;
-pub use similarity::{overlap, ssim, unit_distance};
+pub use similarity::{cosine, overlap, ssim, unit_distance};
 pub use sparseness::gini;
 
 /// The score of each pixel: `|sum over channels|` for a shape `[channels, height, width]`, and of

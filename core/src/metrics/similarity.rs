@@ -13,6 +13,16 @@ pub fn unit_distance(a: &[f32], b: &[f32]) -> Option<f64> {
     (a.len() == b.len() && distance.is_finite()).then_some(distance)
 }
 
+/// The cosine `a . b / (||a|| ||b||)` of the angle between two maps, from -1 to 1. None where the lengths
+/// differ or one is zero.
+pub fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
+    let product = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    let cosine = product(a, b) / (product(a, a) * product(b, b)).sqrt();
+    (a.len() == b.len() && cosine.is_finite()).then(|| cosine.clamp(-1.0, 1.0))
+}
+
 /// The share that the strongest pixels of two maps have in common: of the `share` of highest scores
 /// of each, at least one, how many are in both (arXiv 2411.05837, top 5 %).
 ///

@@ -45,6 +45,15 @@ pub fn read(path: &Path) -> Result<Array, NpyError> {
     read_from(&mut file, path)
 }
 
+/// Reads the bytes of a `.npy` file, as [`read`] does; errors call the file `name`.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn from_bytes(mut bytes: &[u8], name: &Path) -> Result<Array, NpyError> {
+    read_from(&mut bytes, name)
+}
+
 /// Writes `values` as a `.npy` file, version 1.0: little-endian float32 in C order.
 ///
 /// # Errors

@@ -36,6 +36,16 @@ impl Picture {
     /// [`TooLarge`](PictureError::TooLarge) above 16384, [`TooHeavy`](PictureError::TooHeavy) for a file above
     /// 1 GiB or one that takes more than 2 GiB to decode.
     pub fn open(path: &Path) -> Result<Picture, PictureError> {
+        Picture::open_with_bytes(path).map(|(picture, _)| picture)
+    }
+
+    /// The same with the bytes of the file, which is read once: the picture is the one in these bytes, also
+    /// where the file changes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Picture::open).
+    pub fn open_with_bytes(path: &Path) -> Result<(Picture, Vec<u8>), PictureError> {
         let name = path.display().to_string();
         let unreadable =
             |source: io::Error| PictureError::Unreadable { path: path.to_owned(), source };
@@ -48,7 +58,7 @@ impl Picture {
         if bytes.len() as u64 > FILE_LIMIT {
             return Err(too_heavy(&name, FILE_LIMIT));
         }
-        decode(&bytes, &name)
+        Ok((decode(&bytes, &name)?, bytes))
     }
 
     /// Reads a picture from the bytes of a file, as [`open`](Picture::open) does.

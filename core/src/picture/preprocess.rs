@@ -26,7 +26,7 @@ pub enum Resize {
 /// What is done to a picture before a model sees it.
 ///
 /// Resize; crop the centre (or pad with black to either side where the picture is smaller than the crop); for one
-/// channel turn to grey first; divide by 255; `(value - mean) / std` per channel.
+/// channel turn to grey first; divide by 255, or not; `(value - mean) / std` per channel.
 ///
 /// ```
 /// # use attriburn::picture::Preprocess;
@@ -41,6 +41,8 @@ pub struct Preprocess {
     crop: (usize, usize),
     mean: Vec<f32>,
     std: Vec<f32>,
+    /// What the bytes of a picture are divided by.
+    divisor: f32,
 }
 
 /// A picture as the model takes it, and as a person sees the same thing.
@@ -82,7 +84,7 @@ impl Preprocess {
             }
         }
         check_normalisation(&mean, &std)?;
-        Ok(Preprocess { resize, crop, mean, std })
+        Ok(Preprocess { resize, crop, mean, std, divisor: 255.0 })
     }
 
     /// The usual recipe of ImageNet models: shorter side to `256/224` of the crop's shorter side, rounded; centre
@@ -108,16 +110,30 @@ impl Preprocess {
         Preprocess::new(Resize::Exact { height, width }, (height, width), mean, std)
     }
 
+    /// The same with the bytes as they are, from 0 to 255, as models take them whose input are integers.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Preprocess::new).
+    pub fn raw255(
+        channels: usize,
+        height: usize,
+        width: usize,
+    ) -> Result<Preprocess, PictureError> {
+        Ok(Preprocess { divisor: 1.0, ..Preprocess::unit(channels, height, width)? })
+    }
+
     /// The shape of what [`apply`](Preprocess::apply) makes: channels, height, width.
     pub fn shape(&self) -> [usize; 3] {
         [self.mean.len(), self.crop.0, self.crop.1]
     }
 
-    /// The least and the greatest value of each channel in the model's units: `(0 - mean)/std`, `(1 - mean)/std`.
+    /// The least and the greatest value of each channel in the model's units: `(0 - mean)/std`, `(1 - mean)/std`,
+    /// or with undivided bytes `(255 - mean)/std`.
     pub fn domain(&self) -> (Vec<f32>, Vec<f32>) {
         let all =
             |value: f32| (0..self.mean.len()).map(move |channel| self.normalised(channel, value));
-        (all(0.0).collect(), all(1.0).collect())
+        (all(0.0).collect(), all(255.0 / self.divisor).collect())
     }
 
     /// Resizes, crops and normalises `picture`.
@@ -164,7 +180,7 @@ impl Preprocess {
     /// One channel of the crop, normalised; one of 256 values a pixel.
     fn plane(&self, crop: &Picture, channel: usize) -> Vec<f32> {
         let table: [f32; 256] =
-            std::array::from_fn(|byte| self.normalised(channel, byte as f32 / 255.0));
+            std::array::from_fn(|byte| self.normalised(channel, byte as f32 / self.divisor));
         crop.pixels().map(|pixel| table[usize::from(pixel[channel])]).collect()
     }
 
@@ -180,7 +196,11 @@ impl fmt::Display for Preprocess {
             Resize::Exact { height, width } => write!(f, "resize {height}x{width}")?,
         }
         let (height, width) = self.crop;
-        write!(f, ", centre crop {height}x{width}, mean {:?}, std {:?}", self.mean, self.std)
+        write!(f, ", centre crop {height}x{width}")?;
+        if self.divisor == 1.0 {
+            write!(f, ", values from 0 to 255")?;
+        }
+        write!(f, ", mean {:?}, std {:?}", self.mean, self.std)
     }
 }
 

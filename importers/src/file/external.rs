@@ -10,15 +10,35 @@ use super::Mapped;
 /// The folder of a model, with the weight files that were mapped so far.
 pub struct Folder {
     path: Option<PathBuf>,
+    /// Where the model file lies in truth, where it is a link.
+    home: Option<PathBuf>,
     /// The model file itself.
     model: Mapped,
     mapped: BTreeMap<PathBuf, Mapped>,
 }
 
 impl Folder {
-    /// The folder `path`, `None` where there is no file, of the `model`.
-    pub fn new(path: Option<PathBuf>, model: Mapped) -> Self {
-        Self { path, model, mapped: BTreeMap::new() }
+    /// The folder of the `model` in the file `path`.
+    pub fn of(path: &Path, model: Mapped) -> Self {
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let home = path.canonicalize().ok().and_then(|path| Some(path.parent()?.to_owned()));
+        Self { path: Some(folder), home, model, mapped: BTreeMap::new() }
+    }
+
+    /// No folder: the `model` is no file.
+    pub fn none(model: Mapped) -> Self {
+        Self { path: None, home: None, model, mapped: BTreeMap::new() }
+    }
+
+    /// Whether `path` lies in the model's folder, also where links lead: the one that was named, or the
+    /// one that a link to the model leads to.
+    fn holds(&self, folder: &Path, path: &Path) -> bool {
+        let Ok(path) = path.canonicalize() else { return false };
+        // The empty path is the folder in which the program runs.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let inside = |folder: &Path| path.starts_with(folder);
+        folder.canonicalize().is_ok_and(|folder| inside(&folder))
+            || self.home.as_deref().is_some_and(inside)
     }
 
     /// The paths of the weight files that were mapped.
@@ -60,6 +80,12 @@ impl Folder {
         let path = folder.join(file);
         if !path.is_file() {
             return Err("which is not there; keep it beside the model".into());
+        }
+        if !self.holds(folder, &path) {
+            return Err(
+                "which is a link that leads out of the model's folder; store it beside the model"
+                    .into(),
+            );
         }
         if !self.mapped.contains_key(file) {
             let bytes =

@@ -4,7 +4,7 @@ mod external;
 mod map;
 mod tensor;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use onnx_ir::{Message, ModelProto};
 
@@ -31,16 +31,15 @@ pub fn open(path: &Path) -> Result<File, LoadError> {
     let bytes = Mapped::open(path).map_err(|error| {
         LoadError::new(ErrorKind::Io, format!("the file cannot be read: {error}"))
     })?;
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    parse(&bytes, Some(folder))
+    parse(&bytes, Folder::of(path, bytes.clone()))
 }
 
-/// Parses `bytes`; external weights lie in `folder`, and without one there are none.
+/// Parses `bytes`; external weights lie in `folder`.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Format`] when `bytes` are not an ONNX model.
-pub fn parse(bytes: &Mapped, folder: Option<PathBuf>) -> Result<File, LoadError> {
+pub fn parse(bytes: &Mapped, folder: Folder) -> Result<File, LoadError> {
     let format = |message: &str| Err(LoadError::new(ErrorKind::Format, message));
     if bytes.bytes().is_empty() {
         return format("the file is empty; export the model again");
@@ -51,5 +50,5 @@ pub fn parse(bytes: &Mapped, folder: Option<PathBuf>) -> Result<File, LoadError>
     if proto.graph.node.is_empty() && proto.graph.output.is_empty() {
         return format("this is not an ONNX model: it has no graph; export or copy it again");
     }
-    Ok(File { proto, folder: Folder::new(folder, bytes.clone()) })
+    Ok(File { proto, folder })
 }

@@ -13,6 +13,8 @@ pub struct Element(pub i32);
 
 impl Element {
     pub const FLOAT: Self = Self(1);
+    pub const UINT8: Self = Self(2);
+    pub const INT32: Self = Self(6);
     pub const INT64: Self = Self(7);
     pub const BOOL: Self = Self(9);
     const FLOAT16: Self = Self(10);
@@ -51,6 +53,11 @@ impl Element {
         name.map_or_else(|| format!("type {}", self.0), |name| (*name).to_owned())
     }
 
+    /// The type that ONNX spells so.
+    pub fn named(name: &str) -> Self {
+        Self((1..64).find(|&number| Self(number).name() == name).unwrap_or_default())
+    }
+
     /// Whether the elements are floating point numbers, which are computed in float32.
     pub fn is_float(self) -> bool {
         [Self::FLOAT, Self::FLOAT16, Self::DOUBLE, Self::BFLOAT16].contains(&self)
@@ -66,7 +73,7 @@ impl Element {
         }
     }
 
-    /// The bytes and the lowest and highest value of an integer.
+    /// The bytes and the lowest and highest value of an integer; of those that share one, a byte.
     pub fn integer(self) -> Option<(usize, i64, i64)> {
         match self.0 {
             2 => Some((1, 0, u8::MAX.into())),
@@ -77,8 +84,23 @@ impl Element {
             7 => Some((8, i64::MIN, i64::MAX)),
             12 => Some((4, 0, u32::MAX.into())),
             13 => Some((8, 0, i64::MAX)),
+            21 => Some((1, 0, 15)),
+            22 => Some((1, -8, 7)),
             _ => None,
         }
+    }
+
+    /// Whether two elements share a byte, the first in its lower half.
+    pub fn is_packed(self) -> bool {
+        matches!(self.0, 21 | 22)
+    }
+
+    /// The two integers that a byte holds.
+    fn unpacked(self, byte: u8) -> [i64; 2] {
+        [byte & 15, byte >> 4].map(|half| match self.0 {
+            22 if half > 7 => i64::from(half) - 16,
+            _ => i64::from(half),
+        })
     }
 }
 
@@ -102,7 +124,7 @@ enum Data {
     Raw(Mapped),
     Floats(Vec<f32>),
     Doubles(Vec<f64>),
-    /// int32 and what is narrower, float16 and bfloat16 by their bits.
+    /// int32 and what is narrower, float16 and bfloat16 by their bits; two halves of a byte in one.
     Narrow(Vec<i32>),
     Ints(Vec<i64>),
     Unsigned(Vec<u64>),
@@ -146,7 +168,10 @@ impl Stored {
         let stored = Self { dims, element, data };
         let count = stored.dims.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
         match count {
-            Some(count) if stored.len() == Some(count) => Ok(stored),
+            Some(count) if element.is_packed() && stored.len() == Some(count.div_ceil(2)) => {
+                Ok(stored)
+            }
+            Some(count) if !element.is_packed() && stored.len() == Some(count) => Ok(stored),
             _ => refused(&format!(
                 "does not have the elements that its shape {:?} says; export or copy the model again",
                 stored.dims
@@ -154,7 +179,7 @@ impl Stored {
         }
     }
 
-    /// The number of elements.
+    /// The number of elements, or of the bytes that hold two each.
     fn len(&self) -> Option<usize> {
         match &self.data {
             Data::Raw(bytes) => {
@@ -203,6 +228,10 @@ impl Stored {
                 Data::Raw(mapped) => mapped.bytes().iter().map(|&byte| byte != 0).collect(),
                 _ => self.ints()?.into_iter().map(|value| value != 0).collect(),
             }));
+        }
+        if element.is_packed() {
+            let pairs = self.ints()?.into_iter().flat_map(|byte| element.unpacked(byte as u8));
+            return Ok(Numbers::Ints(pairs.take(self.dims.iter().product()).collect()));
         }
         if !element.is_float() {
             return self.ints().map(Numbers::Ints);
@@ -279,7 +308,7 @@ impl Stored {
                 )
                 .collect()),
             Data::Raw(mapped) => match (self.element.0, mapped.bytes()) {
-                (2, bytes) => Ok(bytes.iter().map(|&byte| byte.into()).collect()),
+                (2 | 21 | 22, bytes) => Ok(bytes.iter().map(|&byte| byte.into()).collect()),
                 (3, bytes) => Ok(bytes.iter().map(|&byte| (byte as i8).into()).collect()),
                 (4, bytes) => Ok(chunks(bytes).map(|b| u16::from_le_bytes(b).into()).collect()),
                 (5, bytes) => Ok(chunks(bytes).map(|b| i16::from_le_bytes(b).into()).collect()),

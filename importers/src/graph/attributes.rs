@@ -46,6 +46,24 @@ impl Attributes {
         Self { all: all.collect() }
     }
 
+    /// Whole numbers by name, of a node that is in no file.
+    pub fn made(ints: &[(&str, i64)]) -> Self {
+        let all = ints.iter().map(|&(name, value)| Attribute {
+            name: name.into(),
+            content: Content::Int(value),
+            read: Cell::new(false),
+        });
+        Self { all: all.collect() }
+    }
+
+    /// The same for a node in this one's place. Those that were read already may be read again; the others
+    /// must be read there.
+    pub fn hand_on(&self) -> Self {
+        let handed = self.clone();
+        self.all.iter().for_each(|attribute| attribute.read.set(true));
+        handed
+    }
+
     fn find(&self, name: &str) -> Option<&Content> {
         let found = self.all.iter().find(|attribute| attribute.name == name)?;
         found.read.set(true);

@@ -15,6 +15,11 @@ use crate::operators::{Role, operator};
 /// Functions and graphs may lie inside one another this deep.
 const DEEPEST: usize = 64;
 
+/// The bytes to which functions may grow when they are put in place of their calls, or this many times
+/// their size: a few functions that call each other twice would fill any memory.
+const LARGEST: u64 = 16 << 20;
+const MOST_TIMES: u64 = 4;
+
 /// The graph of `model`, functions put in place of their calls.
 ///
 /// # Errors
@@ -29,9 +34,12 @@ pub fn build(model: &ModelProto, folder: &mut Folder) -> Result<Graph, LoadError
             inputs: Vec::new(),
             samples: 1,
             outputs: Vec::new(),
+            samples_in: HashMap::new(),
+            rounds: true,
         },
         functions: functions(model),
         folder,
+        grown: 0,
     };
     let place = Place {
         opsets: imports.map(|i| (domain(&i.domain).to_owned(), i.version)).collect(),
@@ -52,6 +60,8 @@ struct Builder<'a> {
     graph: Graph,
     functions: Functions<'a>,
     folder: &'a mut Folder,
+    /// The bytes of the functions that were put in place of calls so far.
+    grown: u64,
 }
 
 /// Where nodes come from.
@@ -263,6 +273,15 @@ impl Builder<'_> {
         let key = (domain(&call.domain).to_owned(), call.op_type.as_str(), call.overload.as_str());
         let function = &self.functions[&key];
         let name = name_of(call, place);
+        self.grown = self.grown.saturating_add(function.bytes);
+        let sizes = self.functions.values().map(|function| function.bytes);
+        let most = LARGEST.max(MOST_TIMES.saturating_mul(sizes.sum()));
+        if self.grown > most {
+            return Err(format(format!(
+                "at the node {name} the model's functions have grown to more than {} MiB, by calling each other; the file means harm, or was exported wrongly",
+                most >> 20
+            )));
+        }
         if inputs.len() > function.inputs.len() || call.output.len() > function.outputs.len() {
             return Err(format(format!(
                 "the node {name} gives the function {} more values than it has",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use onnx_ir::{AttributeProto, ModelProto, NodeProto};
+use onnx_ir::{AttributeProto, Message, ModelProto, NodeProto};
 
 /// A function of the model.
 pub struct Function<'a> {
@@ -11,6 +11,8 @@ pub struct Function<'a> {
     pub nodes: &'a [NodeProto],
     /// The opset of each domain inside the function.
     pub opsets: HashMap<String, i64>,
+    /// The bytes of its nodes in the file.
+    pub bytes: u64,
     /// Attributes that a call may leave out.
     defaults: &'a [AttributeProto],
 }
@@ -28,6 +30,7 @@ pub fn functions(model: &ModelProto) -> Functions<'_> {
             inputs: &own.input,
             outputs: &own.output,
             nodes: &own.node,
+            bytes: own.node.iter().map(Message::compute_size).sum(),
             opsets: imports.map(|i| (domain(&i.domain).to_owned(), i.version)).collect(),
             defaults: &own.attribute_proto,
         };

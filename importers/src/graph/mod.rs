@@ -7,6 +7,7 @@ mod function;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::file::Stored;
@@ -29,6 +30,32 @@ pub struct Graph {
     /// How many of the inputs depend on the sample.
     pub samples: usize,
     pub outputs: Vec<Id>,
+    /// How samples lie in values of which each sample is quantized by itself. Other values are quantized as
+    /// a whole.
+    pub samples_in: HashMap<Id, Samples>,
+    /// Whether what is quantized is rounded, or only kept within its range.
+    pub rounds: bool,
+}
+
+/// How samples lie along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Samples {
+    pub axis: usize,
+    /// The elements of a sample along the axis.
+    pub each: usize,
+    /// Whether the first elements of all samples come before the second ones.
+    pub interleaved: bool,
+}
+
+impl Samples {
+    /// The sample of every element along an axis of `size` elements.
+    pub fn numbers(self, size: usize) -> impl Iterator<Item = usize> {
+        let samples = (size / self.each.max(1)).max(1);
+        (0..size).map(move |at| match self.interleaved {
+            true => at % samples,
+            false => at / self.each.max(1),
+        })
+    }
 }
 
 /// What is known of a value before the model runs.

@@ -68,11 +68,37 @@ fn functions_that_call_themselves_are_refused() {
     assert!(error.contains("inside one another more than"), "{error}");
 }
 
+/// Forty functions, each of which calls the next one twice: 2^40 nodes in a file of a few kilobytes.
+#[test]
+fn functions_that_grow_beyond_bounds_are_refused() {
+    let mut sketch = with_functions();
+    let of = sketch.model.functions[1].clone();
+    sketch.model.functions = (0..40)
+        .map(|at| {
+            let mut function = of.clone();
+            function.name = format!("F{at}");
+            for inner in &mut function.node {
+                inner.op_type = format!("F{}", at + 1);
+                inner.attribute.clear();
+            }
+            function
+        })
+        .collect();
+    for inner in &mut sketch.model.functions[39].node {
+        (inner.op_type, inner.domain) = ("Relu".into(), String::new());
+    }
+    let mut call = node("F0", &["x"], "y", &[]);
+    call.domain = "local".into();
+    sketch.graph.node.push(call);
+    let error = built(sketch, "y").err().expect("it is refused").to_string();
+    assert!(error.contains("have grown to more than 16 MiB"), "{error}");
+}
+
 fn built(sketch: Sketch, output: &str) -> Result<Graph, crate::LoadError> {
     let mut graph = sketch.graph;
     graph.output.push(ValueInfoProto { name: output.into(), ..Default::default() });
     let model = ModelProto { graph: Some(graph).into(), ..sketch.model };
-    build(&model, &mut Folder::new(None, Mapped::default()))
+    build(&model, &mut Folder::none(Mapped::default()))
 }
 
 /// A graph inside a node, over the values around it.

@@ -28,8 +28,8 @@ fn of_two(operation: impl Fn(u32, i64, i64) -> i64 + Send + Sync + 'static) -> O
 /// The bytes of an integer.
 fn width(element: Element) -> Outcome<u32> {
     match element.integer() {
-        Some((bytes, ..)) => Ok(bytes as u32),
-        None => Err(format!("it takes integers, not {}", element.name())),
+        Some((bytes, ..)) if !element.is_packed() => Ok(bytes as u32),
+        _ => Err(format!("it takes integers, not {}", element.name())),
     }
 }
 
@@ -73,7 +73,7 @@ fn bit_cast(site: &Site) -> Outcome<Run> {
             )
         };
         let own = match x.kind() {
-            Kind::Int => width(x.element())?,
+            Kind::Int | Kind::Level => width(x.element())?,
             Kind::Float => 4,
             Kind::Bool => 1,
         };

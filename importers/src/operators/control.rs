@@ -40,6 +40,8 @@ impl Inner {
             samples: inputs.len(),
             inputs,
             outputs: block.outputs.clone(),
+            samples_in: site.graph.samples_in.clone(),
+            rounds: site.graph.rounds,
         };
         let carried = &graph.inputs[block.inputs.len().min(2)..];
         let is_open = graph.outputs.first().is_some_and(|&id| graph.depends_on(id, carried));

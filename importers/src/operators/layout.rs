@@ -83,7 +83,7 @@ fn cast(site: &Site) -> Outcome<Run> {
     let to = match site.opset() {
         ..6 => {
             let name = site.text("to", "")?.to_lowercase();
-            (1..17).find(|&number| Element(number).name() == name)
+            Some(Element::named(&name).0)
         }
         _ => site.node.attributes.int("to")?.and_then(|number| i32::try_from(number).ok()),
     };
@@ -343,7 +343,9 @@ fn padded(x: Value, pads: &[(usize, usize)], fill: f32) -> Outcome<Value> {
         return Ok(x);
     }
     match x.kind() {
-        Kind::Float => Ok(Value::new(Dispatch::float_pad(x.tensor(), pads, Mode::Constant(fill)))),
+        Kind::Float | Kind::Level => {
+            Ok(x.with(Dispatch::float_pad(x.tensor(), pads, Mode::Constant(fill))))
+        }
         Kind::Int => Ok(x.with(Dispatch::int_pad(x.tensor(), pads, Mode::Constant(fill)))),
         Kind::Bool => padded(x.into_int()?, pads, fill).map(Value::into_bool),
     }

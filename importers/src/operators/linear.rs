@@ -1,8 +1,8 @@
 //! Matrix products.
 
 use attriburn_kernels::frozen::{Convolution, Value as FrozenValue, Window};
-use burn::backend::ops::FloatTensorOps;
-use burn::backend::{Dispatch, DispatchTensor};
+use attriburn_kernels::product::multiply;
+use burn::backend::DispatchTensor;
 
 use super::arithmetic::{add, scaled};
 use super::{Freezing, Operator, Run, Site, one};
@@ -141,7 +141,7 @@ pub fn product(a: &Value, b: &Value) -> Outcome<Value> {
     } else {
         let a = a.clone().expand(&[&lead[..], a_matrix].concat())?;
         let b = b.clone().expand(&[&lead[..], b_matrix].concat())?;
-        Dispatch::float_matmul(a.float()?, b.float()?)
+        multiply(a.float()?, b.float()?)
     };
     if right.len() == 1 {
         dims.pop();
@@ -162,5 +162,5 @@ fn rows_times_matrix(
     let rows = a.dims().iter().product::<usize>() / inner.max(1);
     let rows = a.clone().reshape(&[rows, inner])?;
     let matrix = b.clone().reshape(b_matrix)?;
-    Ok(Dispatch::float_matmul(rows.float()?, matrix.float()?))
+    Ok(multiply(rows.float()?, matrix.float()?))
 }

@@ -54,7 +54,7 @@ pub fn compare(a: &Value, b: &Value, float: Comparison, int: Comparison) -> Outc
     let (a, b, dims) = same_shape(a, b)?;
     let dtype = a.bool_dtype();
     let tensor = match a.kind() {
-        Kind::Float => float(a.tensor(), b.tensor(), dtype),
+        Kind::Float | Kind::Level => float(a.tensor(), b.tensor(), dtype),
         Kind::Int => int(a.tensor(), b.tensor(), dtype),
         Kind::Bool => return Err("it does not compare booleans".into()),
     };

@@ -17,9 +17,12 @@ mod logic;
 mod loss;
 mod normalization;
 mod pooling;
+mod quantization;
+mod quantized;
 mod recurrent;
 mod reduction;
 mod resize;
+mod rewriting;
 mod sampling;
 mod scatter;
 mod selection;
@@ -40,6 +43,7 @@ use crate::graph::{Graph, Node};
 use crate::value::{Outcome, Value};
 
 pub use freezing::{Freeze, Freezing};
+pub use rewriting::{Rewrite, Rewriting};
 pub use site::Site;
 
 /// A node ready to run: from its inputs to its outputs.
@@ -50,6 +54,9 @@ const NEWEST_OPSET: i64 = 28;
 
 /// The domain of ONNX Runtime's operators.
 const MICROSOFT: &str = "com.microsoft";
+
+/// The domain of operators that are in no file: passes make nodes of them.
+pub const OWN: &str = "attriburn";
 
 /// An operator that can be imported.
 pub struct Operator {
@@ -81,6 +88,8 @@ pub struct Operator {
     pub activation: Option<ActivationOf>,
     /// Makes it part of a segment of the CPU, where it can be.
     pub frozen: Option<Freeze>,
+    /// Puts nodes of other operators in its place, where it is short for several.
+    pub rewrite: Option<Rewrite>,
     /// Reads a node's attributes; an error names what cannot be honoured.
     compile: fn(&Site) -> Outcome<Run>,
 }
@@ -112,6 +121,8 @@ pub enum Role {
     Sigmoid,
     /// A softmax or its logarithm.
     Softmax,
+    /// Gives its input but for rounding and bounds.
+    Rounds,
 }
 
 /// `scale x + shift` with a number per channel.
@@ -162,8 +173,20 @@ impl Operator {
             affine: None,
             activation: None,
             frozen: None,
+            rewrite: None,
             compile,
         }
+    }
+
+    /// An operator that is short for several others.
+    const fn short(
+        name: &'static str,
+        since: i64,
+        inputs: (usize, usize),
+        rewrite: Rewrite,
+    ) -> Self {
+        let compile = |_: &Site| Err("it is not put as other operators here".to_owned());
+        Self { rewrite: Some(rewrite), ..Self::new(name, since, inputs, compile) }
     }
 
     const fn domain(mut self, domain: &'static str) -> Self {
@@ -234,7 +257,7 @@ pub type Name = (&'static str, &'static str);
 /// The operators that can be imported: those that a gradient passes, or the others.
 pub fn names(differentiable: bool) -> Vec<Name> {
     let all = families().into_iter().flatten();
-    let wanted = all.filter(|operator| operator.flat != differentiable);
+    let wanted = all.filter(|operator| operator.flat != differentiable && operator.domain != OWN);
     wanted.map(|operator| (operator.domain, operator.name)).collect()
 }
 
@@ -244,6 +267,20 @@ pub fn names(differentiable: bool) -> Vec<Name> {
 ///
 /// For everything in the node that is not known or cannot be honoured.
 pub fn compile(graph: &Graph, node: &Node, device: &Device) -> Outcome<Run> {
+    let operator = known(node)?;
+    let run = (operator.compile)(&Site { graph, node, device })?;
+    match node.attributes.unread()[..] {
+        [] => Ok(run),
+        ref names => Err(format!(
+            "its attributes {} are not known in opset {}",
+            names.join(", "),
+            node.opset
+        )),
+    }
+}
+
+/// The operator of `node`, whose opset, inputs, outputs and graphs are known.
+pub fn known(node: &Node) -> Outcome<&'static Operator> {
     let operator = node.operator.ok_or("the operator is not supported")?;
     if node.opset < operator.since {
         return Err(format!(
@@ -272,19 +309,11 @@ pub fn compile(graph: &Graph, node: &Node, device: &Device) -> Outcome<Run> {
         // A hint for saving memory.
         node.attributes.ignore(&["consumed_inputs"]);
     }
-    let run = (operator.compile)(&Site { graph, node, device })?;
-    match node.attributes.unread()[..] {
-        [] => Ok(run),
-        ref names => Err(format!(
-            "its attributes {} are not known in opset {}",
-            names.join(", "),
-            node.opset
-        )),
-    }
+    Ok(operator)
 }
 
 /// Every supported operator, by family.
-fn families() -> [&'static [Operator]; 22] {
+fn families() -> [&'static [Operator]; 24] {
     [
         activation::OPERATORS,
         arithmetic::OPERATORS,
@@ -301,6 +330,8 @@ fn families() -> [&'static [Operator]; 22] {
         loss::OPERATORS,
         normalization::OPERATORS,
         pooling::OPERATORS,
+        quantization::OPERATORS,
+        quantized::OPERATORS,
         recurrent::OPERATORS,
         reduction::OPERATORS,
         resize::OPERATORS,

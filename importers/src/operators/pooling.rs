@@ -6,7 +6,7 @@ use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
 use super::window::{Frame, Window, resized};
 use super::{Freezing, Inputs, Operator, Run, Site, one};
-use crate::value::{Outcome, Value, binary};
+use crate::value::{Kind, Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("MaxPool", 1, (1, 1), max_pool).outputs(2).frozen(|own| {
@@ -181,7 +181,7 @@ fn max_pool(site: &Site) -> Outcome<Run> {
     let indexes = site.node.outputs.get(1).is_some_and(Option::is_some);
     Ok(Box::new(move |inputs| {
         let x = inputs.value(0)?;
-        let element = x.element();
+        let (element, kind) = (x.element(), x.kind());
         if element.integer().is_some_and(|(bytes, ..)| bytes > 1) {
             return Err(format!("it does not pool {}", element.name()));
         }
@@ -204,7 +204,11 @@ fn max_pool(site: &Site) -> Outcome<Run> {
             },
             true,
         )?;
-        Ok([Some(pooled.cast(element)?), indices].into_iter().flatten().collect())
+        let pooled = match kind {
+            Kind::Level => pooled.as_levels(element),
+            _ => pooled.cast(element)?,
+        };
+        Ok([Some(pooled), indices].into_iter().flatten().collect())
     }))
 }
 

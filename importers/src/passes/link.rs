@@ -1,5 +1,5 @@
 //! Takes the link function off the end of a classifier: the scores before it are explained, for the
-//! derivative of a probability vanishes where the model is sure.
+//! derivative of a probability vanishes where the model is sure. What rounds behind it goes with it.
 
 use attriburn::Link;
 
@@ -21,6 +21,8 @@ pub fn take_off(graph: &mut Graph) -> Option<Link> {
         let next = match role(node)? {
             Role::Moves => node.inputs.first().copied().flatten()?,
             Role::Product => end.scaled(node)?,
+            // Made for probabilities, not for scores.
+            Role::Rounds => node.inputs.first().copied().flatten()?,
             _ => return None,
         };
         if end.readers[next.0] != 1 {

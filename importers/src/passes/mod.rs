@@ -9,6 +9,7 @@ mod identity;
 mod link;
 mod parameters;
 mod prune;
+pub mod quantized;
 pub mod segments;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,8 @@ pub struct Outcome {
 pub fn run(graph: &mut Graph, output: usize, apart: bool) -> Result<Outcome, LoadError> {
     graph.outputs = vec![graph.outputs[output]];
     let parameters = simplify(graph, apart)?;
+    quantized::join(graph);
+    prune::prune(graph);
     let link = link::take_off(graph);
     prune::prune(graph);
     affine::fold(graph);
@@ -53,6 +56,7 @@ pub fn simplify(graph: &mut Graph, apart: bool) -> Result<Vec<Promoted>, LoadErr
     prune::prune(graph);
     judge(graph)?;
     finite::check(graph)?;
+    quantized::spell_out(graph)?;
     let parameters = if apart { parameters::promote(graph)? } else { Vec::new() };
     fold::fold(graph)?;
     prune::prune(graph);

@@ -13,6 +13,7 @@ use cubecl::prelude::*;
 
 use super::kernel::{JobLaunch, gradient_kernel};
 use crate::launch::{CUBES, THREADS};
+use crate::product::device::in_float32;
 
 /// Whether the device is a renderer that runs on the CPU. There every candidate of a search takes
 /// seconds, and the plainest kernel is as good as any.
@@ -23,7 +24,9 @@ fn is_software(x: &CubeTensor) -> bool {
 /// The convolution.
 pub fn forward(x: CubeTensor, weights: CubeTensor, options: ConvOptions<2>) -> CubeTensor {
     if !is_software(&x) {
-        return CubeBackend::conv2d(x, weights, None, options);
+        return in_float32(x, weights, |x, weights| {
+            CubeBackend::conv2d(x, weights, None, options.clone())
+        });
     }
     conv_forward::<2>(x, weights, None, options, ConvStrategy::Direct)
         .expect("a direct convolution of any shape")

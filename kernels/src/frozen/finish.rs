@@ -23,7 +23,9 @@ impl Activation {
     pub fn kept(self) -> Kept {
         match self {
             Self::Identity => Kept::Nothing,
-            Self::Relu | Self::Clip { .. } | Self::Leaky { .. } => Kept::Bytes,
+            Self::Relu | Self::Clip { .. } | Self::Leaky { .. } | Self::FakeQuantize { .. } => {
+                Kept::Bytes
+            }
             _ => Kept::Floats,
         }
     }
@@ -193,6 +195,15 @@ impl Finish<'_> {
             Activation::Leaky { slope } => {
                 let function = |x| if x > 0.0 { x } else { slope * x };
                 passes(sums, records, bytes, function, |x| x > 0.0);
+            }
+            Activation::FakeQuantize { scale, zero, low, high } => {
+                let level = |x: f32| (x / scale).round_ties_even() + zero;
+                let function = |x| (clip(level(x), low, high) - zero) * scale;
+                let inside = |x| {
+                    let level = level(x);
+                    (level >= low) & (level <= high)
+                };
+                passes(sums, records, bytes, function, inside);
             }
             Activation::Sigmoid => derives(sums, records, floats, |x| {
                 let s = sigmoid::<FUSED>(x);

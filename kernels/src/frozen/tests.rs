@@ -210,6 +210,7 @@ fn activations_are_right() {
         Activation::HardSigmoid { alpha: 0.7, beta: 0.4 },
         Activation::HardSwish,
         Activation::Gelu,
+        Activation::FakeQuantize { scale: 0.03125, zero: 5.0, low: -16.0, high: 15.0 },
     ] {
         let (mut builder, x) = shaped([19, 5, 4]);
         let alone = builder.activate(x, activation).expect("a whole");
