@@ -8,9 +8,10 @@ use crate::args::{CompareArgs, EvaluateArgs, ModelArgs};
 use crate::{Fatal, evaluate};
 
 /// How alike scores and maps are, and maps of two seeds beside them.
-const METRICS: [&str; 8] = [
+const METRICS: [&str; 9] = [
     "same-class",
     "scores",
+    "difference",
     "cosine",
     "seeds-cosine",
     "rank",

@@ -32,6 +32,48 @@ fn results(folder: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
 }
 
+/// A model and the same one quantized, and a model and itself.
+#[test]
+fn two_models_are_compared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) =
+        (data("zoo/lenet/model.onnx"), data("quantized/lenet-qoperator/model.onnx"));
+    let pictures = ["rgb.png", "rgb.jpg", "grey.png"].map(|name| data(&format!("pictures/{name}")));
+    let compared = |second: &str, name: &str| {
+        let out = folder.path().join(name);
+        let out_name = out.display().to_string();
+        let options = ["--device", "cpu", "--samples", "10", "--methods", "gradient,adaptgrad"];
+        let models = ["compare", &first, second, "--out", &out_name, "--images"];
+        let pictures: Vec<&str> = pictures.iter().map(String::as_str).collect();
+        let output = run(&[&models[..], &pictures, &options].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let mut table = csv::Reader::from_path(out.join("models.csv")).expect("a table");
+        type Row = std::collections::HashMap<String, String>;
+        let rows: Vec<Row> = table.deserialize().map(|row| row.expect("a row")).collect();
+        assert_eq!(rows.len(), 6);
+        rows
+    };
+    let number = |row: &std::collections::HashMap<String, String>, name: &str| -> f64 {
+        row[name].parse().expect("a number")
+    };
+    for row in compared(&second, "quantized") {
+        let (models, share) = (number(&row, "between_models"), number(&row, "not_noise"));
+        assert!((0.3..1.0).contains(&models), "{row:?}");
+        // Without noise all of the difference is real.
+        match row["method"].as_str() {
+            "gradient" => assert!(share > 0.999 && row["real"] == "yes", "{row:?}"),
+            _ => assert!((-0.5..1.0).contains(&share), "{row:?}"),
+        }
+    }
+    for row in compared(&first, "itself") {
+        assert!(number(&row, "between_models") > 1.0 - 1e-9, "{row:?}");
+        assert_eq!((number(&row, "not_noise"), row["real"].as_str()), (0.0, "no"), "{row:?}");
+    }
+    let given = run(&["compare", &first, &second, "--model", &first, "--images", &pictures[0]]);
+    assert_eq!(given.status.code(), Some(2));
+    assert!(text(&given.stderr).contains("both models are given without an option"));
+}
+
 #[test]
 fn a_papers_table_in_small() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -88,6 +88,7 @@ pub struct Case<'a> {
     other: OnceCell<Result<Attribution, String>>,
     other_prediction: OnceCell<Result<Prediction, String>>,
     reseeded: OnceCell<Result<Attribution, String>>,
+    other_reseeded: OnceCell<Result<Attribution, String>>,
     cascade: OnceCell<Result<Vec<Attribution>, String>>,
     shown: OnceCell<Result<Revealed, String>>,
     counted: OnceCell<Result<OutOfDomain, String>>,
@@ -108,6 +109,7 @@ impl<'a> Case<'a> {
             other: OnceCell::new(),
             other_prediction: OnceCell::new(),
             reseeded: OnceCell::new(),
+            other_reseeded: OnceCell::new(),
             cascade: OnceCell::new(),
             shown: OnceCell::new(),
             counted: OnceCell::new(),
@@ -149,14 +151,24 @@ impl<'a> Case<'a> {
 
     /// The map of the same model with noise of another seed.
     pub fn reseeded(&self) -> Result<&Attribution, String> {
-        let made = || {
-            // Far from the seeds that are counted up from the one that was given.
-            let plan = Plan { seed: !self.plan.seed, ..self.plan.clone() };
-            let target = Target::Index(self.map.class);
-            let made = self.given.explainer.explain(&plan, &self.picture.input, target);
-            made.map_err(|error| error.to_string())
-        };
+        let made = || self.with_another_seed(&self.given.explainer);
         self.reseeded.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+
+    /// The map of the other model with this other seed.
+    pub fn other_reseeded(&self) -> Result<&Attribution, String> {
+        let made = || {
+            let explainer = self.given.other.as_ref().ok_or("there is no other model")?;
+            self.with_another_seed(explainer)
+        };
+        self.other_reseeded.get_or_init(made).as_ref().map_err(Clone::clone)
+    }
+
+    fn with_another_seed(&self, explainer: &Explainer) -> Result<Attribution, String> {
+        // Far from the seeds that are counted up from the one that was given.
+        let plan = Plan { seed: !self.plan.seed, ..self.plan.clone() };
+        let target = Target::Index(self.map.class);
+        explainer.explain(&plan, &self.picture.input, target).map_err(|error| error.to_string())
     }
 
     /// The map of the model trained on shuffled labels.

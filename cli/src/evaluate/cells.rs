@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use attriburn::metrics::{Correlation, Paired, paired_t_test, spearman};
 
-use super::metric::{CORRELATED, Metric, SCALED};
+use super::metric::{CORRELATED, DIFFERENCE, Metric, SCALED};
 use super::records::Record;
 use super::value::{Points, Summary, Value, deviation, mean};
 
@@ -47,9 +47,10 @@ pub struct Scaled {
     pub method: String,
     pub models: Option<f64>,
     pub seeds: Option<f64>,
-    /// Whether the models are further apart than the seeds; none where that is not known.
+    /// The share of the models' difference that is not noise.
+    pub share: Option<f64>,
+    /// Whether this is more than chance; none where that is not known.
     pub is_real: Option<bool>,
-    pub test: Option<Paired>,
     pub pictures: usize,
 }
 
@@ -158,31 +159,34 @@ pub fn differences(cells: &[Cell]) -> Vec<Difference> {
 /// The least probability at which a difference counts as chance.
 const CHANCE: f64 = 0.05;
 
-/// The likeness of models beside that of seeds, by the paired test over the pictures that both have.
+/// The likeness of models beside that of seeds, and whether the models' maps differ by more than noise:
+/// whether the share of the difference that is not noise is above 0, by the t-test over the pictures.
 pub fn scaled(cells: &[Cell]) -> Vec<Scaled> {
     let of = |metric: &str, variant: usize| {
         cells.iter().find(|cell| cell.metric.name == metric && cell.variant == variant)
     };
     let own = |(measure, seeds): (&'static str, &str), variant| {
         let (models, seeds) = (of(measure, variant)?, of(seeds, variant)?);
-        let (a, b) = models.both(seeds);
-        let test = paired_t_test(&a, &b);
-        let further = mean(a.iter().copied())? < mean(b.iter().copied())?;
-        // Without noise the seeds are alike to the last digit, and every difference is one.
-        let exact = b.iter().all(|&likeness| likeness == 1.0);
-        let is_real = match test {
-            Some(test) => Some(further && (exact || test.p_value < CHANCE)),
-            None if exact => Some(further),
-            None => None,
+        let difference = of(DIFFERENCE, variant)?;
+        let shares: Vec<f64> = difference.by_picture.iter().flatten().copied().collect();
+        let share = mean(shares.iter().copied());
+        let is_real = match paired_t_test(&shares, &vec![0.0; shares.len()]) {
+            Some(test) => Some(test.difference > 0.0 && test.p_value < CHANCE),
+            // Without noise all shares are 1, and those of equal models 0.
+            None => share.and_then(|share| match share {
+                share if share > 1.0 - 1e-9 => Some(true),
+                0.0 => Some(false),
+                _ => None,
+            }),
         };
         Some(Scaled {
             measure,
             method: models.method.clone(),
             models: models.value,
             seeds: seeds.value,
+            share,
             is_real,
-            test,
-            pictures: a.len(),
+            pictures: models.pictures,
         })
     };
     let variants = cells.iter().map(|cell| cell.variant).max().map_or(0, |last| last + 1);

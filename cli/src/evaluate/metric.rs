@@ -141,6 +141,7 @@ pub const METRICS: &[Metric] = &[
     metric("cosine", Higher, &[OtherModel], |case| angle(case.map, case.other()?)),
     metric("rank", Higher, &[OtherModel], |case| ranks(case.map, case.other()?)),
     metric("overlap", Higher, &[OtherModel], |case| common(case, case.other()?)),
+    metric("difference", Lower, &[OtherModel], difference),
     metric("seeds-cosine", Higher, &[], |case| angle(case.map, case.reseeded()?)),
     metric("seeds-rank", Higher, &[], |case| ranks(case.map, case.reseeded()?)),
     metric("seeds-overlap", Higher, &[], |case| common(case, case.reseeded()?)),
@@ -156,10 +157,12 @@ pub const CORRELATED: [(&str, &str); 4] = [
     ("sparseness", "out-of-domain-amount-measured"),
 ];
 
-/// How alike the maps of two models are, and beside it how alike those of two seeds of one model: what
-/// is not further apart than seeds are is noise.
+/// How alike the maps of two models are, and beside it how alike those of two seeds of one model.
 pub const SCALED: [(&str, &str); 3] =
     [("cosine", "seeds-cosine"), ("rank", "seeds-rank"), ("overlap", "seeds-overlap")];
+
+/// The metric that says how much of the difference of two models is not noise.
+pub const DIFFERENCE: &str = "difference";
 
 /// The metrics that are drawn one against the other, along and up (arXiv 2411.05837).
 pub const TRADED: [(&str, &str); 3] = [
@@ -343,6 +346,25 @@ fn angle(map: &Attribution, other: &Attribution) -> Result<Value, String> {
     cosine(&map.values, &other.values)
         .map(Value::from)
         .ok_or_else(|| "a map of zeros has no direction".into())
+}
+
+/// How much of the difference of the models' maps is not noise. With the maps `a` and `b` of both models,
+/// scaled to unit norm, and `a'` and `b'` of another seed: the cosine of `a - b` and `a' - b'`. It is 1 where
+/// the difference does not depend on the noise and around 0 where it is noise alone, and 0 where there is
+/// none.
+fn difference(case: &Case) -> Result<Value, String> {
+    let unit = |map: &Attribution| -> Option<Vec<f64>> {
+        let norm = map.values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+        (norm > 0.0).then(|| map.values.iter().map(|&value| f64::from(value) / norm).collect())
+    };
+    let between = |a: &Attribution, b: &Attribution| -> Result<Vec<f32>, String> {
+        let (a, b) = (unit(a), unit(b));
+        let (a, b) = a.zip(b).ok_or("a map of zeros has no direction")?;
+        Ok(a.iter().zip(&b).map(|(a, b)| (a - b) as f32).collect())
+    };
+    let first = between(case.map, case.other()?)?;
+    let second = between(case.reseeded()?, case.other_reseeded()?)?;
+    Ok(cosine(&first, &second).unwrap_or(0.0).into())
 }
 
 /// Spearman's correlation of two maps, over all their values.

@@ -138,22 +138,25 @@ fn scales(scaled: &[Scaled], style: &Style) -> Table {
         let real = match own.is_real {
             Some(true) => "yes",
             Some(false) => "no",
-            None => "one picture does not tell",
+            None => "too few pictures",
         };
         vec![
             own.measure.into(),
             own.method.clone(),
             style.number(own.models),
             style.number(own.seeds),
-            style.p_value(own.test.map(|test| test.p_value)),
-            own.pictures.to_string(),
+            style.number(own.share),
             real.into(),
+            own.pictures.to_string(),
         ]
     };
     let head =
-        &["measure", "method", "between_models", "between_seeds", "p_value", "pictures", "real"];
+        &["measure", "method", "between_models", "between_seeds", "not_noise", "real", "pictures"];
     Table { head, rows: scaled.iter().map(row).collect() }
 }
+
+/// What is said below the table of two models.
+const ABOUT_MODELS: &str = "\nBetween models: both with the same noise. Between seeds: the first model with two seeds. Not noise: the\nshare of the difference of the models that is the same for two seeds, 1 where it does not depend on the\nnoise, 0 where it is noise alone; real where it is above 0 with p < 0.05.\n";
 
 /// The most lines of what is left out.
 const MOST_NAMED: usize = 50;
@@ -228,13 +231,14 @@ pub fn markdown(
         0 => String::new(),
         more => format!("\nAnd {more} more, which are in the results.\n"),
     };
+    let models = match scaled {
+        [] => String::new(),
+        _ => scales(scaled, &PERSON).markdown() + ABOUT_MODELS,
+    };
     let sections = [
         ("Paired t-tests between methods", differences(tests, &PERSON).markdown()),
         ("Rank correlations over the pictures", correlations(together, &PERSON).markdown()),
-        (
-            "Likeness of the models' maps, beside that of maps of two seeds of the first",
-            scales(scaled, &PERSON).markdown(),
-        ),
+        ("Likeness of the two models' maps", models),
         ("Left out", named(&left_out).markdown() + &more),
     ];
     for (title, table) in sections.iter().filter(|(_, table)| !table.is_empty()) {
