@@ -59,12 +59,15 @@ pub enum Activation {
     /// Its approximation `x s`, with the sigmoid `s` of `2 u` and
     /// `u = sqrt(2 / pi) (x + 0.044715 x^3)`: `s + 2 x s (1 - s) u'`.
     GeluTanh,
-    /// `scale (clip(q, low, high) - zero)` with `q = round(x / scale) + zero`, halves to the even number:
-    /// what is left of `x` when it has been held as an integer. The derivative is 1 where `q` is within
-    /// the bounds, these included, else 0: straight through the rounding (Bengio et al. 2013).
+    /// `unit (clip(q, low, high) - zero)` with `q = round(x / scale) + zero`, halves to the even number:
+    /// with `unit = scale` what is left of `x` when it has been held as an integer, and with `unit = 1` that
+    /// integer. The derivative is `unit / scale` where `q` is within the bounds, these included, else 0:
+    /// straight through the rounding (Bengio et al. 2013).
     FakeQuantize {
         /// The distance of two levels.
         scale: f32,
+        /// What a level counts afterwards.
+        unit: f32,
         /// The level of 0.
         zero: f32,
         /// The lowest level.
@@ -215,9 +218,10 @@ fn value<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B
             B::float_mul(x.clone(), clipped::<B>(line::<B>(x, 1.0 / 6.0, 0.5), 0.0, 1.0))
         }
         Activation::Gelu => B::float_mul(x.clone(), normal::<B>(x)),
-        Activation::FakeQuantize { scale, zero, low, high } => {
+        Activation::FakeQuantize { scale, unit, zero, low, high } => {
             let level = clipped::<B>(level::<B>(x, scale, zero), low, high);
-            scaled::<B>(shifted::<B>(level, -zero), scale)
+            let level = shifted::<B>(level, -zero);
+            if unit == 1.0 { level } else { scaled::<B>(level, unit) }
         }
     }
 }
@@ -282,7 +286,9 @@ fn derivative<B: Backend>(
             let slope = B::float_add(normal::<B>(x.clone()), B::float_mul(x, density));
             B::float_mul(gradient, slope)
         }
-        Activation::FakeQuantize { scale, zero, low, high } => {
+        Activation::FakeQuantize { scale, unit, zero, low, high } => {
+            let gradient =
+                if unit == scale { gradient } else { scaled::<B>(gradient, unit / scale) };
             within::<B>(level::<B>(x, scale, zero), gradient, low, high)
         }
     }
@@ -327,6 +333,11 @@ mod tests {
     use super::*;
     use crate::frozen::reference;
 
+    fn fake_quantize(scale: f32, unit: f32, zero: f32, bits: i32) -> Activation {
+        let high = 2f32.powi(bits - 1);
+        Activation::FakeQuantize { scale, unit, zero, low: -high, high: high - 1.0 }
+    }
+
     /// Values and derivatives against those of the reference, at numbers that include every bend.
     #[test]
     fn are_those_of_the_reference() {
@@ -349,8 +360,9 @@ mod tests {
             Activation::Root,
             Activation::Length,
             // Halves between levels, and numbers at the bounds and beyond them.
-            Activation::FakeQuantize { scale: 0.25, zero: 3.0, low: -8.0, high: 7.0 },
-            Activation::FakeQuantize { scale: 0.0625, zero: 0.0, low: -128.0, high: 127.0 },
+            fake_quantize(0.25, 0.25, 3.0, 4),
+            fake_quantize(0.0625, 0.0625, 0.0, 8),
+            fake_quantize(0.25, 1.0, -3.0, 8),
         ];
         let device = Device::flex().autodiff();
         for activation in all {

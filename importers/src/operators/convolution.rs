@@ -79,6 +79,7 @@ fn freeze(own: &mut Freezing) -> Option<FrozenValue> {
         outputs,
         groups: super::size(site.int("group", 1).ok()?).ok()?,
         window: window.frozen(false)?,
+        exact: site.is_whole(),
     };
     own.builder.convolution(x, convolution)
 }

@@ -76,7 +76,10 @@ fn linear(
     }
     let weights = own.site.weights(index, turns)?;
     let window = Window::pixel();
-    own.builder.linear(x, Convolution { weights, bias, outputs, groups: 1, window })
+    own.builder.linear(
+        x,
+        Convolution { weights, bias, outputs, groups: 1, window, exact: own.site.is_whole() },
+    )
 }
 
 /// `alpha A' B' + beta C`.

@@ -17,15 +17,38 @@ pub const OPERATORS: &[Operator] = &[
     of_scale("QuantizeLinear", 1, quantize).role(Role::Rounds).domain(MICROSOFT),
     of_scale("DequantizeLinear", 10, dequantize),
     of_scale("DequantizeLinear", 1, dequantize).domain(MICROSOFT),
-    // The two, one behind the other, which a pass joins.
-    of_scale("FakeQuantize", 1, fake_quantize)
+    // The two, one behind the other, which a pass joins. The scales of both may differ.
+    Operator::new("FakeQuantize", 1, (4, 4), fake_quantize)
+        .statistics(&[1, 2, 3])
         .domain(OWN)
         .role(Role::Rounds)
         .activation(activation)
         .frozen(|own| {
-            let activation = activation(own.site).ok()?;
-            own.activate(activation)
+            let (activation, factor) = parts(own.site).ok()?;
+            let y = own.activate(activation)?;
+            if factor == 1.0 { Some(y) } else { own.builder.scale(y, factor) }
         }),
+    // The product with a number for each channel, which stays behind a sum that is exact.
+    Operator::new("Scale", 1, (2, 2), |site| {
+        let along = Along { axis: site.int("axis", 1)?, block: 0 };
+        one(move |inputs| {
+            let x = inputs.value(0)?;
+            binary(&x, &along.scale(inputs, &x.dims())?, Dispatch::float_mul, None)
+        })
+    })
+    .statistics(&[1])
+    .domain(OWN)
+    .frozen(|own| {
+        let x = own.x()?;
+        let shape = own.builder.shape(x);
+        let axis = axis(own.site.int("axis", 1).ok()?, shape.len()).ok()?;
+        let mut scale = own.site.constant(1)?.floats().ok()?;
+        if scale.len() == 1 {
+            scale = vec![scale[0]; shape[axis]];
+        }
+        let zeros = vec![0.0; scale.len()];
+        if scale.len() == shape[axis] { own.builder.affine(x, axis, scale, zeros) } else { None }
+    }),
     Operator::new("DynamicQuantizeLinear", 11, (1, 1), dynamic).outputs(3),
     // The floats of whole numbers as integers of the type `to`.
     Operator::new("Levels", 1, (1, 1), levels).domain(OWN),
@@ -131,6 +154,7 @@ fn quantized(
         // A level is the nearest whole number, through which the gradient passes.
         let whole = Activation::FakeQuantize {
             scale: 1.0,
+            unit: 1.0,
             zero: 0.0,
             low: f32::NEG_INFINITY,
             high: f32::INFINITY,
@@ -190,23 +214,39 @@ fn dequantize(site: &Site) -> Outcome<Run> {
 }
 
 fn fake_quantize(site: &Site) -> Outcome<Run> {
-    if let Ok(activation) = activation(site) {
-        return super::pointwise(move |x| activate(x, activation));
+    if let Ok((activation, factor)) = parts(site) {
+        return super::pointwise(move |x| {
+            let y = activate(x, activation);
+            if factor == 1.0 {
+                y
+            } else {
+                Dispatch::float_mul_scalar(y, Scalar::Float(factor.into()))
+            }
+        });
     }
-    let (quantize, dequantize) = (quantize(site)?, Along::new(site)?);
+    let (quantize, along) = (quantize(site)?, Along::new(site)?);
     one(move |inputs| {
         let levels = quantize(inputs)?.pop().ok_or("it has no output")?;
         let dims = levels.dims();
-        let (scale, zero) = (dequantize.scale(inputs, &dims)?, dequantize.input(inputs, 2, &dims)?);
-        dequantized(levels, &scale, zero)
+        let unit = along.input(inputs, 3, &dims)?.ok_or("it has no scale")?;
+        dequantized(levels, &unit, along.input(inputs, 2, &dims)?)
     })
 }
 
-/// The activation that it is where the whole tensor has one constant scale. Without rounding only the
-/// bounds are left of it.
+/// The activation that it is, where it is one alone.
 fn activation(site: &Site) -> Outcome<Activation> {
+    match parts(site)? {
+        (activation, 1.0) => Ok(activation),
+        _ => Err("it is more than an activation".into()),
+    }
+}
+
+/// The activation that it is where the whole tensor has one constant scale, and what that is multiplied
+/// with. Without rounding only the bounds are left of it.
+fn parts(site: &Site) -> Outcome<(Activation, f32)> {
     let one_number = |index: usize| site.number(index).map(|number| number as f32);
     let scale = one_number(1).ok_or("its scale is not one number")?;
+    let unit = one_number(3).ok_or("its scale is not one number")?;
     let (zero, element) = match site.has(2) {
         true => {
             let zero = site.constant(2).ok_or("its zero is not constant")?;
@@ -220,8 +260,11 @@ fn activation(site: &Site) -> Outcome<Activation> {
     check(site)?;
     let (low, high) = bounds(element)?;
     Ok(match site.graph.rounds {
-        true => Activation::FakeQuantize { scale, zero, low, high },
-        false => Activation::Clip { low: (low - zero) * scale, high: (high - zero) * scale },
+        true => (Activation::FakeQuantize { scale, unit, zero, low, high }, 1.0),
+        false => {
+            let clip = Activation::Clip { low: (low - zero) * scale, high: (high - zero) * scale };
+            (clip, unit / scale)
+        }
     })
 }
 

@@ -2,9 +2,12 @@
 //! DequantizeLinear and in front of QuantizeLinear: a product of integers is one of floats, the sums of
 //! which round below the last digit that matters. Weights are dequantized when the model is loaded.
 
+use burn::backend::Dispatch;
+use burn::backend::ops::FloatTensorOps;
+
 use super::{ANY, MICROSOFT, Operator, Rewriting};
 use crate::graph::{Attributes, Id};
-use crate::value::{Outcome, Value};
+use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::short("QLinearConv", 10, (8, 9), |own| {
@@ -114,7 +117,13 @@ fn of_one(own: &mut Rewriting) -> Outcome<Id> {
     own.quantize(y, 3)
 }
 
+/// The product of two scales, at once where both are known.
 fn product(own: &mut Rewriting, a: Id, b: Id) -> Id {
+    if let (Some(x), Some(y)) = (own.numbers(a), own.numbers(b))
+        && let Ok(product) = binary(&x, &y, Dispatch::float_mul, None)
+    {
+        return own.hold(product);
+    }
     own.make("Mul", vec![Some(a), Some(b)], Attributes::default())
 }
 

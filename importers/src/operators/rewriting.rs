@@ -72,6 +72,11 @@ impl<'a> Rewriting<'a> {
         self.graph.constant(self.optional(index)?)?.value().ok()
     }
 
+    /// The floats of a constant.
+    pub fn numbers(&self, id: Id) -> Option<Value> {
+        Some(self.graph.constant(id)?.value().ok()?.into_float())
+    }
+
     /// A new constant.
     pub fn hold(&mut self, value: Value) -> Id {
         let name = format!("made for {}", self.node.label());

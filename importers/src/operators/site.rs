@@ -5,7 +5,7 @@ use std::rc::Rc;
 use attriburn_kernels::frozen::Weights;
 use burn::tensor::Device;
 
-use super::Inputs;
+use super::{Inputs, OWN};
 use crate::file::Stored;
 use crate::graph::{Graph, Node};
 use crate::value::{Outcome, Value};
@@ -78,6 +78,17 @@ impl Site<'_> {
             [value] => Some(f64::from(value)),
             _ => None,
         }
+    }
+
+    /// Whether the output is a sum of whole numbers, behind which its scale follows.
+    pub fn is_whole(&self) -> bool {
+        let output = self.node.outputs.first().copied().flatten();
+        let reads = |node: &&Node| node.inputs.first().is_some_and(|&input| input == output);
+        let mut readers = self.graph.nodes.iter().filter(reads);
+        readers.any(|node| {
+            node.operator
+                .is_some_and(|own| own.domain == OWN && matches!(own.name, "Scale" | "Levels"))
+        })
     }
 
     /// Whether input `index` depends on the values of the sample.

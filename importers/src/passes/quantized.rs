@@ -5,8 +5,9 @@
 use std::collections::HashMap;
 
 use crate::error::{ErrorKind, LoadError};
-use crate::graph::{Constant, Graph, Id, Node};
+use crate::graph::{Attributes, Constant, Graph, Id, Node};
 use crate::operators::{OWN, Rewriting, Role, known, operator};
+use crate::value::Value;
 
 /// Puts the nodes for which an operator is short in its place, also in graphs inside others.
 ///
@@ -50,6 +51,146 @@ fn spelled_out(graph: &mut Graph, nodes: Vec<Node>, failures: &mut Vec<String>) 
     made
 }
 
+/// Makes convolutions and products of what is dequantized the same of whole numbers, with the scale behind
+/// the sum: sums of whole numbers are exact in float32 as long as they are below 2^24, so that a level is
+/// rounded as a runtime of integers rounds it.
+pub fn keep_whole(graph: &mut Graph) -> Result<(), String> {
+    let makers = graph.makers();
+    let nodes = std::mem::take(&mut graph.nodes);
+    let mut made = Vec::with_capacity(nodes.len());
+    for node in &nodes {
+        match whole(graph, &nodes, node, &makers) {
+            Some(product) => made.extend(product.nodes(graph, node)?),
+            None => made.push(node.clone()),
+        }
+    }
+    graph.nodes = made;
+    Ok(())
+}
+
+/// A product of whole numbers.
+struct Whole {
+    /// What is dequantized: the levels, the zero, and the axis of several zeros.
+    factors: Vec<(Id, Option<Id>, i64)>,
+    scale: Vec<f32>,
+    /// The axis of the output along which there are several scales.
+    axis: i64,
+}
+
+/// A DequantizeLinear with constant scales.
+struct Dequantized {
+    levels: Id,
+    zero: Option<Id>,
+    scales: Vec<f32>,
+    axis: i64,
+}
+
+impl Dequantized {
+    fn of(graph: &Graph, nodes: &[Node], id: Id, makers: &[Option<usize>]) -> Option<Self> {
+        let node = &nodes[makers[id.0]?];
+        node.operator.filter(|operator| operator.name == "DequantizeLinear")?;
+        let input = |index: usize| node.inputs.get(index).copied().flatten();
+        let scale = input(1)?;
+        let blocks = node.attributes.int("block_size").ok().flatten().unwrap_or(0) != 0;
+        let flat = graph.constant(scale)?.dims().is_some_and(|dims| dims.len() <= 1);
+        if blocks || !flat {
+            return None;
+        }
+        let axis = node.attributes.int("axis").ok().flatten().unwrap_or(1);
+        let (levels, zero, scales) = (input(0)?, input(2), numbers(graph, scale)?);
+        Some(Self { levels, zero, scales, axis })
+    }
+
+    fn is_constant(&self, graph: &Graph) -> bool {
+        graph.constant(self.levels).is_some()
+    }
+
+    /// The axis of several scales in a tensor of so many axes.
+    fn axis_of(&self, rank: usize) -> i64 {
+        if self.axis < 0 { self.axis + rank as i64 } else { self.axis }
+    }
+}
+
+/// What a node is as a product of whole numbers, where it is one.
+fn whole(graph: &Graph, nodes: &[Node], node: &Node, makers: &[Option<usize>]) -> Option<Whole> {
+    let operator = node.operator.filter(|operator| operator.domain.is_empty())?;
+    let input = |index: usize| node.inputs.get(index).copied().flatten();
+    let of = |index: usize| Dequantized::of(graph, nodes, input(index)?, makers);
+    let (x, weights) = (of(0)?, of(1)?);
+    if x.scales.len() != 1 || x.is_constant(graph) {
+        return None;
+    }
+    let rank = graph.constant(weights.levels).and_then(Constant::dims).map(|dims| dims.len());
+    let number = |name: &str| node.attributes.float(name).ok().flatten().unwrap_or(1.0);
+    // Which axis of the weights is which of the output.
+    let (own, axis) = match operator.name {
+        "Conv" => (0, 1),
+        "Gemm" if number("alpha") == 1.0 && number("beta") == 1.0 => {
+            let turned = node.attributes.int("transB").ok().flatten().unwrap_or(0) != 0;
+            (if turned { 0 } else { 1 }, 1)
+        }
+        "MatMul" => (rank.map_or(0, |rank| rank as i64 - 1), -1),
+        _ => return None,
+    };
+    if weights.scales.len() > 1 && weights.axis_of(rank?) != own {
+        return None;
+    }
+    let scale: Vec<f32> = weights.scales.iter().map(|own| own * x.scales[0]).collect();
+    let mut factors =
+        vec![(x.levels, x.zero, x.axis), (weights.levels, weights.zero, weights.axis)];
+    if input(2).is_some() {
+        let bias = of(2)?;
+        let close = |(own, scale): (&f32, &f32)| (own - scale).abs() <= 1e-5 * scale.abs();
+        let alike = bias.scales.len() == scale.len() && bias.scales.iter().zip(&scale).all(close);
+        let zeros = bias.zero.map(|zero| numbers(graph, zero));
+        let is_plain =
+            zeros.is_none_or(|zeros| zeros.is_some_and(|all| all.iter().all(|&z| z == 0.0)));
+        if !alike || !is_plain || !bias.is_constant(graph) {
+            return None;
+        }
+        factors.push((bias.levels, None, 0));
+    }
+    Some(Whole { factors, scale, axis })
+}
+
+impl Whole {
+    /// The node of whole numbers, and the scale behind it.
+    fn nodes(self, graph: &mut Graph, node: &Node) -> Result<Vec<Node>, String> {
+        let name = format!("of {}", node.label());
+        let mut made = Vec::new();
+        let mut add = |graph: &mut Graph, domain: &str, kind: &str, inputs, axis| {
+            let output = graph.add(format!("made by {}", node.label()), None);
+            made.push(Node {
+                operator: operator(domain, kind),
+                kind: kind.into(),
+                name: name.clone(),
+                opset: 13,
+                attributes: Attributes::made(&[("axis", axis)]),
+                inputs,
+                outputs: vec![Some(output)],
+                blocks: Vec::new(),
+            });
+            output
+        };
+        let hold = |graph: &mut Graph, value: Value| {
+            graph.add(format!("made for {}", node.label()), Some(Constant::Computed(value.into())))
+        };
+        let one = hold(graph, Value::from_floats(vec![1.0]).reshape(&[])?);
+        let mut inputs = Vec::new();
+        for (levels, zero, axis) in self.factors {
+            let own = vec![Some(levels), Some(one), zero];
+            inputs.push(Some(add(graph, "", "DequantizeLinear", own, axis)));
+        }
+        let sum = graph.add(format!("made by {}", node.label()), None);
+        let scale = hold(graph, Value::from_floats(self.scale));
+        add(graph, OWN, "Scale", vec![Some(sum), Some(scale)], self.axis);
+        let behind = made.pop().map(|scale| Node { outputs: node.outputs.clone(), ..scale });
+        made.push(Node { inputs, outputs: vec![Some(sum)], ..node.clone() });
+        made.extend(behind);
+        Ok(made)
+    }
+}
+
 /// The operators that only choose among the elements of their first input or move them: to quantize
 /// before or after one is the same.
 const KEEPING: [&str; 6] = ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool"];
@@ -59,13 +200,25 @@ const KEEPING: [&str; 6] = ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Trans
 pub fn join(graph: &mut Graph) {
     let makers = graph.makers();
     let mut joins: HashMap<usize, Join> = HashMap::new();
-    let mut fakes: HashMap<usize, Id> = HashMap::new();
+    // What each QuantizeLinear becomes, with the scales of those that read it.
+    let mut fakes: HashMap<usize, Vec<Fake>> = HashMap::new();
     for at in 0..graph.nodes.len() {
         let Some((quantize, between)) = source(graph, at, &makers) else { continue };
-        let fake = *fakes.entry(quantize).or_insert_with(|| {
-            graph.add(format!("dequantized {}", graph.nodes[quantize].label()), None)
+        let Some(unit) = graph.nodes[at].inputs[1] else { continue };
+        let numbers = numbers(graph, unit);
+        let known = fakes.get(&quantize).and_then(|all| {
+            all.iter().find(|own| own.unit == unit || (numbers.is_some() && own.numbers == numbers))
         });
-        joins.insert(at, Join { fake, between });
+        let output = match known {
+            Some(fake) => fake.output,
+            None => {
+                let name = format!("dequantized {}", graph.nodes[quantize].label());
+                let output = graph.add(name, None);
+                fakes.entry(quantize).or_default().push(Fake { unit, numbers, output });
+                output
+            }
+        };
+        joins.insert(at, Join { fake: output, between });
     }
     let nodes = std::mem::take(&mut graph.nodes);
     // What lies between is made again of floats, beside what it was.
@@ -85,18 +238,68 @@ pub fn join(graph: &mut Graph) {
                 change.extend(node.outputs.iter().flatten().map(|&output| (output, fake)));
             }
             None => {
-                let fake = fakes.get(&at).map(|&fake| Node {
-                    operator: operator(OWN, "FakeQuantize"),
-                    kind: "FakeQuantize".into(),
-                    outputs: vec![Some(fake)],
-                    ..node.clone()
-                });
+                let made = fakes.remove(&at).unwrap_or_default();
+                let made: Vec<Node> = made.into_iter().map(|fake| fake.node(&node)).collect();
                 graph.nodes.push(node);
-                graph.nodes.extend(fake);
+                graph.nodes.extend(made);
             }
         }
     }
     graph.redirect(&change);
+}
+
+/// Divides the scale behind a sum of whole numbers by that with which it is quantized, which leaves one
+/// product to be rounded, as in runtimes of integers.
+pub fn requantize(graph: &mut Graph) -> Result<(), String> {
+    let (readers, makers) = (graph.readers(), graph.makers());
+    for at in 0..graph.nodes.len() {
+        let Some(fake) = named(graph, at, "FakeQuantize") else { continue };
+        let Some(x) = fake.inputs[0].filter(|x| readers[x.0] == 1) else { continue };
+        let Some(maker) = makers[x.0].filter(|&maker| named(graph, maker, "Scale").is_some())
+        else {
+            continue;
+        };
+        let both = fake.inputs[1].zip(graph.nodes[maker].inputs[1]);
+        let read = |id| numbers(graph, id);
+        let both = both.and_then(|(level, factors)| read(level).zip(read(factors)));
+        let Some((level, factors)) = both.filter(|(level, _)| level.len() == 1) else { continue };
+        let divided = factors.iter().map(|factor| factor / level[0]).collect();
+        let mut hold = |value: Value| {
+            graph.add("made of two scales".into(), Some(Constant::Computed(value.into())))
+        };
+        let divided = hold(Value::from_floats(divided));
+        let one = hold(Value::from_floats(vec![1.0]).reshape(&[])?);
+        graph.nodes[maker].inputs[1] = Some(divided);
+        graph.nodes[at].inputs[1] = Some(one);
+    }
+    Ok(())
+}
+
+/// A QuantizeLinear with DequantizeLinears behind it.
+struct Fake {
+    /// The scale of these, and its numbers.
+    unit: Id,
+    numbers: Option<Vec<f32>>,
+    output: Id,
+}
+
+impl Fake {
+    /// The two as one.
+    fn node(self, quantize: &Node) -> Node {
+        let input = |index: usize| quantize.inputs.get(index).copied().flatten();
+        Node {
+            operator: operator(OWN, "FakeQuantize"),
+            kind: "FakeQuantize".into(),
+            inputs: vec![input(0), input(1), input(2), Some(self.unit)],
+            outputs: vec![Some(self.output)],
+            ..quantize.clone()
+        }
+    }
+}
+
+/// The numbers of a constant.
+fn numbers(graph: &Graph, id: Id) -> Option<Vec<f32>> {
+    graph.constant(id)?.value().ok()?.into_float().floats().ok()
 }
 
 /// What a DequantizeLinear becomes.
@@ -123,12 +326,14 @@ fn source(graph: &Graph, at: usize, makers: &[Option<usize>]) -> Option<(usize, 
         let maker = makers[id.0]?;
         let node = &graph.nodes[maker];
         if let Some(quantize) = named(graph, maker, "QuantizeLinear") {
-            let same = [1, 2].iter().all(|&index| same(graph, quantize, dequantize, index));
+            let known = quantize.inputs[1].is_some_and(|scale| graph.constant(scale).is_some());
+            let same = known && same(graph, quantize, dequantize, 2);
             // Several scales lie along an axis, which what lies between may have moved.
             let along = |node: &Node| node.attributes.int("axis").ok().flatten().unwrap_or(1);
             let blocks = |node: &Node| node.attributes.int("block_size").ok().flatten();
-            let fits = whole
-                || (between.is_empty()
+            let fits = (whole && is_number(graph, quantize, 1))
+                || (same_scale(graph, quantize, dequantize)
+                    && between.is_empty()
                     && along(quantize) == along(dequantize)
                     && blocks(quantize) == blocks(dequantize));
             between.reverse();
@@ -142,6 +347,17 @@ fn source(graph: &Graph, at: usize, makers: &[Option<usize>]) -> Option<(usize, 
         between.push(maker);
         id = node.inputs.first().copied().flatten()?;
     }
+}
+
+/// Whether a node reads one constant number as input `index`.
+fn is_number(graph: &Graph, node: &Node, index: usize) -> bool {
+    let id = node.inputs.get(index).copied().flatten();
+    let dims = id.and_then(|id| graph.constant(id)).and_then(Constant::dims);
+    dims.is_some_and(|dims| dims.iter().product::<usize>() == 1)
+}
+
+fn same_scale(graph: &Graph, a: &Node, b: &Node) -> bool {
+    same(graph, a, b, 1)
 }
 
 /// The node `at`, if it is of the operator `name`.

@@ -12,7 +12,7 @@ use crate::activation::{CUBIC, ROOT};
 pub enum Kept {
     /// Nothing: the derivative is 1.
     Nothing,
-    /// A byte, 1 where the derivative is 1 and 0 where it is the slope.
+    /// A byte: which of two slopes the derivative is.
     Bytes,
     /// The derivative.
     Floats,
@@ -30,11 +30,12 @@ impl Activation {
         }
     }
 
-    /// The derivative where the byte is 0.
-    pub fn slope(self) -> f32 {
+    /// The derivative where the byte is 0 and where it is 1.
+    pub fn slopes(self) -> [f32; 2] {
         match self {
-            Self::Leaky { slope } => slope,
-            _ => 0.0,
+            Self::Leaky { slope } => [slope, 1.0],
+            Self::FakeQuantize { scale, unit, .. } => [0.0, unit / scale],
+            _ => [0.0, 1.0],
         }
     }
 }
@@ -115,8 +116,8 @@ pub enum Added<'a> {
 pub enum Derivative<'a> {
     /// 1.
     One,
-    /// 1 where the byte is not 0, else the slope.
-    Bytes(&'a [u8], f32),
+    /// The first slope where the byte is 0, else the second.
+    Bytes(&'a [u8], [f32; 2]),
     /// These.
     Floats(&'a [f32]),
 }
@@ -126,6 +127,8 @@ pub enum Derivative<'a> {
 pub struct Finish<'a> {
     /// A number per channel, filled up as the channels are; none where there is no bias.
     pub bias: &'a [f32],
+    /// What the sum is multiplied with then, a number per channel; none where there is no scale.
+    pub scale: &'a [f32],
     /// What is added.
     pub added: Added<'a>,
     /// Applied to the sum.
@@ -148,6 +151,9 @@ impl Finish<'_> {
         if !self.bias.is_empty() {
             combine(sums, &[channel; N], self.bias, |sum, bias| sum + bias);
         }
+        if !self.scale.is_empty() {
+            combine(sums, &[channel; N], self.scale, |sum, scale| sum * scale);
+        }
         let behind = |places: [usize; N]| places.map(|at| at + channel);
         match self.added {
             Added::Nothing => {}
@@ -159,8 +165,8 @@ impl Finish<'_> {
         let records = behind(places.record);
         match self.derivative {
             Derivative::One => {}
-            Derivative::Bytes(bytes, slope) => {
-                let passes = |sum, byte| sum * if byte == 0u8 { slope } else { 1.0 };
+            Derivative::Bytes(bytes, [off, on]) => {
+                let passes = |sum, byte| sum * if byte == 0u8 { off } else { on };
                 combine(sums, &records, bytes, passes);
             }
             Derivative::Floats(floats) => {
@@ -196,9 +202,9 @@ impl Finish<'_> {
                 let function = |x| if x > 0.0 { x } else { slope * x };
                 passes(sums, records, bytes, function, |x| x > 0.0);
             }
-            Activation::FakeQuantize { scale, zero, low, high } => {
+            Activation::FakeQuantize { scale, unit, zero, low, high } => {
                 let level = |x: f32| (x / scale).round_ties_even() + zero;
-                let function = |x| (clip(level(x), low, high) - zero) * scale;
+                let function = |x| (clip(level(x), low, high) - zero) * unit;
                 let inside = |x| {
                     let level = level(x);
                     (level >= low) & (level <= high)

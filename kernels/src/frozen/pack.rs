@@ -115,6 +115,8 @@ pub struct Packed {
     /// The input channels of a block.
     pub inputs: usize,
     pub outputs: usize,
+    /// Whether it is computed by its definition alone.
+    pub exact: bool,
     spans: Vec<Span>,
     /// Of each phase.
     blocks: OnceLock<Vec<Blocks>>,
@@ -269,7 +271,7 @@ impl Packed {
 
     fn new(phases: Vec<Phase>, spans: Vec<Span>, outputs: usize, source: Option<Source>) -> Self {
         let inputs = spans.first().map_or(0, |span| span.inputs);
-        Self { phases, inputs, outputs, spans, blocks: OnceLock::new(), source }
+        Self { phases, inputs, outputs, exact: false, spans, blocks: OnceLock::new(), source }
     }
 
     /// Whether every output is made of every input.

@@ -279,10 +279,11 @@ pub fn at(activation: Activation, x: f64) -> (f64, f64) {
             let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
             (x * below, below + x * density)
         }
-        Activation::FakeQuantize { scale, zero, low, high } => {
-            let [scale, zero, low, high] = [scale, zero, low, high].map(f64::from);
+        Activation::FakeQuantize { scale, unit, zero, low, high } => {
+            let [scale, unit, zero, low, high] = [scale, unit, zero, low, high].map(f64::from);
             let level = (x / scale).round_ties_even() + zero;
-            (scale * (level.clamp(low, high) - zero), one((low..=high).contains(&level)))
+            let slope = unit / scale * one((low..=high).contains(&level));
+            (unit * (level.clamp(low, high) - zero), slope)
         }
     }
 }

@@ -227,6 +227,7 @@ impl Segment {
         };
         let finish = Finish {
             bias: &step.finish.bias,
+            scale: &step.finish.scale,
             added,
             activation: step.finish.activation,
             derivative,
@@ -365,7 +366,7 @@ fn records<'a>(step: &Step, bytes: &'a mut [u8], floats: &'a mut [f32]) -> Recor
         (_, None) => {
             let (bytes, floats): (&[u8], &[f32]) = (bytes, floats);
             let derivative = match step.finish.derivative {
-                Some(Record::Bytes { first, slope }) => Derivative::Bytes(&bytes[first..], slope),
+                Some(Record::Bytes { first, slopes }) => Derivative::Bytes(&bytes[first..], slopes),
                 Some(Record::Floats { first }) => Derivative::Floats(&floats[first..]),
                 None => Derivative::One,
             };

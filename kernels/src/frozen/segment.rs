@@ -159,13 +159,14 @@ pub(super) enum AddedPlan {
 /// Where the derivative of an activation is kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Record {
-    Bytes { first: usize, slope: f32 },
+    Bytes { first: usize, slopes: [f32; 2] },
     Floats { first: usize },
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct FinishPlan {
     pub bias: Vec<f32>,
+    pub scale: Vec<f32>,
     pub added: AddedPlan,
     pub activation: Activation,
     /// Where the activation's derivative goes.

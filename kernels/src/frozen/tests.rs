@@ -58,7 +58,7 @@ fn convolution(
     let scale = (count as f32 / outputs as f32).sqrt().recip();
     let weights = numbers.floats(count).iter().map(|weight| weight * scale).collect();
     let bias = (numbers.from(0, 1) == 1).then(|| numbers.floats(outputs));
-    Convolution { weights: Weights::Given(weights), bias, outputs, groups, window }
+    Convolution { weights: Weights::Given(weights), bias, outputs, groups, window, exact: false }
 }
 
 fn levels() -> Vec<Level> {
@@ -210,7 +210,7 @@ fn activations_are_right() {
         Activation::HardSigmoid { alpha: 0.7, beta: 0.4 },
         Activation::HardSwish,
         Activation::Gelu,
-        Activation::FakeQuantize { scale: 0.03125, zero: 5.0, low: -16.0, high: 15.0 },
+        Activation::FakeQuantize { scale: 0.03125, unit: 0.5, zero: 5.0, low: -16.0, high: 15.0 },
     ] {
         let (mut builder, x) = shaped([19, 5, 4]);
         let alone = builder.activate(x, activation).expect("a whole");

@@ -56,6 +56,7 @@ impl Winograd {
             && phase.taps.len() == 9
             && square.clone().all(|tap| phase.taps.contains(&tap));
         let worth = direct.is_whole()
+            && !direct.exact
             && direct.inputs >= LANES
             && direct.outputs >= LANES
             && tiles(rows) * tiles(columns) >= FEWEST

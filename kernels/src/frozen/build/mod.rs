@@ -97,6 +97,9 @@ pub struct Convolution {
     pub groups: usize,
     /// Kernel, strides, dilations and padding.
     pub window: Window,
+    /// Whether sums of whole numbers stay exact: they are computed by their definition, and what scales
+    /// them comes after the sum instead of into the weights.
+    pub exact: bool,
 }
 
 /// Constant weights.

@@ -142,7 +142,7 @@ impl Builder {
     /// The picture that a convolution of `x` gives.
     fn convolved(&self, x: Value, convolution: &Convolution) -> Option<[usize; 3]> {
         let [channels, height, width] = self.dims(x);
-        let Convolution { outputs, groups, window, weights, bias } = convolution;
+        let Convolution { outputs, groups, window, weights, bias, .. } = convolution;
         let (outputs, groups) = (*outputs, *groups);
         let area = window.kernel[0] * window.kernel[1];
         let fits = groups > 0
@@ -193,6 +193,7 @@ impl Builder {
             outputs: channels,
             groups: channels,
             window: Window::pixel(),
+            exact: false,
         };
         let fits = self.convolved(x, &convolution).is_some();
         fits.then(|| self.push_like(Operation::Convolution(convolution), &[x], x))

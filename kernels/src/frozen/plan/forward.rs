@@ -18,6 +18,7 @@ use crate::Activation;
 /// Nothing happens to a sum.
 pub const PLAIN: FinishPlan = FinishPlan {
     bias: Vec::new(),
+    scale: Vec::new(),
     added: AddedPlan::Nothing,
     activation: Activation::Identity,
     keeps: None,
@@ -83,13 +84,15 @@ pub fn forward(
         };
         let mut more = Vec::new();
         let (work, sources) = match &unit.kind {
-            Kind::Convolution { forward, bias, .. } => {
+            Kind::Convolution { forward, bias, scale, .. } => {
                 finish.bias.clone_from(bias);
+                finish.scale.clone_from(scale);
                 let work = convolve(forward, &sources[0].1, &own, &other);
                 (work, sources)
             }
-            Kind::Depthwise { forward, bias, .. } => {
+            Kind::Depthwise { forward, bias, scale, .. } => {
                 finish.bias.clone_from(bias);
+                finish.scale.clone_from(scale);
                 let work = depthwise(forward, &sources[0].1, &own, &other);
                 (work, sources)
             }

@@ -39,6 +39,8 @@ enum Kind {
         forward: Arc<Packed>,
         backward: Arc<Packed>,
         bias: Vec<f32>,
+        /// What follows the sum and the bias, where these are exact.
+        scale: Vec<f32>,
         /// The pixels to each side that are one of the gradient that it makes.
         side: usize,
     },
@@ -46,6 +48,7 @@ enum Kind {
         forward: Arc<Taps>,
         backward: Arc<Taps>,
         bias: Vec<f32>,
+        scale: Vec<f32>,
     },
     /// The first input, with the second one where there is one.
     Sum,

@@ -61,14 +61,20 @@ pub fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut Tape
             Operation::Multiply => (Kind::Multiply, inputs),
             Operation::Convolution(mut convolution) => {
                 let mut weights = convolution.weights.read().into_owned();
+                // Of a sum that is exact, what scales it behind the sum.
+                let mut factors: Option<Vec<f32>> = None;
                 convolution.weights = Weights::Given(Vec::new());
                 while let Some(next) = reader(made)
                     && let Operation::Convolution(scale) = &builder.nodes[next.0].operation
                     && scale.window == Window::pixel()
                     && scale.groups == convolution.outputs
                     && scale.outputs == convolution.outputs
+                    && !(convolution.exact && shifts(scale))
                 {
-                    scaled(&mut weights, &mut convolution, scale);
+                    match convolution.exact {
+                        true => multiply(&mut factors, &scale.weights.read()),
+                        false => scaled(&mut weights, &mut convolution, scale),
+                    }
                     made = next;
                     part_of_another[next.0] = true;
                 }
@@ -88,27 +94,39 @@ pub fn units(builder: &mut Builder, output: Value, level: Level, tape: &mut Tape
                     window: convolution.window.clone(),
                 };
                 let kernel = Kernel { weights: &weights, shape: &shape };
+                let whole = factors.as_ref().map(|factors| multiplied(&weights, factors));
+                let of_gradient =
+                    Kernel { weights: whole.as_ref().unwrap_or(&weights), shape: &shape };
+                let scale = filled_up(factors.unwrap_or_default());
                 let bias = filled_up(convolution.bias.take().unwrap_or_default());
                 let each = convolution.groups == channels && convolution.outputs == channels;
                 let kind = match each {
                     true => Kind::Depthwise {
                         forward: Taps::forward(&kernel).into(),
-                        backward: Taps::backward(&kernel).into(),
+                        backward: Taps::backward(&of_gradient).into(),
                         bias,
+                        scale,
                     },
                     false => {
                         let input = inputs == [Value(0)] && builder.is_planes(Value(0));
                         let alone = readers[0].len() == 1 && input;
                         let side = side(&shape).filter(|_| alone);
-                        let forward = Arc::new(Packed::forward(&kernel, level));
+                        let mut forward = Packed::forward(&kernel, level);
+                        forward.exact = convolution.exact;
+                        let forward = Arc::new(forward);
+                        let source = match whole {
+                            Some(_) => Arc::new(Packed::forward(&of_gradient, level)),
+                            None => Arc::clone(&forward),
+                        };
                         let backward = match side {
-                            Some(side) => Packed::backward_squares(&forward, &shape, level, side),
-                            None => Packed::backward(&forward, &shape, level),
+                            Some(side) => Packed::backward_squares(&source, &shape, level, side),
+                            None => Packed::backward(&source, &shape, level),
                         };
                         Kind::Convolution {
                             forward,
                             backward: backward.into(),
                             bias,
+                            scale,
                             side: side.unwrap_or(1),
                         }
                     }
@@ -179,6 +197,26 @@ fn scaled(weights: &mut [f32], convolution: &mut Convolution, scale: &Convolutio
     convolution.bias = Some(bias);
 }
 
+/// Whether a scale of channels adds anything.
+fn shifts(scale: &Convolution) -> bool {
+    scale.bias.as_ref().is_some_and(|bias| bias.iter().any(|&shift| shift != 0.0))
+}
+
+/// Makes the factors of one more scale part of those before it.
+fn multiply(factors: &mut Option<Vec<f32>>, more: &[f32]) {
+    match factors {
+        Some(factors) => factors.iter_mut().zip(more).for_each(|(own, more)| *own *= more),
+        None => *factors = Some(more.to_vec()),
+    }
+}
+
+/// The weights of every output times its factor.
+fn multiplied(weights: &[f32], factors: &[f32]) -> Vec<f32> {
+    let each = weights.len() / factors.len();
+    let rows = weights.chunks_exact(each).zip(factors);
+    rows.flat_map(|(row, factor)| row.iter().map(move |weight| weight * factor)).collect()
+}
+
 /// How many pixels to each side of an input of few channels have their gradient computed at once, so
 /// that lanes are not left empty.
 fn side(shape: &Shape) -> Option<usize> {
@@ -199,7 +237,7 @@ fn record(activation: Activation, dims: [usize; 3], tape: &mut TapeSize) -> Opti
         Kept::Nothing => None,
         Kept::Bytes => {
             tape.bytes += area;
-            Some(Record::Bytes { first: tape.bytes - area, slope: activation.slope() })
+            Some(Record::Bytes { first: tape.bytes - area, slopes: activation.slopes() })
         }
         Kept::Floats => {
             tape.floats += area;
