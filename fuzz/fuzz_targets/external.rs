@@ -23,7 +23,16 @@ fn place() -> &'static PathBuf {
     })
 }
 
-fuzz_target!(|bytes: &[u8]| {
+/// Failures inside burn are caught and become errors; libFuzzer's hook would end the program there.
+fn init() {
+    std::panic::set_hook(Box::new(|info| {
+        if std::env::var_os("SHOW_PANICS").is_some() {
+            eprintln!("{info}\n{}", std::backtrace::Backtrace::force_capture());
+        }
+    }));
+}
+
+fuzz_target!(init: init(), |bytes: &[u8]| {
     let folder = place();
     let path = folder.join("model.onnx");
     std::fs::write(&path, bytes).expect("a file");

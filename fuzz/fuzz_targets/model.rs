@@ -9,7 +9,16 @@ use libfuzzer_sys::fuzz_target;
 /// Larger samples say nothing more, and take long.
 const LARGEST: usize = 1 << 14;
 
-fuzz_target!(|bytes: &[u8]| {
+/// Failures inside burn are caught and become errors; libFuzzer's hook would end the program there.
+fn init() {
+    std::panic::set_hook(Box::new(|info| {
+        if std::env::var_os("SHOW_PANICS").is_some() {
+            eprintln!("{info}\n{}", std::backtrace::Backtrace::force_capture());
+        }
+    }));
+}
+
+fuzz_target!(init: init(), |bytes: &[u8]| {
     let device = attriburn::device("cpu").expect("the CPU");
     let Ok(model) = Loader::new(&device).load_bytes(bytes) else { return };
     let shape = attriburn::Model::input_shape(&model).to_vec();

@@ -11,6 +11,7 @@ use crate::file::{self, Element, Folder, Mapped, Stored};
 use crate::graph;
 use crate::passes;
 use crate::program::Program;
+use crate::room;
 use crate::value::{Kind, Value};
 
 /// A tensor on the host: floats of every width as float32, integers, or booleans.
@@ -96,5 +97,5 @@ pub fn evaluate(
         let precision = Element::FLOAT.precision();
         Ok(outputs.into_iter().map(|value| HostTensor { value, precision }).collect())
     };
-    run().map_err(|error: LoadError| error.of(path))
+    room::within(room::LOADING, run).map_err(|error: LoadError| error.of(path))
 }

@@ -31,6 +31,7 @@ mod model;
 mod operators;
 mod passes;
 mod program;
+mod room;
 mod scores;
 #[cfg(test)]
 mod sketch;

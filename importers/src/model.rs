@@ -14,6 +14,7 @@ use crate::file::{self, Element, File, Folder, Mapped};
 use crate::graph;
 use crate::passes::{self, Promoted, quantized};
 use crate::program::{Program, as_input};
+use crate::room;
 use crate::scores::Scores;
 use crate::summary::{Summary, summarize};
 use crate::value::{Kind, Value};
@@ -183,7 +184,11 @@ impl Loader {
         self.build(file::parse(&bytes, Folder::none(bytes.clone()))?)
     }
 
-    fn build(&self, mut file: File) -> Result<OnnxModel, LoadError> {
+    fn build(&self, file: File) -> Result<OnnxModel, LoadError> {
+        room::within(room::LOADING, || self.built(file))
+    }
+
+    fn built(&self, mut file: File) -> Result<OnnxModel, LoadError> {
         let summary = summarize(&mut file);
         summary.check()?;
         let (batch, shape) = self.shape(&summary)?;
@@ -340,7 +345,7 @@ impl OnnxModel {
             Value::new(values.clone().into_dispatch()).reshape(&own.shape)
         };
         let parameters = parameters.iter().zip(&self.parameters).map(shaped);
-        let sample = as_input(batch, &self.dims(rows)).map(|own| own.as_levels(self.element));
+        let sample = as_input(batch, &self.dims(rows)).map(|own| own.with_levels(self.element));
         std::iter::once(sample).chain(parameters).collect()
     }
 

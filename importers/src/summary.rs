@@ -106,8 +106,10 @@ pub fn summarize(file: &mut File) -> Summary {
     for node in &graph.node {
         *operators.entry(full_name(node)).or_insert(0) += 1;
     }
-    let numbers =
-        |tensor: &TensorProto| tensor.dims.iter().map(|&d| d.max(0) as u64).product::<u64>();
+    // A file may claim any size.
+    let numbers = |tensor: &TensorProto| {
+        tensor.dims.iter().fold(1u64, |all, &size| all.saturating_mul(size.max(0) as u64))
+    };
     Summary {
         producer: [model.producer_name.as_str(), model.producer_version.as_str()]
             .join(" ")
@@ -123,7 +125,7 @@ pub fn summarize(file: &mut File) -> Summary {
         outputs: graph.output.iter().map(ValueInfo::new).collect(),
         operators,
         weights: graph.initializer.len(),
-        parameters: graph.initializer.iter().map(numbers).sum(),
+        parameters: graph.initializer.iter().map(numbers).fold(0, u64::saturating_add),
         floats: floats(graph),
         unsupported,
     }

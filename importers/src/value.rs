@@ -16,6 +16,7 @@ use burn::tensor::{
 };
 
 use crate::file::{Element, Numbers, Stored};
+use crate::room;
 
 /// What a run-time failure says; the graph adds the node.
 pub type Outcome<T> = Result<T, String>;
@@ -70,7 +71,7 @@ impl Value {
     }
 
     /// Floats that are the values of integers of the type `element`; other values as they are.
-    pub fn as_levels(self, element: Element) -> Self {
+    pub fn with_levels(self, element: Element) -> Self {
         match self.kind() {
             Kind::Float if element.integer().is_some() => Self { element, ..self },
             _ => self,
@@ -82,7 +83,7 @@ impl Value {
         match self.kind() {
             Kind::Int => {
                 let element = self.element;
-                self.into_float().as_levels(element)
+                self.into_float().with_levels(element)
             }
             _ => self,
         }
@@ -283,6 +284,7 @@ impl Value {
         if own == dims {
             return Ok(self);
         }
+        room::check(dims)?;
         let lead = dims.len().checked_sub(own.len());
         let fits = |lead: usize| own.iter().zip(&dims[lead..]).all(|(a, b)| a == b || *a == 1);
         let Some(lead) = lead.filter(|&lead| fits(lead)) else {
@@ -336,6 +338,11 @@ impl Value {
 
     /// The slices of `axis` that `indices` name, in their order.
     pub fn select(self, axis: usize, indices: Vec<i64>) -> Outcome<Self> {
+        let mut dims = self.dims();
+        if let Some(size) = dims.get_mut(axis) {
+            *size = indices.len();
+        }
+        room::check(&dims)?;
         let indices = Self::from_ints(indices).beside(&self)?.tensor;
         let tensor =
             by_kind!(self, float_select, int_select, bool_select, (self.tensor, axis, indices));
@@ -359,6 +366,12 @@ impl Value {
         if let Some(other) = values.iter().find(|value| value.element() != first.element()) {
             return Err(differ(first, other));
         }
+        let mut dims = first.dims();
+        if axis < dims.len() {
+            let sizes = values.iter().filter_map(|value| value.dims().get(axis).copied());
+            dims[axis] = sizes.fold(0, usize::saturating_add);
+        }
+        room::check(&dims)?;
         let tensors = values.iter().map(Value::tensor).collect();
         let tensor = by_kind!(first, float_cat, int_cat, bool_cat, (tensors, axis));
         Ok(first.with(tensor))
@@ -524,13 +537,14 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Outcome<Vec<usize>> {
     let at = |dims: &[usize], axis: usize| {
         (axis + dims.len()).checked_sub(rank).map_or(1, |own| dims[own])
     };
-    (0..rank)
-        .map(|axis| match (at(a, axis), at(b, axis)) {
-            (x, y) if x == y || y == 1 => Ok(x),
-            (1, y) => Ok(y),
-            _ => Err(format!("{a:?} and {b:?} do not broadcast")),
-        })
-        .collect()
+    let sizes = (0..rank).map(|axis| match (at(a, axis), at(b, axis)) {
+        (x, y) if x == y || y == 1 => Ok(x),
+        (1, y) => Ok(y),
+        _ => Err(format!("{a:?} and {b:?} do not broadcast")),
+    });
+    let dims: Vec<usize> = sizes.collect::<Outcome<_>>()?;
+    room::check(&dims)?;
+    Ok(dims)
 }
 
 /// An operation on two tensors, by kind.

@@ -59,13 +59,23 @@ fn held_after(maps: usize, model: &OnnxModel, input: &Input) -> (u64, u64) {
     (process("VmRSS"), device)
 }
 
+/// A leak grows with every map; what a driver's threads take up late, once.
 fn check_a_thousand_maps(name: &str, device: &Device) {
     let (model, input) = load("mlp", device);
-    let before = held_after(100, &model, &input);
-    let after = held_after(900, &model, &input);
-    println!("{name}: {before:?} bytes after 100 maps, {after:?} after 1000");
-    assert!(after.0 < before.0 + 8 * MIB, "{name}: the process grew from {before:?} to {after:?}");
-    assert!(after.1 <= before.1, "{name}: the device's pools grew from {before:?} to {after:?}");
+    let mut before = held_after(100, &model, &input);
+    for _ in 0..3 {
+        let after = held_after(900, &model, &input);
+        println!("{name}: {before:?} bytes, {after:?} after 900 maps more");
+        assert!(
+            after.1 <= before.1,
+            "{name}: the device's pools grew from {before:?} to {after:?}"
+        );
+        if after.0 < before.0 + 8 * MIB {
+            return;
+        }
+        before = after;
+    }
+    panic!("{name}: the process grew by more than 8 MiB with every 900 maps");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
 use super::window::{Frame, Window};
 use super::{Freezing, MICROSOFT, Operator, Role, Run, Site, activation, one};
+use crate::room;
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
@@ -95,6 +96,13 @@ fn apply<const N: usize>(
     groups: usize,
     apply: Apply<N>,
 ) -> Outcome<Value> {
+    let dims = x.dims();
+    let outputs = dims[2..].iter().enumerate().map(|(axis, &size)| {
+        let (begin, end) = window.pads[axis];
+        let padded = (size as i64).saturating_add(begin).saturating_add(end).max(0) as usize;
+        padded.saturating_sub(window.span(axis)) / window.strides[axis].max(1) + 1
+    });
+    room::check(&[&[dims[0], weight.dims()[0]], &outputs.collect::<Vec<_>>()[..]].concat())?;
     let (mut x, mut padding) = window.cut(x)?;
     // burn's input gradient over three axes knows one padding for both ends.
     if padding.iter().any(|(begin, end)| begin != end) {

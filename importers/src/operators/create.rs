@@ -1,6 +1,7 @@
 //! Values made from shapes and constants.
 
 use super::{Inputs, Operator, Role, Run, Site, one, size};
+use crate::room;
 use crate::value::{Kind, Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
@@ -79,6 +80,7 @@ fn eye_like(site: &Site) -> Outcome<Run> {
         let [rows, columns] = x.dims()[..] else {
             return Err(format!("it takes a matrix, not {:?}", x.dims()));
         };
+        room::check(&[rows, columns])?;
         let ones = (0..rows as i64).flat_map(|row| {
             (0..columns as i64).map(move |column| if column - row == k { 1.0 } else { 0.0 })
         });
@@ -107,6 +109,7 @@ fn one_hot(site: &Site) -> Outcome<Run> {
         let axis = super::axis(along, dims.len() + 1)?;
         let (outer, inner): (usize, usize) =
             (dims[..axis].iter().product(), dims[axis..].iter().product());
+        room::check(&[outer, depth as usize, inner])?;
         let indices = indices.into_int()?.ints()?;
         let mut hot = vec![0i64; outer * depth as usize * inner];
         for (at, &index) in indices.iter().enumerate() {
@@ -130,7 +133,9 @@ fn range(inputs: &Inputs) -> Outcome<Value> {
         if delta == 0 {
             return Err("its step is 0".into());
         }
-        let count = ((limit - start) as f64 / delta as f64).ceil().max(0.0) as i64;
+        let span = limit as f64 - start as f64;
+        let count = (span / delta as f64).ceil().max(0.0) as i64;
+        room::check(&[usize::try_from(count).unwrap_or(usize::MAX)])?;
         let values = Value::from_ints((0..count).map(|i| start + i * delta).collect());
         return values.wrapped(element);
     }
@@ -140,6 +145,7 @@ fn range(inputs: &Inputs) -> Outcome<Value> {
     if !count.is_finite() {
         return Err("its step is 0".into());
     }
+    room::check(&[count as usize])?;
     Ok(Value::from_floats((0..count as usize).map(|i| start + i as f32 * delta).collect()))
 }
 

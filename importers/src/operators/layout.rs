@@ -7,6 +7,7 @@ use burn::tensor::ops::PadMode as Mode;
 
 use super::{ANY, Freezing, Operator, Role, Run, Site, axis, one, size};
 use crate::file::Element;
+use crate::room;
 use crate::value::{Kind, Outcome, Value, broadcast};
 
 pub const OPERATORS: &[Operator] = &[
@@ -234,7 +235,12 @@ fn tile(site: &Site) -> Outcome<Run> {
             x = match size(times)? {
                 0 => x.range(axis, 0..0),
                 1 => x,
-                times => Value::concat(&vec![x; times], axis)?,
+                times => {
+                    let mut dims = x.dims();
+                    dims[axis] = dims[axis].saturating_mul(times);
+                    room::check(&dims)?;
+                    Value::concat(&vec![x; times], axis)?
+                }
             };
         }
         Ok(x)
@@ -342,6 +348,7 @@ fn padded(x: Value, pads: &[(usize, usize)], fill: f32) -> Outcome<Value> {
     if pads.iter().all(|&pads| pads == (0, 0)) {
         return Ok(x);
     }
+    room::check(&super::window::padded(&x.dims(), pads))?;
     match x.kind() {
         Kind::Float | Kind::Level => {
             Ok(x.with(Dispatch::float_pad(x.tensor(), pads, Mode::Constant(fill))))

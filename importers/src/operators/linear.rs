@@ -6,6 +6,7 @@ use burn::backend::DispatchTensor;
 
 use super::arithmetic::{add, scaled};
 use super::{Freezing, Operator, Run, Site, one};
+use crate::room;
 use crate::value::{Outcome, Value, broadcast, together};
 
 pub const OPERATORS: &[Operator] = &[
@@ -135,6 +136,7 @@ pub fn product(a: &Value, b: &Value) -> Outcome<Value> {
     }
     let lead = broadcast(a_lead, b_lead)?;
     let mut dims = [&lead[..], &[a_matrix[0], b_matrix[1]]].concat();
+    room::check(&dims)?;
     let pair = together(vec![a.clone().reshape(&a_dims)?, b.clone().reshape(&b_dims)?])?;
     let [a, b] = &pair[..] else {
         return Err("it takes two inputs".into());

@@ -205,7 +205,7 @@ fn max_pool(site: &Site) -> Outcome<Run> {
             true,
         )?;
         let pooled = match kind {
-            Kind::Level => pooled.as_levels(element),
+            Kind::Level => pooled.with_levels(element),
             _ => pooled.cast(element)?,
         };
         Ok([Some(pooled), indices].into_iter().flatten().collect())

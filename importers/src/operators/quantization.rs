@@ -164,7 +164,7 @@ fn quantized(
     if let Some(zero) = zero {
         level = binary(&level, &zero.into_float(), Dispatch::float_add, None)?;
     }
-    Ok(activated(&level, Activation::Clip { low, high })?.as_levels(element))
+    Ok(activated(&level, Activation::Clip { low, high })?.with_levels(element))
 }
 
 /// `scale (levels - zero)`.
@@ -254,8 +254,8 @@ fn parts(site: &Site) -> Outcome<(Activation, f32)> {
         }
         false => (0.0, output(site)?),
     };
-    // Read, as all attributes are.
-    (Along::new(site)?, output(site)?);
+    // These are of no use here, but are known.
+    site.ignore(&["axis", "block_size", "output_dtype"]);
     site.ignore(&["saturate", "precision"]);
     check(site)?;
     let (low, high) = bounds(element)?;
@@ -282,10 +282,10 @@ fn dynamic(site: &Site) -> Outcome<Run> {
             // The range follows the sample, which nothing of it leaves.
             false => {
                 let level = binary(&x, &scale, Dispatch::float_div, None)?;
-                binary(&level, &zero, Dispatch::float_add, None)?.as_levels(Element::UINT8)
+                binary(&level, &zero, Dispatch::float_add, None)?.with_levels(Element::UINT8)
             }
         };
-        Ok(vec![levels, scale, zero.as_levels(Element::UINT8)])
+        Ok(vec![levels, scale, zero.with_levels(Element::UINT8)])
     }))
 }
 
@@ -350,5 +350,5 @@ impl Range {
 
 fn levels(site: &Site) -> Outcome<Run> {
     let element = Element(i32::try_from(site.int("to", 6)?).unwrap_or_default());
-    one(move |inputs| Ok(inputs.value(0)?.as_levels(element)))
+    one(move |inputs| Ok(inputs.value(0)?.with_levels(element)))
 }

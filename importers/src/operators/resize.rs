@@ -3,6 +3,7 @@
 
 use super::arithmetic::{add, multiply};
 use super::{Inputs, Operator, Run, Site, axis, one, size};
+use crate::room;
 use crate::value::{Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
@@ -238,6 +239,7 @@ fn outputs(
 }
 
 fn apply(mut x: Value, rule: &Rule, outputs: &Sizes, parts: &[Part]) -> Outcome<Value> {
+    room::check(&outputs.iter().map(|(size, _)| *size).collect::<Vec<_>>())?;
     let dims = x.dims();
     for (axis, &(length, scale)) in outputs.iter().enumerate() {
         if length != dims[axis] || scale != 1.0 || parts[axis] != WHOLE {

@@ -7,6 +7,7 @@ use super::arithmetic::{add, multiply};
 use super::linear::product;
 use super::window::Frame;
 use super::{Operator, Run, Site, one, size};
+use crate::room;
 use crate::value::{Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
@@ -257,6 +258,7 @@ fn affine_grid(site: &Site) -> Outcome<Run> {
             return Err(format!("a map {:?} does not fit images of {sizes:?}", theta.dims()));
         }
         let (n, outs) = (sizes[0], &sizes[2..]);
+        room::check(&[&[n, axes + 1], outs].concat())?;
         let count: usize = outs.iter().product();
         let place = |at: usize, size: usize| match align {
             true if size == 1 => 0.0,
@@ -381,6 +383,7 @@ fn roi_align(site: &Site) -> Outcome<Run> {
         if regions.len() != 4 * images.len() {
             return Err("its regions and their images differ in number".into());
         }
+        room::check(&[images.len(), c, rows, columns])?;
         let pixels = x.permute(&[0, 2, 3, 1])?.reshape(&[n * height * width, c])?;
         let mut pooled = Vec::with_capacity(images.len());
         for (region, &image) in regions.chunks(4).zip(&images) {

@@ -7,6 +7,7 @@ use burn::tensor::Slice;
 use burn::tensor::ops::PadMode;
 
 use super::{Site, size};
+use crate::room;
 use crate::value::{Outcome, Value};
 
 /// The attributes of a node that describe its window.
@@ -178,6 +179,12 @@ impl Window {
     }
 }
 
+/// The sizes of axes with padding at both ends.
+pub fn padded(dims: &[usize], pads: &[(usize, usize)]) -> Vec<usize> {
+    let sizes = dims.iter().zip(pads);
+    sizes.map(|(size, (a, b))| size.saturating_add(*a).saturating_add(*b)).collect()
+}
+
 /// The axes behind the batch and the channels padded with `fill`; negative padding cuts.
 pub fn resized(x: &Value, pads: &[(i64, i64)], fill: f32) -> Outcome<Value> {
     let dims = x.dims();
@@ -196,6 +203,7 @@ pub fn resized(x: &Value, pads: &[(i64, i64)], fill: f32) -> Outcome<Value> {
     if grown.iter().all(|&pads| pads == (0, 0)) {
         return Ok(x);
     }
+    room::check(&padded(&x.dims(), &grown))?;
     Ok(Value::new(Dispatch::float_pad(x.float()?, &grown, PadMode::Constant(fill))))
 }
 
