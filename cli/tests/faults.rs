@@ -1,0 +1,209 @@
+//! Real faults: a full disk, a folder that cannot be written, a killed process, a picture that changes
+//! while it is read. Nothing is half-written, nothing that was finished is lost, and one message says why.
+#![cfg(target_os = "linux")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+fn data(path: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
+    folder.join(path).display().to_string()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The options of a quick run.
+fn quick(command: &str, out: &Path) -> Vec<String> {
+    let (model, out) = (data("zoo/lenet/model.onnx"), out.display().to_string());
+    let options = ["--device", "cpu", "--samples", "2", "--model", &model, "--out", &out];
+    [command].into_iter().chain(options).map(str::to_owned).collect()
+}
+
+fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_attriburn")
+}
+
+/// Runs the program where `folder` is a file system of its own, mounted with `options`, and then
+/// `afterwards` in the same place.
+fn on_a_file_system(folder: &Path, options: &str, args: &[String], afterwards: &str) -> Output {
+    let script = format!(
+        "mount -t tmpfs -o {options} none {} || exit 99; \"$@\"; code=$?; {afterwards}; exit $code",
+        folder.display()
+    );
+    let run = |namespace: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(namespace).args(["sh", "-c", &script, "sh", program()]).args(args);
+        command.output().expect("unshare, of util-linux")
+    };
+    // As root, or as a user who may be root in a namespace.
+    let output = run(&["--mount"]);
+    match output.status.code() {
+        Some(99) | Some(1) if text(&output.stderr).contains("unshare") => {
+            run(&["--user", "--map-root-user", "--mount"])
+        }
+        _ => output,
+    }
+}
+
+/// Every file below `folder` is whole.
+fn check_whole(folder: &Path) -> usize {
+    let mut count = 0;
+    for path in files(folder) {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let bytes = std::fs::read(&path).expect("a file");
+        let whole = match ending {
+            "npy" => attriburn::npy::from_bytes(&bytes, &path).is_ok(),
+            "png" => attriburn::picture::Picture::from_bytes(&bytes).is_ok(),
+            "json" => serde_json::from_slice::<serde_json::Value>(&bytes).is_ok(),
+            // What a killed process leaves behind has a name of its own.
+            _ => path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')),
+        };
+        assert!(whole, "{} is not whole", path.display());
+        count += 1;
+    }
+    count
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(files(&path)),
+            path => found.push(path),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_full_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (disk, kept) = (folder.path().join("disk"), folder.path().join("kept"));
+    std::fs::create_dir(&disk).expect("a folder");
+    let mut args = quick("explain", &disk.join("out"));
+    args.extend(["rgb.png", "rgb.jpg", "grey.png"].map(|name| data(&format!("pictures/{name}"))));
+    // The first picture's maps fit, all of them do not.
+    let keep = format!("cp -r {} {}", disk.display(), kept.display());
+    let output = on_a_file_system(&disk, "size=36k", &args, &keep);
+    let message = text(&output.stderr);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{:?}: {message}", output.status);
+    assert!(message.contains("cannot be written: No space left on device"), "{message}");
+    assert!(!message.contains("internal failure"), "{message}");
+    let written = check_whole(&kept);
+    let hidden = files(&kept).iter().any(|path| path.to_string_lossy().contains(".attriburn-"));
+    assert!(written > 0 && !hidden, "{written} files");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for command in ["explain", "evaluate"] {
+        let mut args = quick(command, &folder.path().join("out"));
+        match command {
+            "explain" => args.push(data("pictures/rgb.png")),
+            _ => args.extend(["sparseness".into(), "--images".into(), data("pictures/rgb.png")]),
+        }
+        let output = on_a_file_system(folder.path(), "ro", &args, "true");
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("cannot be written: Read-only file system"), "{message}");
+        assert!(message.contains("--out"), "{message}");
+    }
+}
+
+#[test]
+fn a_process_that_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let pictures =
+        ["rgb.png", "rgb.jpg", "rgb.bmp", "rgb.webp", "rgb.tiff", "grey.png", "alpha.png"];
+    let mut args = quick("explain", &out);
+    args.extend(pictures.map(|name| data(&format!("pictures/{name}"))));
+    let mut stopped = 0;
+    for step in 0..12 {
+        let mut child = Command::new(program())
+            .args(&args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program");
+        std::thread::sleep(Duration::from_millis(15 * step));
+        let _ = child.kill();
+        stopped += usize::from(!child.wait().expect("its end").success());
+        check_whole(&out);
+    }
+    assert!(stopped > 0, "no run was stopped");
+    let output = Command::new(program()).args(&args).output().expect("the program");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    // A map, its picture, the overlay and the manifest of each.
+    let finished = files(&out).iter().filter(|path| path.ends_with("manifest.json")).count();
+    assert_eq!(finished, pictures.len());
+    check_whole(&out);
+}
+
+/// The checksum and the target's logit in a manifest.
+fn explained(out: &Path) -> [serde_json::Value; 2] {
+    let bytes = std::fs::read(out.join("picture/manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_slice(&bytes).expect("a manifest");
+    [manifest["image"]["sha256"].clone(), manifest["target"]["logit"].clone()]
+}
+
+/// What is explained is a version of the picture as it was at one time, with that version's checksum.
+#[test]
+fn a_picture_that_changes_while_it_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("picture.png");
+    let run = |name: &str| {
+        let out = folder.path().join(name);
+        let mut args = quick("explain", &out);
+        args.push(picture.display().to_string());
+        (Command::new(program()).args(&args).output().expect("the program"), out)
+    };
+    let versions = ["pictures/rgb.png", "pictures/grey.png"]
+        .map(|path| std::fs::read(data(path)).expect("a picture"));
+    let known = [0, 1].map(|at| {
+        std::fs::write(&picture, &versions[at]).expect("a picture");
+        explained(&run(&format!("version-{at}")).1)
+    });
+    assert_ne!(known[0], known[1]);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for version in versions.iter().cycle() {
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                // First it is empty, then half of it is there.
+                std::fs::write(&picture, &version[..version.len() / 2]).expect("a picture");
+                std::thread::sleep(Duration::from_millis(1));
+                std::fs::write(&picture, version).expect("a picture");
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        });
+        let (mut whole, mut runs) = (0, 0);
+        while (whole == 0 || runs < 20) && runs < 200 {
+            let (output, out) = run(&format!("run-{runs}"));
+            let message = text(&output.stderr);
+            match output.status.code() {
+                Some(0) => {
+                    assert!(known.contains(&explained(&out)), "{:?}", explained(&out));
+                    whole += 1;
+                }
+                Some(1 | 2) => assert!(
+                    message.contains("damaged") || message.contains("it is empty"),
+                    "{message}"
+                ),
+                code => panic!("{code:?}: {message}"),
+            }
+            check_whole(&out);
+            runs += 1;
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(whole > 0, "no run met a whole picture");
+        println!("{whole} of {runs} runs met a whole picture");
+    });
+}
