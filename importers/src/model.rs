@@ -195,9 +195,10 @@ impl Loader {
         let element = Element::named(&summary.inputs[0].element);
         let output = self.output_index(&summary)?;
         let mut graph = graph::build(&file.proto, &mut file.folder)?;
-        graph.rounds = self.quantization == Quantization::StraightThrough;
         let passes::Outcome { parameters, link } =
             passes::run(&mut graph, output, self.parameters)?;
+        // Only now: constant weights are those of the quantized model in any case.
+        graph.rounds = self.quantization == Quantization::StraightThrough;
         match link {
             Some(Link::Softmax) => {
                 log::warn!("the model ends in a softmax; its input, the logits, is explained");

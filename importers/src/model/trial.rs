@@ -178,6 +178,13 @@ impl OnnxModel {
     /// of one sample at a time is quantized as a whole.
     pub(super) fn find_samples(&mut self, graph: &mut Graph) -> Result<(), LoadError> {
         let ids = quantized::dynamic(graph);
+        if let (Some(node), true) = (quantized::dynamic_inside(graph), self.batch != Some(1)) {
+            let message = format!(
+                "{}: what is quantized inside it has one scale for all samples of a batch; export the model with a batch of 1",
+                node.label()
+            );
+            return Err(LoadError::new(ErrorKind::Unsupported, message));
+        }
         if ids.is_empty() || self.batch == Some(1) {
             return Ok(());
         }

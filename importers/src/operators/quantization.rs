@@ -10,7 +10,7 @@ use burn::backend::{Dispatch, Scalar};
 use super::{Inputs, MICROSOFT, OWN, Operator, Role, Run, Site, axis, one};
 use crate::file::Element;
 use crate::graph::Samples;
-use crate::value::{Outcome, Value, binary};
+use crate::value::{Outcome, Value, binary, broadcast};
 
 pub const OPERATORS: &[Operator] = &[
     of_scale("QuantizeLinear", 10, quantize).role(Role::Rounds),
@@ -93,7 +93,10 @@ impl Along {
             return own.reshape(&aligned);
         }
         if self.block == 0 {
-            return Ok(own);
+            return match broadcast(&shape, dims)? == dims {
+                true => Ok(own),
+                false => Err(format!("its scale {shape:?} does not fit {dims:?}")),
+            };
         }
         let axis = axis(self.axis, dims.len())?;
         let fits = shape.len() == dims.len() && shape[axis] == dims[axis].div_ceil(self.block);
@@ -215,12 +218,15 @@ fn dequantize(site: &Site) -> Outcome<Run> {
 
 fn fake_quantize(site: &Site) -> Outcome<Run> {
     if let Ok((activation, factor)) = parts(site) {
-        return super::pointwise(move |x| {
-            let y = activate(x, activation);
-            if factor == 1.0 {
-                y
-            } else {
-                Dispatch::float_mul_scalar(y, Scalar::Float(factor.into()))
+        return one(move |inputs| {
+            let x = inputs.take(0)?.into_float();
+            let y = activated(&x, activation)?;
+            match factor {
+                1.0 => Ok(y),
+                _ => {
+                    Value::new(Dispatch::float_mul_scalar(y.float()?, Scalar::Float(factor.into())))
+                        .reshape(&y.dims())
+                }
             }
         });
     }

@@ -7,6 +7,7 @@ use burn::backend::ops::FloatTensorOps;
 
 use super::{ANY, MICROSOFT, Operator, Rewriting};
 use crate::graph::{Attributes, Id};
+use crate::room;
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
@@ -167,7 +168,11 @@ fn matmul_n_bits(own: &mut Rewriting) -> Outcome<Id> {
     let (bits, block) = (super::size(bits?)?, super::size(block?)?);
     // How exactly the sums are to be made.
     own.int("accuracy_level", 0)?;
-    if !matches!(bits, 2 | 4 | 8) || block == 0 {
+    room::check(&[inner, outputs])?;
+    if inner == 0 || outputs == 0 {
+        return Err(format!("a matrix of {inner} by {outputs} numbers is none"));
+    }
+    if !matches!(bits, 2 | 4 | 8) || block == 0 || block > 1 << 16 {
         return Err(format!("blocks of {block} numbers of {bits} bits are not supported"));
     }
     if own.optional(4).is_some() {

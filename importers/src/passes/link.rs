@@ -11,7 +11,7 @@ use crate::operators::Role;
 pub fn take_off(graph: &mut Graph) -> Option<Link> {
     let end = End { readers: graph.readers(), makers: graph.makers(), graph };
     let output = end.graph.outputs[0];
-    let (mut path, mut at) = (Vec::new(), output);
+    let (mut path, mut at, mut rounds) = (Vec::new(), output, false);
     let (link, scores) = loop {
         let maker = end.makers[at.0]?;
         if let Some(found) = end.link(maker) {
@@ -22,7 +22,10 @@ pub fn take_off(graph: &mut Graph) -> Option<Link> {
             Role::Moves => node.inputs.first().copied().flatten()?,
             Role::Product => end.scaled(node)?,
             // Made for probabilities, not for scores.
-            Role::Rounds => node.inputs.first().copied().flatten()?,
+            Role::Rounds => {
+                rounds = true;
+                node.inputs.first().copied().flatten()?
+            }
             _ => return None,
         };
         if end.readers[next.0] != 1 {
@@ -34,7 +37,8 @@ pub fn take_off(graph: &mut Graph) -> Option<Link> {
     let mut current = scores;
     for maker in path.into_iter().rev() {
         let node = &mut graph.nodes[maker];
-        if role(node) == Some(Role::Moves) {
+        // A cast of levels would cut the scores.
+        if role(node) == Some(Role::Moves) && !(rounds && node.kind == "Cast") {
             node.inputs[0] = Some(current);
             current = node.outputs[0]?;
         }

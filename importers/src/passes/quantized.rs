@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Attributes, Constant, Graph, Id, Node};
-use crate::operators::{OWN, Rewriting, Role, known, operator};
+use crate::operators::{OWN, Operator, Rewriting, Role, known, operator};
 use crate::value::Value;
 
 /// Puts the nodes for which an operator is short in its place, also in graphs inside others.
@@ -129,7 +129,9 @@ fn whole(graph: &Graph, nodes: &[Node], node: &Node, makers: &[Option<usize>]) -
             let turned = node.attributes.int("transB").ok().flatten().unwrap_or(0) != 0;
             (if turned { 0 } else { 1 }, 1)
         }
-        "MatMul" => (rank.map_or(0, |rank| rank as i64 - 1), -1),
+        "MatMul" if rank.is_none_or(|rank| rank >= 2) => {
+            (rank.map_or(0, |rank| rank as i64 - 1), -1)
+        }
         _ => return None,
     };
     if weights.scales.len() > 1 && weights.axis_of(rank?) != own {
@@ -262,7 +264,8 @@ pub fn requantize(graph: &mut Graph) -> Result<(), String> {
         let both = fake.inputs[1].zip(graph.nodes[maker].inputs[1]);
         let read = |id| numbers(graph, id);
         let both = both.and_then(|(level, factors)| read(level).zip(read(factors)));
-        let Some((level, factors)) = both.filter(|(level, _)| level.len() == 1) else { continue };
+        let is_scale = |level: &[f32]| matches!(level, [own] if *own > 0.0 && own.is_finite());
+        let Some((level, factors)) = both.filter(|(level, _)| is_scale(level)) else { continue };
         let divided = factors.iter().map(|factor| factor / level[0]).collect();
         let mut hold = |value: Value| {
             graph.add("made of two scales".into(), Some(Constant::Computed(value.into())))
@@ -327,7 +330,10 @@ fn source(graph: &Graph, at: usize, makers: &[Option<usize>]) -> Option<(usize, 
         let node = &graph.nodes[maker];
         if let Some(quantize) = named(graph, maker, "QuantizeLinear") {
             let known = quantize.inputs[1].is_some_and(|scale| graph.constant(scale).is_some());
-            let same = known && same(graph, quantize, dequantize, 2);
+            // The largest of values with a negative scale would be another one.
+            let positive = numbers(graph, dequantize.inputs[1]?)
+                .is_some_and(|scales| scales.iter().all(|&scale| scale > 0.0));
+            let same = known && positive && same(graph, quantize, dequantize, 2);
             // Several scales lie along an axis, which what lies between may have moved.
             let along = |node: &Node| node.attributes.int("axis").ok().flatten().unwrap_or(1);
             let blocks = |node: &Node| node.attributes.int("block_size").ok().flatten();
@@ -394,8 +400,21 @@ pub fn dynamic(graph: &Graph) -> Vec<Id> {
 
 /// Whether anything in the graph rounds what depends on the sample.
 pub fn is_quantized(graph: &Graph) -> bool {
-    graph.nodes.iter().any(|node| {
-        node.operator
-            .is_some_and(|own| own.role == Role::Rounds || own.name == "DynamicQuantizeLinear")
+    any(graph.nodes.iter(), &|own| own.role == Role::Rounds || own.name == "DynamicQuantizeLinear")
+}
+
+/// The first node inside another whose scale follows the sample: its samples are not known.
+pub fn dynamic_inside(graph: &Graph) -> Option<&Node> {
+    let is_dynamic = |own: &Operator| own.name == "DynamicQuantizeLinear";
+    graph.nodes.iter().find(|node| {
+        let inside = node.blocks.iter().flat_map(|(_, block)| &block.nodes);
+        any(inside, &is_dynamic)
     })
+}
+
+/// Whether an operator of the nodes or of those inside them is such a one.
+fn any<'a>(nodes: impl Iterator<Item = &'a Node>, is: &dyn Fn(&Operator) -> bool) -> bool {
+    let mut found = false;
+    nodes.for_each(|node| node.visit(&mut |node| found |= node.operator.is_some_and(is)));
+    found
 }
