@@ -13,7 +13,7 @@ use cubecl_llvm::nvptx::ptx_version::PtxVersion;
 use cubecl_llvm::{LlvmTarget, PlironArtifact, PlironCompiler, PlironOptions};
 
 use crate::convolution::kernel::{self as convolution, gradient_kernel};
-use crate::estimator::device::{mark_kernel, update_kernel};
+use crate::estimator::device::{Pass, update_kernel};
 use crate::launch::THREADS;
 use crate::mollifier::Mollifier;
 use crate::noise::kernel::{Job, JobLaunch, Rule, Variant, noise_kernel, words_kernel};
@@ -44,19 +44,21 @@ pub fn kernels(architecture: u32) -> Vec<(String, String)> {
         ]
     });
     let words = words_kernel::WordsKernel::new(settings(), properties(), target(), buffer(), job());
-    let mark =
-        mark_kernel::MarkKernel::new(settings(), properties(), target(), buffer(), buffer(), ());
-    let update = update_kernel::UpdateKernel::new(
-        settings(),
-        properties(),
-        target(),
-        buffer(),
-        buffer(),
-        buffer(),
-        buffer(),
-        (),
-        (),
-    );
+    let estimators = [Pass::Marking, Pass::Again].map(|pass| {
+        let update = update_kernel::UpdateKernel::new(
+            settings(),
+            properties(),
+            target(),
+            buffer(),
+            buffer(),
+            buffer(),
+            buffer(),
+            (),
+            (),
+            pass,
+        );
+        (format!("estimator-{pass:?}"), ptx(&update, architecture))
+    });
     let gradient = gradient_kernel::GradientKernel::<f32>::new(
         settings(),
         properties(),
@@ -82,9 +84,8 @@ pub fn kernels(architecture: u32) -> Vec<(String, String)> {
             ("product-split".to_owned(), ptx(&split, architecture)),
             ("convolution-gradient".to_owned(), ptx(&gradient, architecture)),
             ("words".to_owned(), ptx(&words, architecture)),
-            ("estimator-mark".to_owned(), ptx(&mark, architecture)),
-            ("estimator-update".to_owned(), ptx(&update, architecture)),
         ])
+        .chain(estimators)
         .collect()
 }
 
