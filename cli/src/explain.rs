@@ -14,7 +14,7 @@ use crate::setup::Setup;
 use crate::source::{Opened, Source, sources};
 use crate::targets::Targets;
 use crate::variants::Variant;
-use crate::{Fatal, NOTHING_DONE, SOME_FAILED, files};
+use crate::{Fatal, NOTHING_DONE, SOME_FAILED, files, lost};
 
 /// Everything that is the same for all inputs.
 struct Job<'a> {
@@ -317,6 +317,7 @@ const MOST_NODE_VALUES: u64 = 1 << 26;
 /// Prints what went wrong with a source; gives 1, or 0 for nothing.
 fn report(source: &Source, messages: &[String]) -> usize {
     for message in messages {
+        lost::wait_for_the_end();
         eprintln!("error: {}: {message}", source.name());
     }
     usize::from(!messages.is_empty())

@@ -2,9 +2,18 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the name of a file begins with until it is whole.
 const UNFINISHED: &str = ".attriburn-";
+
+/// Whether any file was written.
+static WRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether this program has written any file.
+pub fn any_written() -> bool {
+    WRITTEN.load(Ordering::Relaxed)
+}
 
 /// Removes what a program that was killed did not finish in a folder.
 pub fn remove_unfinished(folder: &Path) {
@@ -42,7 +51,10 @@ pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, String>
         Ok(())
     };
     match attempt() {
-        Ok(()) => Ok(path),
+        Ok(()) => {
+            WRITTEN.store(true, Ordering::Relaxed);
+            Ok(path)
+        }
         Err(error) => Err(format!("{} cannot be written: {error}", path.display())),
     }
 }

@@ -18,6 +18,7 @@ mod explain;
 mod files;
 mod inspect;
 mod labels;
+mod lost;
 mod manifest;
 mod maps;
 mod settings;
@@ -45,7 +46,9 @@ fn main() -> ExitCode {
     let args = Args::read();
     log_warnings();
     quiet_panics();
-    match catch_unwind(AssertUnwindSafe(|| run(args))) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(args)));
+    lost::wait_for_the_end();
+    match outcome {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             eprintln!("error: {error}");
@@ -76,12 +79,14 @@ fn log_warnings() {
     use std::io::Write;
     let default = "off,attriburn=warn,attriburn_onnx=warn,attriburn_backends=warn";
     let environment = env_logger::Env::default().default_filter_or(default);
-    env_logger::Builder::from_env(environment)
+    let logger = env_logger::Builder::from_env(environment)
         .format(|out, record| {
             let level = record.level().as_str().to_lowercase();
             writeln!(out, "{level}: {}", record.args())
         })
-        .init();
+        .build();
+    let most = logger.filter();
+    lost::watch(logger, most);
 }
 
 /// A failure inside a dependency is reported as an error of what was tried, not as a panic.

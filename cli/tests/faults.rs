@@ -145,6 +145,84 @@ fn a_process_that_is_killed() {
     check_whole(&out);
 }
 
+/// A Vulkan layer that loses the device when there is the file `LOSE_WHEN`, compiled, in a folder with its
+/// manifest.
+fn layer() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layer/lost.rs");
+    let library = folder.path().join("liblost.so");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut compile = Command::new(rustc);
+    compile.args(["--edition", "2024", "--crate-type", "cdylib", "-o"]).arg(&library).arg(source);
+    let output = compile.output().expect("rustc");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let manifest = serde_json::json!({
+        "file_format_version": "1.2.0",
+        "layer": {
+            "name": "VK_LAYER_ATTRIBURN_lost",
+            "type": "GLOBAL",
+            "library_path": library,
+            "api_version": "1.3.0",
+            "implementation_version": "1",
+            "description": "loses the device",
+        },
+    });
+    std::fs::write(folder.path().join("lost.json"), manifest.to_string()).expect("a file");
+    folder
+}
+
+/// What was finished before the device was lost is whole, one message says that it was, and the next run
+/// makes the rest.
+#[test]
+fn a_device_that_is_lost_midway() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (layer, seen) = (layer(), folder.path().join("seen"));
+    let pictures = ["rgb.png", "grey.png"];
+    let run = |out: &Path, lost_when: &Path| {
+        let mut args = quick("explain", out);
+        args.iter_mut().filter(|arg| *arg == "cpu").for_each(|arg| *arg = "wgpu".into());
+        // So many samples that a picture is explained at a time.
+        args.iter_mut().filter(|arg| *arg == "2").for_each(|arg| *arg = "257".into());
+        args.extend(pictures.map(|name| data(&format!("pictures/{name}"))));
+        Command::new(program())
+            .args(&args)
+            .env("CUBECL_AUTOTUNE_LEVEL", "minimal")
+            .env("VK_LAYER_PATH", layer.path())
+            .env("VK_INSTANCE_LAYERS", "VK_LAYER_ATTRIBURN_lost")
+            .env("LOSE_WHEN", lost_when)
+            .env("LAYER_SEEN", &seen)
+            .output()
+            .expect("the program")
+    };
+    let finished =
+        |out: &Path| files(out).iter().filter(|path| path.ends_with("manifest.json")).count();
+    let check_lost = |output: &Output, code: i32| {
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert_eq!(message.matches("device was lost").count(), 1, "{message}");
+        assert!(message.contains("run the same command again"), "{message}");
+        assert!(!message.contains("internal failure"), "{message}");
+    };
+
+    // From the beginning, and once a picture is finished.
+    let out = folder.path().join("explained");
+    let output = run(&out, folder.path());
+    if !seen.exists() {
+        // There is no Vulkan here.
+        let is_needed = std::env::var_os("ATTRIBURN_REQUIRE_WGPU").is_some();
+        assert!(!is_needed, "{}", text(&output.stderr));
+        return;
+    }
+    check_lost(&output, 2);
+    check_lost(&run(&out, &out.join("rgb/manifest.json")), 1);
+    check_whole(&out);
+    assert!((1..pictures.len()).contains(&finished(&out)), "{} are finished", finished(&out));
+    // Without a loss the layer changes nothing.
+    let output = run(&out, &out.join("never"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!((finished(&out), check_whole(&out)), (pictures.len(), 4 * pictures.len()));
+}
+
 /// The checksum and the target's logit in a manifest.
 fn explained(out: &Path) -> [serde_json::Value; 2] {
     let bytes = std::fs::read(out.join("picture/manifest.json")).expect("a manifest");

@@ -1,6 +1,8 @@
 //! A model file of any bytes: it is refused, or it gives scores and a gradient. Nothing panics, and
-//! memory stays within the limit that libFuzzer is given.
+//! loading it takes no more memory than it may.
 #![no_main]
+
+mod counted;
 
 use attriburn::{Domain, Explainer, Input, Plan, Target};
 use attriburn_onnx::Loader;
@@ -20,7 +22,8 @@ fn init() {
 
 fuzz_target!(init: init(), |bytes: &[u8]| {
     let device = attriburn::device("cpu").expect("the CPU");
-    let Ok(model) = Loader::new(&device).load_bytes(bytes) else { return };
+    let load = || Loader::new(&device).load_bytes(bytes);
+    let Ok(model) = counted::within(counted::of_model(bytes.len()), load) else { return };
     let shape = attriburn::Model::input_shape(&model).to_vec();
     let count: usize = shape.iter().product();
     if count > LARGEST {

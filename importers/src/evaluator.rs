@@ -8,7 +8,7 @@ use onnx_ir::{Message, TensorProto};
 
 use crate::error::{ErrorKind, LoadError};
 use crate::file::{self, Element, Folder, Mapped, Stored};
-use crate::graph;
+use crate::graph::{self, Graph};
 use crate::passes;
 use crate::program::Program;
 use crate::room;
@@ -81,9 +81,12 @@ pub fn evaluate(
     inputs: Vec<HostTensor>,
 ) -> Result<Vec<HostTensor>, LoadError> {
     let path = path.as_ref();
-    let run = || {
+    let load = || {
         let mut file = file::open(path)?;
-        let mut graph = graph::build(&file.proto, &mut file.folder)?;
+        let graph = graph::build(&file.proto, &mut file.folder)?;
+        Ok((graph, room::of_file(file.folder.size())))
+    };
+    let run = |mut graph: Graph| {
         if inputs.len() != graph.inputs.len() {
             let message = format!("it takes {} inputs, not {}", graph.inputs.len(), inputs.len());
             return Err(LoadError::new(ErrorKind::Input, message));
@@ -97,5 +100,7 @@ pub fn evaluate(
         let precision = Element::FLOAT.precision();
         Ok(outputs.into_iter().map(|value| HostTensor { value, precision }).collect())
     };
-    room::within(room::LOADING, run).map_err(|error: LoadError| error.of(path))
+    load()
+        .and_then(|(graph, most)| room::within(most, || run(graph)))
+        .map_err(|error: LoadError| error.of(path))
 }

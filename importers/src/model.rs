@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{ErrorKind, LoadError};
 use crate::file::{self, Element, File, Folder, Mapped};
-use crate::graph;
+use crate::graph::{self, Graph};
 use crate::passes::{self, Promoted, quantized};
 use crate::program::{Program, as_input};
 use crate::room;
@@ -184,17 +184,23 @@ impl Loader {
         self.build(file::parse(&bytes, Folder::none(bytes.clone()))?)
     }
 
-    fn build(&self, file: File) -> Result<OnnxModel, LoadError> {
-        room::within(room::LOADING, || self.built(file))
-    }
-
-    fn built(&self, mut file: File) -> Result<OnnxModel, LoadError> {
+    fn build(&self, mut file: File) -> Result<OnnxModel, LoadError> {
         let summary = summarize(&mut file);
         summary.check()?;
+        let graph = graph::build(&file.proto, &mut file.folder)?;
+        let most = room::of_file(file.folder.size());
+        room::within(most, || self.built(summary, graph, file.folder.files()))
+    }
+
+    fn built(
+        &self,
+        summary: Summary,
+        mut graph: Graph,
+        files: Vec<PathBuf>,
+    ) -> Result<OnnxModel, LoadError> {
         let (batch, shape) = self.shape(&summary)?;
         let element = Element::named(&summary.inputs[0].element);
         let output = self.output_index(&summary)?;
-        let mut graph = graph::build(&file.proto, &mut file.folder)?;
         let passes::Outcome { parameters, link } =
             passes::run(&mut graph, output, self.parameters)?;
         // Only now: constant weights are those of the quantized model in any case.
@@ -232,7 +238,7 @@ impl Loader {
             segments: Vec::new(),
             quantized,
             quantization: self.quantization,
-            files: file.folder.files(),
+            files,
         };
         model.find_samples(&mut graph)?;
         let (mut model, seen) = model.tried_out(&graph, link)?;

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Graph, Id, Node};
 use crate::operators::{Inputs, Role, Run, compile};
+use crate::room::{self, Taken};
 use crate::value::{Kind, Outcome, Value};
 
 /// A graph ready to run.
@@ -32,6 +33,19 @@ struct Step {
     outputs: Vec<Option<usize>>,
     /// Slots that nothing reads after this step.
     dead: Vec<usize>,
+}
+
+/// A value in its slot, with the room that it takes up.
+struct Held {
+    value: Value,
+    _room: Taken,
+}
+
+impl Held {
+    fn new(value: Value) -> Outcome<Self> {
+        let room = room::take(&value.dims())?;
+        Ok(Self { value, _room: room })
+    }
 }
 
 /// A run of nodes that is computed as one.
@@ -94,9 +108,10 @@ impl Program {
         inputs: Vec<Value>,
         mut observe: impl FnMut(usize, &[Value]),
     ) -> Result<Vec<Value>, String> {
-        let mut slots: Vec<Option<Value>> = vec![None; self.slots];
+        let mut slots: Vec<Option<Held>> = Vec::new();
+        slots.resize_with(self.slots, || None);
         for (slot, input) in slots.iter_mut().zip(inputs) {
-            *slot = Some(input);
+            *slot = Some(Held::new(input)?);
         }
         for (at, step) in self.steps.iter().enumerate() {
             let inputs = self.inputs(step, &mut slots);
@@ -104,7 +119,9 @@ impl Program {
             observe(at, &outputs);
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(slot) = slot {
-                    slots[*slot] = Some(value);
+                    let held = Held::new(value);
+                    slots[*slot] =
+                        Some(held.map_err(|message| format!("{}: {message}", step.label))?);
                 }
             }
             for &slot in &step.dead {
@@ -119,12 +136,12 @@ impl Program {
     }
 
     /// What a step reads. What nothing reads after it is moved, so that it can be overwritten.
-    fn inputs(&self, step: &Step, slots: &mut [Option<Value>]) -> Vec<Option<Value>> {
+    fn inputs(&self, step: &Step, slots: &mut [Option<Held>]) -> Vec<Option<Value>> {
         let read = |(at, source): (usize, &Option<Source>)| match source {
             Some(Source::Slot(slot))
                 if step.dead.contains(slot) && !step.inputs[at + 1..].contains(source) =>
             {
-                slots[*slot].take()
+                slots[*slot].take().map(|held| held.value)
             }
             source => self.fetch(*source, slots),
         };
@@ -209,9 +226,9 @@ impl Program {
         }
     }
 
-    fn fetch(&self, source: Option<Source>, slots: &[Option<Value>]) -> Option<Value> {
+    fn fetch(&self, source: Option<Source>, slots: &[Option<Held>]) -> Option<Value> {
         match source? {
-            Source::Slot(slot) => slots[slot].clone(),
+            Source::Slot(slot) => slots[slot].as_ref().map(|held| held.value.clone()),
             Source::Constant(constant) => Some(self.constants[constant].clone()),
         }
     }

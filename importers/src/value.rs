@@ -174,9 +174,14 @@ impl Value {
         Self::new(Tensor::<1>::from_data(data, (&Device::flex(), DType::F32)).into_dispatch())
     }
 
+    /// One number without axes, on the host.
+    pub fn number(value: f32) -> Self {
+        Self { scalar: true, ..Self::from_floats(vec![value]) }
+    }
+
     /// `value` everywhere, on the host.
     pub fn filled(value: f32, dims: &[usize]) -> Outcome<Self> {
-        Self::from_floats(vec![value]).reshape(&[])?.expand(dims)
+        Self::number(value).expand(dims)
     }
 
     /// The shape as ONNX sees it: empty for a scalar.
@@ -266,6 +271,9 @@ impl Value {
         let (from, to): (usize, usize) = (self.dims().iter().product(), dims.iter().product());
         if from != to {
             return Err(format!("{:?} cannot be reshaped to {dims:?}", self.dims()));
+        }
+        if to == 0 {
+            room::check(dims)?;
         }
         let scalar = dims.is_empty();
         let held: &[usize] = if scalar { &[1] } else { dims };

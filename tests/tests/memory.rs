@@ -1,10 +1,11 @@
 //! Memory does not grow with the samples of a map, nor with the number of maps.
 #![cfg(target_os = "linux")]
 
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use attriburn::{Domain, Explainer, Input, Model, ModuleModel, Plan, Target};
-use attriburn_onnx::OnnxModel;
+use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{data, gpus, relative_l2};
 use burn::tensor::{Device, Tensor};
 
@@ -47,6 +48,51 @@ fn ten_thousand_samples_take_no_more_than_fifty() {
     assert_eq!(explain(10_000), 10_000);
     let growth = process("VmHWM").saturating_sub(fifty);
     assert!(growth < 4 * MIB, "{} MiB more", growth / MIB);
+}
+
+/// A file of `n` bytes, with the weights beside it, takes no more than 4 GiB and 64 bytes for each of its
+/// own while it is loaded, whatever it asks for.
+#[test]
+fn loading_a_file_takes_no_more_than_it_may() {
+    let _alone = ALONE.lock();
+    let folders = ["fuzzed/model", "bad", "operators", "quantized", "shapes", "zoo"].map(data);
+    let mut files: Vec<_> = folders.iter().flat_map(|folder| models_in(folder)).collect();
+    files.push(attriburn_tests::efficientnet());
+    assert!(files.len() > 100, "{} files", files.len());
+    let mut most: (u64, String) = (0, String::new());
+    for path in files {
+        let bytes = std::fs::read(&path).expect("a file");
+        std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
+        let before = process("VmRSS");
+        let _ = Loader::new(&Device::flex()).load_bytes(&bytes);
+        let taken = process("VmHWM").saturating_sub(before);
+        let may = (4 << 30) + 64 * bytes.len() as u64;
+        assert!(taken <= may, "{}: {} MiB of {}", path.display(), taken / MIB, may / MIB);
+        most = most.max((taken, path.display().to_string()));
+    }
+    println!("the most: {} MiB, {}", most.0 / MIB, most.1);
+    // The two that fill gigabytes with many small tensors are refused before they do.
+    for name in ["constants-of-gigabytes", "values-of-gigabytes"] {
+        let path = data("fuzzed/model").join(name).with_extension("onnx");
+        let message = match OnnxModel::load(path, &Device::flex()) {
+            Ok(_) => panic!("{name} was loaded"),
+            Err(error) => error.to_string(),
+        };
+        assert!(message.contains("numbers that there is room for"), "{name}: {message}");
+    }
+}
+
+/// The ONNX files below `folder`.
+fn models_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(models_in(&path)),
+            path if path.extension().is_some_and(|ending| ending == "onnx") => found.push(path),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// `maps` maps, and what the process and the device hold after them.

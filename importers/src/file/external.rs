@@ -47,6 +47,12 @@ impl Folder {
         self.mapped.keys().map(|file| folder.join(file)).collect()
     }
 
+    /// The bytes of the model and of the weight files that were mapped.
+    pub fn size(&self) -> usize {
+        let beside = self.mapped.values().map(|file| file.bytes().len());
+        beside.fold(self.model.bytes().len(), usize::saturating_add)
+    }
+
     /// The bytes of `tensor`, in a file beside the model or in the model itself; `None` where its
     /// numbers are spelled out in the message.
     ///
@@ -77,6 +83,21 @@ impl Folder {
         let Some(folder) = &self.path else {
             return Err("but the model was given as bytes; store it in one file".into());
         };
+        if !self.mapped.contains_key(file) {
+            let bytes = self.map(folder, file)?;
+            self.mapped.insert(file.to_owned(), bytes);
+        }
+        let mapped = &self.mapped[file];
+        let bytes = mapped.bytes();
+        let end = length.map_or(bytes.len(), |length| offset.saturating_add(length));
+        if offset > end || end > bytes.len() {
+            return Err("which is too short; copy it again".into());
+        }
+        Ok(mapped.part(bytes.slice(offset..end)))
+    }
+
+    /// A file of the model's folder.
+    fn map(&self, folder: &Path, file: &Path) -> Result<Mapped, String> {
         let path = folder.join(file);
         if !path.is_file() {
             return Err("which is not there; keep it beside the model".into());
@@ -87,18 +108,7 @@ impl Folder {
                     .into(),
             );
         }
-        if !self.mapped.contains_key(file) {
-            let bytes =
-                Mapped::open(&path).map_err(|error| format!("which cannot be read: {error}"))?;
-            self.mapped.insert(file.to_owned(), bytes);
-        }
-        let mapped = &self.mapped[file];
-        let bytes = mapped.bytes();
-        let end = length.map_or(bytes.len(), |length| offset.saturating_add(length));
-        if offset > end || end > bytes.len() {
-            return Err("which is too short; copy it again".into());
-        }
-        Ok(mapped.part(bytes.slice(offset..end)))
+        Mapped::open(&path).map_err(|error| format!("which cannot be read: {error}"))
     }
 }
 

@@ -258,6 +258,11 @@ impl Node {
         format!("{} {}", self.kind, self.name)
     }
 
+    /// Input `index`, where it is given.
+    pub fn input(&self, index: usize) -> Option<Id> {
+        self.inputs.get(index).copied().flatten()
+    }
+
     /// Calls `see` with everything that the node and the graphs inside it read.
     pub fn reads(&self, see: &mut dyn FnMut(Id)) {
         self.inputs.iter().flatten().for_each(|&id| see(id));

@@ -159,7 +159,7 @@ fn masked(scores: Value, mask: Value, keys: usize) -> Outcome<Value> {
     };
     match is_choice {
         true => {
-            let nothing = Value::from_floats(vec![f32::NEG_INFINITY]).reshape(&[])?;
+            let nothing = Value::number(f32::NEG_INFINITY);
             mask.choose(scores, nothing)
         }
         false => add(&scores, &mask),

@@ -60,7 +60,7 @@ fn constant(site: &Site) -> Outcome<Run> {
 fn constant_of_shape(site: &Site) -> Outcome<Run> {
     let fill = match site.tensor("value")? {
         Some(value) => Value::from_stored(&value)?.reshape(&[])?,
-        None => Value::from_floats(vec![0.0]).reshape(&[])?,
+        None => Value::number(0.0),
     };
     one(move |inputs| {
         let dims: Vec<usize> = inputs.ints(0)?.into_iter().map(size).collect::<Outcome<_>>()?;

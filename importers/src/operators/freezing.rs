@@ -40,7 +40,7 @@ impl Freezing<'_> {
 
     /// An input that is the same for every sample.
     pub fn constant(&self, index: usize) -> Option<Operand> {
-        let id = self.site.node.inputs.get(index).copied().flatten()?;
+        let id = self.site.node.input(index)?;
         self.site.constant(index).or_else(|| self.constants.get(&id).cloned())
     }
 

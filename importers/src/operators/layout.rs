@@ -237,9 +237,11 @@ fn tile(site: &Site) -> Outcome<Run> {
                 1 => x,
                 times => {
                     let mut dims = x.dims();
-                    dims[axis] = dims[axis].saturating_mul(times);
-                    room::check(&dims)?;
-                    Value::concat(&vec![x; times], axis)?
+                    dims.insert(axis, times);
+                    let repeated = x.with_axis(axis)?.expand(&dims)?;
+                    dims.remove(axis);
+                    dims[axis] *= times;
+                    repeated.reshape(&dims)?
                 }
             };
         }
@@ -367,6 +369,9 @@ fn extended(x: Value, axis: usize, (begin, end): (usize, usize), mode: &str) -> 
     if own == 0 {
         return Err(format!("it has no elements to pad axis {axis} with"));
     }
+    let mut dims = x.dims();
+    dims[axis] = dims[axis].saturating_add(begin).saturating_add(end);
+    room::check(&dims)?;
     let place = |at: i64| match mode {
         "edge" => at.clamp(0, own - 1),
         "wrap" => at.rem_euclid(own),

@@ -81,6 +81,6 @@ fn negative_likelihood(
         Reduction::Mean => total,
     };
     let sum = Value::new(Dispatch::float_sum(losses.float()?)).reshape(&[])?;
-    let divisor = Value::from_floats(vec![divisor]).reshape(&[])?;
+    let divisor = Value::number(divisor);
     binary(&sum, &divisor, Dispatch::float_div, None)
 }

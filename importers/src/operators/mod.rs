@@ -269,8 +269,13 @@ pub fn names(differentiable: bool) -> Vec<Name> {
 pub fn compile(graph: &Graph, node: &Node, device: &Device) -> Outcome<Run> {
     let operator = known(node)?;
     let run = (operator.compile)(&Site { graph, node, device })?;
+    all_read(node).map(|()| run)
+}
+
+/// Refuses a node with attributes that nobody asked for.
+pub fn all_read(node: &Node) -> Outcome<()> {
     match node.attributes.unread()[..] {
-        [] => Ok(run),
+        [] => Ok(()),
         ref names => Err(format!(
             "its attributes {} are not known in opset {}",
             names.join(", "),

@@ -30,15 +30,15 @@ pub const OPERATORS: &[Operator] = &[
         own.quantize(y, 6)
     }),
     Operator::short("ConvInteger", 10, (2, 4), |own| {
-        let x = own.shifted(own.input(0)?, own.optional(2), 1)?;
-        let weight = own.shifted(own.input(1)?, own.optional(3), 0)?;
+        let x = own.shifted(own.input(0)?, own.optional(2), 1);
+        let weight = own.shifted(own.input(1)?, own.optional(3), 0);
         let attributes = own.attributes();
         let y = own.make("Conv", vec![Some(x), Some(weight)], attributes);
         Ok(own.whole(y))
     }),
     Operator::short("MatMulInteger", 10, (2, 4), |own| {
-        let a = own.shifted(own.input(0)?, own.optional(2), -2)?;
-        let b = own.shifted(own.input(1)?, own.optional(3), -1)?;
+        let a = own.shifted(own.input(0)?, own.optional(2), -2);
+        let b = own.shifted(own.input(1)?, own.optional(3), -1);
         let y = matmul(own, a, b);
         Ok(own.whole(y))
     }),
@@ -147,7 +147,7 @@ fn qgemm(own: &mut Rewriting) -> Outcome<Id> {
     let (a, b) = (own.of_input(0)?, own.of_input_along(3, if turned { 0 } else { 1 })?);
     let c = match own.optional(6) {
         Some(c) => {
-            let alpha = own.hold(Value::from_floats(vec![alpha as f32]).reshape(&[])?);
+            let alpha = own.hold(Value::number(alpha as f32));
             let scale = product(own, own.input(1)?, own.input(4)?);
             let scale = product(own, scale, alpha);
             Some(own.dequantize(c, scale, None, -1))

@@ -343,7 +343,7 @@ impl Along {
             return Ok(sum);
         }
         let outside = Value::from_bools(places.iter().map(is_outside).collect()).reshape(&shape)?;
-        outside.choose(Value::from_floats(vec![rule.outside]).reshape(&[])?, sum)
+        outside.choose(Value::number(rule.outside), sum)
     }
 }
 

@@ -59,7 +59,7 @@ impl<'a> Rewriting<'a> {
 
     /// Input `index`, where it is given.
     pub fn optional(&self, index: usize) -> Option<Id> {
-        self.node.inputs.get(index).copied().flatten()
+        self.node.input(index)
     }
 
     /// Input `index`.
@@ -112,6 +112,20 @@ impl<'a> Rewriting<'a> {
         output
     }
 
+    /// The output of the node itself on other inputs.
+    pub fn again(&mut self, inputs: Vec<Option<Id>>) -> Id {
+        let output = self.graph.add(format!("made by {}", self.node.label()), None);
+        self.made.push(Node { inputs, outputs: vec![Some(output)], ..self.node.clone() });
+        output
+    }
+
+    /// `x` times a number for each part of the `axis`, or one for all.
+    pub fn scaled(&mut self, x: Id, scale: Vec<f32>, axis: i64) -> Id {
+        let scale = self.hold(Value::from_floats(scale));
+        let attributes = Attributes::made(&[("axis", axis)]);
+        self.make_in(OWN, 1, "Scale", vec![Some(x), Some(scale)], attributes)
+    }
+
     /// The levels of `x`, their scale and their zero, between the values of each sample.
     pub fn dynamic(&mut self, x: Id) -> (Id, Id, Id) {
         let attributes = Attributes::default();
@@ -132,9 +146,9 @@ impl<'a> Rewriting<'a> {
     }
 
     /// `levels - zero` as floats.
-    pub fn shifted(&mut self, levels: Id, zero: Option<Id>, axis: i64) -> Outcome<Id> {
-        let one = self.hold(Value::from_floats(vec![1.0]).reshape(&[])?);
-        Ok(self.dequantize(levels, one, zero, axis))
+    pub fn shifted(&mut self, levels: Id, zero: Option<Id>, axis: i64) -> Id {
+        let one = self.hold(Value::number(1.0));
+        self.dequantize(levels, one, zero, axis)
     }
 
     /// Input `index` dequantized, whose scale and zero follow it.

@@ -41,25 +41,25 @@ impl Site<'_> {
 
     /// Whether input `index` is given.
     pub fn has(&self, index: usize) -> bool {
-        self.node.inputs.get(index).is_some_and(Option::is_some)
+        self.node.input(index).is_some()
     }
 
     /// The constant that input `index` is.
     pub fn constant(&self, index: usize) -> Option<Value> {
-        let id = self.node.inputs.get(index).copied().flatten()?;
+        let id = self.node.input(index)?;
         self.graph.constant(id)?.value().ok()
     }
 
     /// The shape of the constant that input `index` is.
     pub fn constant_dims(&self, index: usize) -> Option<Vec<usize>> {
-        let id = self.node.inputs.get(index).copied().flatten()?;
+        let id = self.node.input(index)?;
         self.graph.constant(id)?.dims()
     }
 
     /// The weights that constant input `index` is, its last axis in front where it `turns`: they are
     /// read again when they are packed.
     pub fn weights(&self, index: usize, turns: bool) -> Option<Weights> {
-        let id = self.node.inputs.get(index).copied().flatten()?;
+        let id = self.node.input(index)?;
         let constant = self.graph.constant(id)?.clone();
         let count = constant.dims().filter(|_| constant.is_float())?.iter().product();
         // The program has read it before, and the file is mapped.
@@ -93,7 +93,7 @@ impl Site<'_> {
 
     /// Whether input `index` depends on the values of the sample.
     pub fn is_of_sample(&self, index: usize) -> bool {
-        let id = self.node.inputs.get(index).copied().flatten();
+        let id = self.node.input(index);
         id.is_some_and(|id| self.graph.is_of_sample(id))
     }
 

@@ -9,6 +9,7 @@ use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Constant, Graph, Node};
 use crate::operators::{Inputs, Role, compile};
 use crate::program;
+use crate::room;
 use crate::value::Outcome;
 
 /// Folds every node of constants.
@@ -49,6 +50,8 @@ pub fn fold(graph: &mut Graph) -> Result<(), LoadError> {
         let values = values(graph, &node).map_err(|message| wrong(&node, message))?;
         for (output, value) in node.outputs.iter().zip(values) {
             if let Some(id) = output {
+                let room = room::take(&value.dims()).map_err(|message| wrong(&node, message))?;
+                room.for_good();
                 graph.values[id.0].constant = Some(Constant::Computed(value.into()));
             }
         }

@@ -38,8 +38,7 @@ pub fn run(graph: &mut Graph, output: usize, apart: bool) -> Result<Outcome, Loa
     let parameters = simplify(graph, apart)?;
     quantized::join(graph);
     prune::prune(graph);
-    let unsupported = |message: String| LoadError::new(ErrorKind::Unsupported, message);
-    quantized::requantize(graph).map_err(unsupported)?;
+    quantized::requantize(graph);
     let link = link::take_off(graph);
     prune::prune(graph);
     affine::fold(graph);
@@ -59,8 +58,7 @@ pub fn simplify(graph: &mut Graph, apart: bool) -> Result<Vec<Promoted>, LoadErr
     judge(graph)?;
     finite::check(graph)?;
     quantized::spell_out(graph)?;
-    quantized::keep_whole(graph)
-        .map_err(|message| LoadError::new(ErrorKind::Unsupported, message))?;
+    quantized::keep_whole(graph);
     let parameters = if apart { parameters::promote(graph)? } else { Vec::new() };
     fold::fold(graph)?;
     prune::prune(graph);

@@ -6,6 +6,7 @@ use crate::file::Numbers;
 use crate::graph::{Constant, Graph, Id, Node};
 
 use super::finite::is_mask;
+use super::quantized;
 
 /// A parameter as the file stores it.
 pub struct Promoted {
@@ -28,7 +29,12 @@ pub struct Promoted {
 /// When the values of one cannot be read.
 pub fn promote(graph: &mut Graph) -> Result<Vec<Promoted>, LoadError> {
     let mut read = vec![false; graph.values.len()];
+    let scales = quantized::dynamic_scales(graph);
     let mut see = |node: &Node| {
+        // The scale of weights that are multiplied with a scale of the sample.
+        if node.inputs.iter().flatten().any(|id| scales.contains(id)) {
+            return;
+        }
         let fixed = node.operator.map_or(&[][..], |operator| operator.settings);
         let statistics = node.operator.map_or(&[][..], |operator| operator.statistics);
         for (index, id) in node.inputs.iter().enumerate() {

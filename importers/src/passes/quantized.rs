@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use crate::error::{ErrorKind, LoadError};
-use crate::graph::{Attributes, Constant, Graph, Id, Node};
-use crate::operators::{OWN, Operator, Rewriting, Role, known, operator};
+use crate::graph::{Constant, Graph, Id, Node};
+use crate::operators::{OWN, Operator, Rewriting, Role, all_read, known, operator};
 use crate::value::Value;
 
 /// Puts the nodes for which an operator is short in its place, also in graphs inside others.
@@ -38,10 +38,7 @@ fn spelled_out(graph: &mut Graph, nodes: Vec<Node>, failures: &mut Vec<String>) 
             let mut rewriting = Rewriting::new(graph, &node);
             let output = rewrite(&mut rewriting)?;
             let nodes = rewriting.finish(output);
-            match node.attributes.unread()[..] {
-                [] => Ok(nodes),
-                ref names => Err(format!("its attributes {} are not known", names.join(", "))),
-            }
+            all_read(&node).map(|()| nodes)
         });
         match nodes {
             Ok(nodes) => made.extend(nodes),
@@ -54,18 +51,17 @@ fn spelled_out(graph: &mut Graph, nodes: Vec<Node>, failures: &mut Vec<String>) 
 /// Makes convolutions and products of what is dequantized the same of whole numbers, with the scale behind
 /// the sum: sums of whole numbers are exact in float32 as long as they are below 2^24, so that a level is
 /// rounded as a runtime of integers rounds it.
-pub fn keep_whole(graph: &mut Graph) -> Result<(), String> {
+pub fn keep_whole(graph: &mut Graph) {
     let makers = graph.makers();
     let nodes = std::mem::take(&mut graph.nodes);
     let mut made = Vec::with_capacity(nodes.len());
     for node in &nodes {
         match whole(graph, &nodes, node, &makers) {
-            Some(product) => made.extend(product.nodes(graph, node)?),
+            Some(product) => made.extend(product.nodes(graph, node)),
             None => made.push(node.clone()),
         }
     }
     graph.nodes = made;
-    Ok(())
 }
 
 /// A product of whole numbers.
@@ -89,15 +85,14 @@ impl Dequantized {
     fn of(graph: &Graph, nodes: &[Node], id: Id, makers: &[Option<usize>]) -> Option<Self> {
         let node = &nodes[makers[id.0]?];
         node.operator.filter(|operator| operator.name == "DequantizeLinear")?;
-        let input = |index: usize| node.inputs.get(index).copied().flatten();
-        let scale = input(1)?;
+        let scale = node.input(1)?;
         let blocks = node.attributes.int("block_size").ok().flatten().unwrap_or(0) != 0;
         let flat = graph.constant(scale)?.dims().is_some_and(|dims| dims.len() <= 1);
         if blocks || !flat {
             return None;
         }
         let axis = node.attributes.int("axis").ok().flatten().unwrap_or(1);
-        let (levels, zero, scales) = (input(0)?, input(2), numbers(graph, scale)?);
+        let (levels, zero, scales) = (node.input(0)?, node.input(2), numbers(graph, scale)?);
         Some(Self { levels, zero, scales, axis })
     }
 
@@ -114,8 +109,7 @@ impl Dequantized {
 /// What a node is as a product of whole numbers, where it is one.
 fn whole(graph: &Graph, nodes: &[Node], node: &Node, makers: &[Option<usize>]) -> Option<Whole> {
     let operator = node.operator.filter(|operator| operator.domain.is_empty())?;
-    let input = |index: usize| node.inputs.get(index).copied().flatten();
-    let of = |index: usize| Dequantized::of(graph, nodes, input(index)?, makers);
+    let of = |index: usize| Dequantized::of(graph, nodes, node.input(index)?, makers);
     let (x, weights) = (of(0)?, of(1)?);
     if x.scales.len() != 1 || x.is_constant(graph) {
         return None;
@@ -140,7 +134,7 @@ fn whole(graph: &Graph, nodes: &[Node], node: &Node, makers: &[Option<usize>]) -
     let scale: Vec<f32> = weights.scales.iter().map(|own| own * x.scales[0]).collect();
     let mut factors =
         vec![(x.levels, x.zero, x.axis), (weights.levels, weights.zero, weights.axis)];
-    if input(2).is_some() {
+    if node.input(2).is_some() {
         let bias = of(2)?;
         let close = |(own, scale): (&f32, &f32)| (own - scale).abs() <= 1e-5 * scale.abs();
         let alike = bias.scales.len() == scale.len() && bias.scales.iter().zip(&scale).all(close);
@@ -157,39 +151,13 @@ fn whole(graph: &Graph, nodes: &[Node], node: &Node, makers: &[Option<usize>]) -
 
 impl Whole {
     /// The node of whole numbers, and the scale behind it.
-    fn nodes(self, graph: &mut Graph, node: &Node) -> Result<Vec<Node>, String> {
-        let name = format!("of {}", node.label());
-        let mut made = Vec::new();
-        let mut add = |graph: &mut Graph, domain: &str, kind: &str, inputs, axis| {
-            let output = graph.add(format!("made by {}", node.label()), None);
-            made.push(Node {
-                operator: operator(domain, kind),
-                kind: kind.into(),
-                name: name.clone(),
-                opset: 13,
-                attributes: Attributes::made(&[("axis", axis)]),
-                inputs,
-                outputs: vec![Some(output)],
-                blocks: Vec::new(),
-            });
-            output
-        };
-        let hold = |graph: &mut Graph, value: Value| {
-            graph.add(format!("made for {}", node.label()), Some(Constant::Computed(value.into())))
-        };
-        let one = hold(graph, Value::from_floats(vec![1.0]).reshape(&[])?);
-        let mut inputs = Vec::new();
-        for (levels, zero, axis) in self.factors {
-            let own = vec![Some(levels), Some(one), zero];
-            inputs.push(Some(add(graph, "", "DequantizeLinear", own, axis)));
-        }
-        let sum = graph.add(format!("made by {}", node.label()), None);
-        let scale = hold(graph, Value::from_floats(self.scale));
-        add(graph, OWN, "Scale", vec![Some(sum), Some(scale)], self.axis);
-        let behind = made.pop().map(|scale| Node { outputs: node.outputs.clone(), ..scale });
-        made.push(Node { inputs, outputs: vec![Some(sum)], ..node.clone() });
-        made.extend(behind);
-        Ok(made)
+    fn nodes(self, graph: &mut Graph, node: &Node) -> Vec<Node> {
+        let mut own = Rewriting::new(graph, node);
+        let shifted = |(levels, zero, axis)| Some(own.shifted(levels, zero, axis));
+        let factors = self.factors.into_iter().map(shifted).collect();
+        let sum = own.again(factors);
+        let output = own.scaled(sum, self.scale, self.axis);
+        own.finish(output)
     }
 }
 
@@ -252,7 +220,7 @@ pub fn join(graph: &mut Graph) {
 
 /// Divides the scale behind a sum of whole numbers by that with which it is quantized, which leaves one
 /// product to be rounded, as in runtimes of integers.
-pub fn requantize(graph: &mut Graph) -> Result<(), String> {
+pub fn requantize(graph: &mut Graph) {
     let (readers, makers) = (graph.readers(), graph.makers());
     for at in 0..graph.nodes.len() {
         let Some(fake) = named(graph, at, "FakeQuantize") else { continue };
@@ -271,11 +239,10 @@ pub fn requantize(graph: &mut Graph) -> Result<(), String> {
             graph.add("made of two scales".into(), Some(Constant::Computed(value.into())))
         };
         let divided = hold(Value::from_floats(divided));
-        let one = hold(Value::from_floats(vec![1.0]).reshape(&[])?);
+        let one = hold(Value::number(1.0));
         graph.nodes[maker].inputs[1] = Some(divided);
         graph.nodes[at].inputs[1] = Some(one);
     }
-    Ok(())
 }
 
 /// A QuantizeLinear with DequantizeLinears behind it.
@@ -289,7 +256,7 @@ struct Fake {
 impl Fake {
     /// The two as one.
     fn node(self, quantize: &Node) -> Node {
-        let input = |index: usize| quantize.inputs.get(index).copied().flatten();
+        let input = |index: usize| quantize.input(index);
         Node {
             operator: operator(OWN, "FakeQuantize"),
             kind: "FakeQuantize".into(),
@@ -316,54 +283,45 @@ struct Join {
 /// The QuantizeLinear whose levels the DequantizeLinear `at` reads, and the nodes between them.
 fn source(graph: &Graph, at: usize, makers: &[Option<usize>]) -> Option<(usize, Vec<usize>)> {
     let dequantize = named(graph, at, "DequantizeLinear")?;
-    let whole = [1, 2].iter().all(|&index| {
-        let id = dequantize.inputs.get(index).copied().flatten();
-        id.is_none_or(|id| {
-            let dims = graph.constant(id).and_then(Constant::dims);
-            dims.is_some_and(|dims| dims.iter().product::<usize>() == 1)
-        })
-    });
+    let is_whole = [1, 2]
+        .iter()
+        .all(|&index| dequantize.input(index).is_none() || is_number(graph, dequantize, index));
     let mut between = Vec::new();
-    let mut id = dequantize.inputs.first().copied().flatten()?;
+    let mut id = dequantize.input(0)?;
     loop {
         let maker = makers[id.0]?;
         let node = &graph.nodes[maker];
         if let Some(quantize) = named(graph, maker, "QuantizeLinear") {
             let known = quantize.inputs[1].is_some_and(|scale| graph.constant(scale).is_some());
             // The largest of values with a negative scale would be another one.
-            let positive = numbers(graph, dequantize.inputs[1]?)
+            let positive = numbers(graph, dequantize.input(1)?)
                 .is_some_and(|scales| scales.iter().all(|&scale| scale > 0.0));
-            let same = known && positive && same(graph, quantize, dequantize, 2);
+            let alike = known && positive && same(graph, quantize, dequantize, 2);
             // Several scales lie along an axis, which what lies between may have moved.
             let along = |node: &Node| node.attributes.int("axis").ok().flatten().unwrap_or(1);
             let blocks = |node: &Node| node.attributes.int("block_size").ok().flatten();
-            let fits = (whole && is_number(graph, quantize, 1))
-                || (same_scale(graph, quantize, dequantize)
+            let fits = (is_whole && is_number(graph, quantize, 1))
+                || (same(graph, quantize, dequantize, 1)
                     && between.is_empty()
                     && along(quantize) == along(dequantize)
                     && blocks(quantize) == blocks(dequantize));
             between.reverse();
-            return (same && fits).then_some((maker, between));
+            return (alike && fits).then_some((maker, between));
         }
         let keeps = KEEPING.contains(&node.kind.as_str())
             && node.outputs.iter().skip(1).all(Option::is_none);
-        if !keeps || !whole {
+        if !keeps || !is_whole {
             return None;
         }
         between.push(maker);
-        id = node.inputs.first().copied().flatten()?;
+        id = node.input(0)?;
     }
 }
 
 /// Whether a node reads one constant number as input `index`.
 fn is_number(graph: &Graph, node: &Node, index: usize) -> bool {
-    let id = node.inputs.get(index).copied().flatten();
-    let dims = id.and_then(|id| graph.constant(id)).and_then(Constant::dims);
+    let dims = node.input(index).and_then(|id| graph.constant(id)).and_then(Constant::dims);
     dims.is_some_and(|dims| dims.iter().product::<usize>() == 1)
-}
-
-fn same_scale(graph: &Graph, a: &Node, b: &Node) -> bool {
-    same(graph, a, b, 1)
 }
 
 /// The node `at`, if it is of the operator `name`.
@@ -374,7 +332,7 @@ fn named<'a>(graph: &'a Graph, at: usize, name: &str) -> Option<&'a Node> {
 
 /// Whether two nodes read the same constant as input `index`, or neither reads any.
 fn same(graph: &Graph, a: &Node, b: &Node, index: usize) -> bool {
-    let [a, b] = [a, b].map(|node| node.inputs.get(index).copied().flatten());
+    let [a, b] = [a, b].map(|node| node.input(index));
     let (Some(a), Some(b)) = (a, b) else { return a == b };
     if a == b {
         return true;
@@ -395,7 +353,18 @@ pub fn dynamic(graph: &Graph) -> Vec<Id> {
     let own = graph.nodes.iter().filter(|node| {
         node.operator.is_some_and(|operator| operator.name == "DynamicQuantizeLinear")
     });
-    own.filter_map(|node| node.inputs.first().copied().flatten()).collect()
+    own.filter_map(|node| node.input(0)).collect()
+}
+
+/// The scales that follow the sample.
+pub fn dynamic_scales(graph: &Graph) -> Vec<Id> {
+    let mut scales = Vec::new();
+    let mut see = |node: &Node| {
+        let is_dynamic = node.operator.is_some_and(|own| own.name == "DynamicQuantizeLinear");
+        scales.extend(node.outputs.get(1).copied().flatten().filter(|_| is_dynamic));
+    };
+    graph.nodes.iter().for_each(|node| node.visit(&mut see));
+    scales
 }
 
 /// Whether anything in the graph rounds what depends on the sample.
