@@ -2,7 +2,7 @@
 //! file outside the folder is opened, of which there is one with a name that is easy to find.
 #![no_main]
 
-mod counted;
+mod common;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -25,23 +25,14 @@ fn place() -> &'static PathBuf {
     })
 }
 
-/// Failures inside burn are caught and become errors; libFuzzer's hook would end the program there.
-fn init() {
-    std::panic::set_hook(Box::new(|info| {
-        if std::env::var_os("SHOW_PANICS").is_some() {
-            eprintln!("{info}\n{}", std::backtrace::Backtrace::force_capture());
-        }
-    }));
-}
-
-fuzz_target!(init: init(), |bytes: &[u8]| {
+fuzz_target!(init: common::quiet_panics(), |bytes: &[u8]| {
     let folder = place();
     let path = folder.join("model.onnx");
     std::fs::write(&path, bytes).expect("a file");
     let device = attriburn::device("cpu").expect("the CPU");
     let load = || Loader::new(&device).load(&path);
     // The weights beside it have 4 KiB.
-    if let Ok(model) = counted::within(counted::of_model(bytes.len() + 4096), load) {
+    if let Ok(model) = common::within(common::of_model(bytes.len() + 4096), load) {
         for file in model.weight_files() {
             let own = file.canonicalize().expect("a file that was read");
             assert!(own.starts_with(folder.canonicalize().expect("a folder")), "{own:?} was read");

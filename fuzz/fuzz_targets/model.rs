@@ -2,7 +2,7 @@
 //! loading it takes no more memory than it may.
 #![no_main]
 
-mod counted;
+mod common;
 
 use attriburn::{Domain, Explainer, Input, Plan, Target};
 use attriburn_onnx::Loader;
@@ -11,19 +11,10 @@ use libfuzzer_sys::fuzz_target;
 /// Larger samples say nothing more, and take long.
 const LARGEST: usize = 1 << 14;
 
-/// Failures inside burn are caught and become errors; libFuzzer's hook would end the program there.
-fn init() {
-    std::panic::set_hook(Box::new(|info| {
-        if std::env::var_os("SHOW_PANICS").is_some() {
-            eprintln!("{info}\n{}", std::backtrace::Backtrace::force_capture());
-        }
-    }));
-}
-
-fuzz_target!(init: init(), |bytes: &[u8]| {
+fuzz_target!(init: common::quiet_panics(), |bytes: &[u8]| {
     let device = attriburn::device("cpu").expect("the CPU");
     let load = || Loader::new(&device).load_bytes(bytes);
-    let Ok(model) = counted::within(counted::of_model(bytes.len()), load) else { return };
+    let Ok(model) = common::within(common::of_model(bytes.len()), load) else { return };
     let shape = attriburn::Model::input_shape(&model).to_vec();
     let count: usize = shape.iter().product();
     if count > LARGEST {

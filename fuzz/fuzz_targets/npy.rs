@@ -2,7 +2,7 @@
 //! become floats of four.
 #![no_main]
 
-mod counted;
+mod common;
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let read = |bytes: &[u8]| attriburn::npy::from_bytes(bytes, Path::new("fuzzed"));
     let most = 16 * bytes.len() + (64 << 10);
-    let Ok(array) = counted::within(most, || read(bytes)) else { return };
+    let Ok(array) = common::within(most, || read(bytes)) else { return };
     let mut written = Vec::new();
     attriburn::npy::write(&mut written, &array.shape, &array.values).expect("memory");
     let again = read(&written).expect("what was written");

@@ -164,7 +164,10 @@ impl Loader {
         self
     }
 
-    /// The model in the file `path`.
+    /// The model in the file `path`. A file of `n` bytes, with the weights beside it, takes no more than 4 GiB
+    /// and `64 n` bytes of memory while it is loaded, whatever it asks for: the values that it computes then,
+    /// to fold constants and to be tried out, may have 1 GiB and `16 n` bytes at any time. Usual files take
+    /// two to four times their size.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-"""Files that ask for more memory than they are worth, for tests/tests/fuzzed.rs.
+"""Files that ask for much more memory than their size, for tests/tests/fuzzed.rs.
 
     python -m venv VENV && VENV/bin/pip install onnx numpy
     VENV/bin/python tests/data/fuzzed.py tests/data/fuzzed/model

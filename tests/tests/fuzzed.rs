@@ -62,6 +62,8 @@ fn arrays_and_pictures() {
         let _ = npy::from_bytes(&std::fs::read(&path).expect("a file"), Path::new("fuzzed"));
     }
     for path in files("picture") {
-        let _ = Picture::from_bytes(&std::fs::read(&path).expect("a file"));
+        let read = Picture::from_bytes(&std::fs::read(&path).expect("a file"));
+        let message = read.expect_err("it is refused").to_string();
+        assert!(message.contains("PNG"), "{}: {message}", path.display());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::error::ImageError;
@@ -71,8 +72,20 @@ impl Picture {
     }
 }
 
+/// A decoder that panics has met a damaged file as well.
 fn decode(bytes: &[u8], name: &str) -> Result<Picture, PictureError> {
     let format = format_of(bytes, name)?;
+    let attempt = AssertUnwindSafe(|| decode_as(&format, bytes, name));
+    catch_unwind(attempt).unwrap_or_else(|_| {
+        Err(PictureError::Damaged {
+            name: name.to_owned(),
+            format: format.name,
+            problem: "its decoder fails on it".to_owned(),
+        })
+    })
+}
+
+fn decode_as(format: &Format, bytes: &[u8], name: &str) -> Result<Picture, PictureError> {
     let failed = |error| explain(error, format.name, name);
 
     let mut limits = Limits::no_limits();

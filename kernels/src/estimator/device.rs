@@ -33,10 +33,8 @@ pub fn update_kernel(
     count: u32,
     #[comptime] pass: Pass,
 ) {
-    if comptime!(pass == Pass::Again) {
-        if bad[count as usize] == 0.0f32 {
-            terminate!();
-        }
+    if comptime!(pass == Pass::Again) && bad[count as usize] == 0.0f32 {
+        terminate!();
     }
     let stride = features as usize;
     let mut at = ABSOLUTE_POS_X;

@@ -1,4 +1,4 @@
-//! The memory that a target holds, and the most of it.
+//! What targets share: the memory that one holds, and panics that are caught.
 // A target takes what it needs of it.
 #![allow(dead_code)]
 
@@ -41,6 +41,16 @@ unsafe impl GlobalAlloc for Counting {
         HELD.fetch_sub(layout.size(), Ordering::Relaxed);
         unsafe { System.realloc(at, layout, size) }
     }
+}
+
+/// Failures inside burn and decoders are caught and become errors; libFuzzer's hook would end the program
+/// there. Others still end it.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        if std::env::var_os("SHOW_PANICS").is_some() {
+            eprintln!("{info}\n{}", std::backtrace::Backtrace::force_capture());
+        }
+    }));
 }
 
 /// What `run` gives; it may hold no more than `most` bytes more than are held now.
