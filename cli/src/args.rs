@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use attriburn::picture::{Channels, Interpolation, Mode};
+use attriburn_onnx::Layout;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
@@ -345,7 +347,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
-    /// The classes' names, one per line [default: ImageNet's for the built-in model]
+    /// The classes' names: one per line, a CSV file, or JSON with id2label
+    /// [default: what the model or a file beside it says]
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
 
@@ -382,10 +385,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "SIZE", conflicts_with = "batch")]
     pub memory: Option<String>,
 
-    /// How pictures become inputs: imagenet, unit (0 to 1), signed (-1 to 1) or raw255 (0 to 255)
-    /// [default: imagenet for 3 channels, unit for 1, raw255 where the model takes integers]
-    #[arg(long, value_name = "NAME")]
-    pub preprocess: Option<String>,
+    #[command(flatten)]
+    pub preprocess: PreprocessArgs,
 
     /// The least and greatest value of the input, such as 0,1
     /// [default: what the preprocessing gives]
@@ -399,4 +400,138 @@ pub struct ModelArgs {
     /// What pictures are read as for a model of flat samples, such as 1,28,28 for samples of 784
     #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
     pub picture_shape: Option<Vec<usize>>,
+}
+
+// How pictures become inputs.
+#[derive(clap::Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Preprocessing")]
+pub struct PreprocessArgs {
+    /// imagenet, inception, clip, unit (0 to 1), signed (-1 to 1), raw255 (0 to 255) or caffe-bgr; or a
+    /// preprocessor_config.json of Hugging Face or a config.json of timm
+    /// [default: what the model or a file beside it says, else imagenet, and unit for one channel]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub preprocess: Option<String>,
+
+    /// What is subtracted, one number for each channel or one for all
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', requires = "std")]
+    pub mean: Option<Vec<f32>>,
+
+    /// What is divided by then, likewise
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', requires = "mean")]
+    pub std: Option<Vec<f32>>,
+
+    /// What bytes are divided by before that: 255, 127.5 or none [default: 255, or none where the mean is
+    /// one of bytes]
+    #[arg(long, value_name = "NUMBER")]
+    pub scale: Option<String>,
+
+    /// The size before the crop: the side that --resize-mode names, or height and width
+    #[arg(long, value_name = "SIZE", value_delimiter = ',', conflicts_with = "crop_pct")]
+    pub resize: Option<Vec<usize>>,
+
+    /// The same as a share: the crop over the size before it
+    #[arg(long, value_name = "SHARE")]
+    pub crop_pct: Option<f64>,
+
+    /// How the shape of a picture becomes that of the input
+    #[arg(long, value_name = "NAME")]
+    pub resize_mode: Option<ResizeMode>,
+
+    /// The filter of the resize
+    #[arg(long, value_name = "NAME")]
+    pub interpolation: Option<Filter>,
+
+    /// The order of the model's channels
+    #[arg(long, value_name = "NAME")]
+    pub channels: Option<ChannelOrder>,
+
+    /// Where the model's channels lie [default: last where the last axis has 1 or 3 and the first has not]
+    #[arg(long, value_name = "NAME")]
+    pub layout: Option<LayoutName>,
+}
+
+/// How the shape of a picture becomes that of the input.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResizeMode {
+    /// Both sides are resized apart
+    Squash,
+    /// The shorter side is resized and the centre cropped
+    Shortest,
+    /// The longer side is resized and the rest black
+    Longest,
+    /// The same with the colour of the mean
+    Border,
+}
+
+impl From<ResizeMode> for Mode {
+    fn from(own: ResizeMode) -> Self {
+        match own {
+            ResizeMode::Squash => Mode::Squash,
+            ResizeMode::Shortest => Mode::Shortest,
+            ResizeMode::Longest => Mode::Longest,
+            ResizeMode::Border => Mode::Border,
+        }
+    }
+}
+
+/// The filter of a resize.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    Nearest,
+    Box,
+    Bilinear,
+    Hamming,
+    Bicubic,
+    Lanczos,
+}
+
+impl From<Filter> for Interpolation {
+    fn from(own: Filter) -> Self {
+        match own {
+            Filter::Nearest => Interpolation::Nearest,
+            Filter::Box => Interpolation::Box,
+            Filter::Bilinear => Interpolation::Bilinear,
+            Filter::Hamming => Interpolation::Hamming,
+            Filter::Bicubic => Interpolation::Bicubic,
+            Filter::Lanczos => Interpolation::Lanczos,
+        }
+    }
+}
+
+/// Where the channels lie.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayoutName {
+    /// Channels, height, width
+    Nchw,
+    /// Height, width, channels, as in TensorFlow and Keras
+    Nhwc,
+}
+
+impl LayoutName {
+    /// How a model is loaded whose channels are to be first.
+    pub fn loaded(own: Option<Self>) -> Layout {
+        match own {
+            None => Layout::ChannelsFirst,
+            Some(LayoutName::Nchw) => Layout::AsStored,
+            Some(LayoutName::Nhwc) => Layout::FromChannelsLast,
+        }
+    }
+}
+
+/// The order of a model's channels.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelOrder {
+    Rgb,
+    Bgr,
+    Gray,
+}
+
+impl From<ChannelOrder> for Channels {
+    fn from(own: ChannelOrder) -> Self {
+        match own {
+            ChannelOrder::Rgb => Channels::Rgb,
+            ChannelOrder::Bgr => Channels::Bgr,
+            ChannelOrder::Gray => Channels::Grey,
+        }
+    }
 }

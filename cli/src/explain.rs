@@ -118,7 +118,9 @@ impl<'a> Job<'a> {
             for (task, map) in self.maps(method, plan, &tasks).into_iter().enumerate() {
                 match map {
                     Ok(map) => {
-                        made[task].push(Made { method, plan, map, shape: &self.setup.pictures })
+                        let (shape, channels_last) =
+                            (&self.setup.pictures[..], self.setup.model.is_transposed());
+                        made[task].push(Made { method, plan, map, shape, channels_last });
                     }
                     Err(message) => failures[task].push(format!("{method}: {message}")),
                 }
@@ -252,7 +254,11 @@ impl<'a> Job<'a> {
             device: &self.setup.device,
             seed: self.args.plan.seed,
             model: &self.setup.model_file,
-            image: manifest::Image { file, preprocess },
+            image: manifest::Image {
+                file,
+                preprocess_from: preprocess.as_ref().and(self.setup.preprocess_from()),
+                preprocess,
+            },
             domain: manifest::Bounds {
                 lower: &self.setup.domain.lower,
                 upper: &self.setup.domain.upper,

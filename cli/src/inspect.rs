@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use attriburn::{Model, Parameter};
-use attriburn_onnx::{Loader, Summary};
+use attriburn_onnx::{Loader, OnnxModel, Summary};
 
-use crate::args::InspectArgs;
+use crate::args::{InspectArgs, LayoutName, PreprocessArgs};
+use crate::preprocess::{self, Known};
 use crate::{Fatal, NOTHING_DONE};
 
 /// Prints what the model contains, and loads it to see what is not supported.
@@ -14,6 +15,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
     let loader = Loader::new(&attriburn::device("cpu")?)
         .parameters(args.parameters)
         .input_shape(args.input_shape.clone())
+        .layout(LayoutName::loaded(None))
         .output(args.output_name.clone());
     match loader.load(&args.model) {
         Ok(model) => {
@@ -23,6 +25,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
                     "quantized: yes; by default the gradient passes the rounding straight through within the range of the integers (--quantization)"
                 );
             }
+            say_preprocess(args, &model);
             say!("can be explained: yes, {} classes", model.classes());
             Ok(ExitCode::SUCCESS)
         }
@@ -31,6 +34,25 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
             eprintln!("error: {error}");
             Ok(ExitCode::from(NOTHING_DONE))
         }
+    }
+}
+
+/// How pictures become inputs, and where each part of that comes from.
+fn say_preprocess(args: &InspectArgs, model: &OnnxModel) {
+    let known = Known {
+        shape: model.input_shape(),
+        integers: model.summary().inputs[0].is_integer(),
+        path: Some(&args.model),
+        metadata: &model.summary().metadata,
+    };
+    match preprocess::find(&PreprocessArgs::default(), &known) {
+        Ok(found) => {
+            say!("pictures   {}", found.preprocess);
+            for (part, source) in &found.sources {
+                say!("  {part:<14} {source}");
+            }
+        }
+        Err(reason) => say!("pictures   none: {reason}"),
     }
 }
 

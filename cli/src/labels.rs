@@ -2,22 +2,52 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::{Fatal, assets};
 
 /// The names of the classes in their order; empty where they are not known.
 pub struct Labels(Vec<String>);
 
+/// Files beside a model that may name its classes.
+const BESIDE: [&str; 5] =
+    ["config.json", "labels.txt", "synset.txt", "imagenet_classes.txt", "classes.txt"];
+
 impl Labels {
-    /// The names in `file`, one per line; those of ImageNet for the built-in model.
+    /// The names in `file`, or those of ImageNet for the built-in model: one per line, with or without the
+    /// class's number or WordNet's in front; a CSV file with a column `label` or `name`; or JSON, a list, an
+    /// object by number, or one with such an object under `id2label`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or understood.
     pub fn load(file: Option<&Path>, built_in: bool) -> Result<Self, Fatal> {
-        let text = match file {
-            Some(path) => std::fs::read_to_string(path).map_err(|error| {
-                format!("the labels {} cannot be read: {error}", path.display())
-            })?,
-            None if built_in => assets::LABELS.to_owned(),
-            None => String::new(),
+        let Some(path) = file else {
+            let text = if built_in { assets::LABELS } else { "" };
+            return Ok(Self(lines(text)));
         };
-        Ok(Self(text.lines().map(|line| line.trim().to_owned()).collect()))
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("the labels {} cannot be read: {error}", path.display()))?;
+        let read = parse(&text).map_err(|error| format!("the labels {}: {error}", path.display()));
+        let names = read?.ok_or_else(|| {
+            format!("{} names no classes; give a list, or an object under id2label", path.display())
+        });
+        Ok(Self(names?))
+    }
+
+    /// The names that the model's metadata or a file beside it gives to `classes` classes; none where there are
+    /// none, or others.
+    pub fn beside(model: &Path, metadata: &[(String, String)], classes: usize) -> Self {
+        let entry = metadata.iter().find(|(key, _)| key == "names");
+        // Ultralytics' exports have a dictionary as Python prints it.
+        let own = entry.and_then(|(_, text)| parse(&text.replace('\'', "\"")).ok()?);
+        let folder = model.parent().unwrap_or(Path::new(""));
+        let read = |name: &&str| {
+            let text = std::fs::read_to_string(folder.join(name)).ok()?;
+            parse(&text).ok()?
+        };
+        let mut found = own.into_iter().chain(BESIDE.iter().filter_map(read));
+        Self(found.find(|names| names.len() == classes).unwrap_or_default())
     }
 
     /// Checks that there is a name for each of `classes`, or none at all.
@@ -82,6 +112,101 @@ impl Labels {
     }
 }
 
+/// The names in a text; none in a JSON file of another kind.
+fn parse(text: &str) -> Result<Option<Vec<String>>, String> {
+    let trimmed = text.trim_start_matches('\u{feff}').trim_start();
+    if trimmed.starts_with(['{', '[']) {
+        // Numbers as keys are not JSON, but Python's.
+        let quoted = quoted_keys(trimmed);
+        let value: Value =
+            serde_json::from_str(&quoted).map_err(|error| format!("it is not JSON: {error}"))?;
+        return Ok(of_json(&value));
+    }
+    let first = trimmed.lines().next().unwrap_or_default().to_lowercase();
+    let columns: Vec<&str> = first.split(',').map(str::trim).collect();
+    let named = |column: &&str| ["label", "name", "class_name"].contains(column);
+    match columns.iter().position(named) {
+        Some(column) if columns.len() > 1 => of_table(trimmed, column).map(Some),
+        _ => Ok(Some(lines(trimmed))),
+    }
+}
+
+/// `{0: "a"}` as `{"0": "a"}`.
+fn quoted_keys(text: &str) -> String {
+    let mut made = String::with_capacity(text.len());
+    let (mut in_string, mut is_key) = (false, false);
+    for character in text.chars() {
+        if character == '"' {
+            in_string = !in_string;
+        }
+        match character {
+            '0'..='9' if !in_string && !is_key && made.trim_end().ends_with(['{', ',']) => {
+                is_key = true;
+                made.push('"');
+            }
+            ':' if is_key => {
+                is_key = false;
+                made.push('"');
+            }
+            _ => {}
+        }
+        made.push(character);
+    }
+    made
+}
+
+/// A list, an object by number, or one of these under `id2label`; of a list of names the last.
+fn of_json(value: &Value) -> Option<Vec<String>> {
+    let name = |own: &Value| match own {
+        Value::Array(names) => names.last().and_then(Value::as_str).map(str::to_owned),
+        own => own.as_str().map(str::to_owned),
+    };
+    match value {
+        Value::Array(all) => all.iter().map(name).collect(),
+        Value::Object(all) => match all.get("id2label") {
+            Some(inner) => of_json(inner),
+            None => {
+                let mut names = vec![String::new(); all.len()];
+                for (key, own) in all {
+                    *names.get_mut(key.parse::<usize>().ok()?)? = name(own)?;
+                }
+                (!names.is_empty()).then_some(names)
+            }
+        },
+        _ => None,
+    }
+}
+
+fn of_table(text: &str, column: usize) -> Result<Vec<String>, String> {
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let name = |row: csv::Result<csv::StringRecord>| match row {
+        Ok(row) => Ok(row.get(column).unwrap_or_default().trim().to_owned()),
+        Err(error) => Err(format!("it is not a CSV file: {error}")),
+    };
+    table.records().map(name).collect()
+}
+
+/// A name for each line, without the class's own number or that of its synset in WordNet in front.
+fn lines(text: &str) -> Vec<String> {
+    let all: Vec<&str> = text.lines().map(str::trim).collect();
+    let each = |strip: &dyn Fn(usize, &str) -> Option<String>| {
+        all.iter().enumerate().map(|(at, line)| strip(at, line)).collect::<Option<Vec<String>>>()
+    };
+    let of_synset = |_: usize, line: &str| {
+        let (synset, names) = line.split_once(char::is_whitespace)?;
+        let digits = synset.strip_prefix('n').filter(|digits| digits.len() == 8)?;
+        let first = names.split(',').next().unwrap_or_default();
+        digits.parse::<u32>().ok().map(|_| first.trim().to_owned())
+    };
+    let numbered = |at: usize, line: &str| {
+        let rest = line.strip_prefix(&at.to_string())?;
+        rest.strip_prefix([',', ':', ' ', '\t']).map(|name| name.trim().to_owned())
+    };
+    each(&of_synset)
+        .or_else(|| each(&numbered))
+        .unwrap_or_else(|| all.iter().map(|&line| line.to_owned()).collect())
+}
+
 /// The three of `names` that are nearest to `wanted`, which is in lower case.
 pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let likeness = |name: &str| {
@@ -97,6 +222,42 @@ pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_every_kind_are_read() {
+        let cases = [
+            "tench\ngoldfish, gold\n",
+            "0: tench\n1: goldfish, gold",
+            "n01440764 tench, Tinca tinca\nn01443537 goldfish, gold",
+            "index,label\n0,tench\n1,\"goldfish, gold\"\n",
+            r#"["tench", "goldfish, gold"]"#,
+            r#"{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish, gold"]}"#,
+            r#"{"model_type": "vit", "id2label": {"1": "goldfish, gold", "0": "tench"}}"#,
+            r#"{0: "tench", 1: "goldfish, gold"}"#,
+        ];
+        for text in cases {
+            let names = parse(text).unwrap().unwrap_or_else(|| panic!("{text}"));
+            let second = if text.starts_with('n') { "goldfish" } else { "goldfish, gold" };
+            assert_eq!(names, ["tench", second], "{text}");
+        }
+        assert_eq!(parse(r#"{"model_type": "vit"}"#), Ok(None));
+        assert!(parse("{").is_err());
+    }
+
+    #[test]
+    fn names_are_found_beside_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("model.onnx");
+        let found = |metadata: &[(String, String)], classes| {
+            Labels::beside(&model, metadata, classes).text()
+        };
+        assert_eq!(found(&[], 2), "");
+        let config = r#"{"id2label": {"0": "cat", "1": "dog"}}"#;
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        assert_eq!((found(&[], 2), found(&[], 3)), ("cat\ndog".into(), String::new()));
+        let names = [("names".to_owned(), "{0: 'wolf', 1: 'fox'}".to_owned())];
+        assert_eq!(found(&names, 2), "wolf\nfox");
+    }
 
     #[test]
     fn labels_are_found_or_suggested() {

@@ -10,6 +10,7 @@ macro_rules! say {
 }
 
 mod args;
+mod arrays;
 mod assets;
 mod compare;
 mod devices;
@@ -21,6 +22,7 @@ mod labels;
 mod lost;
 mod manifest;
 mod maps;
+mod preprocess;
 mod settings;
 mod setup;
 mod source;

@@ -1,5 +1,6 @@
 //! The manifest: what was explained, how, and what it cost.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -107,6 +108,9 @@ pub struct Image<'a> {
     pub file: &'a File,
     /// How the picture became an input; none for an array used as it is.
     pub preprocess: Option<String>,
+    /// Where each part of that comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocess_from: Option<BTreeMap<&'static str, &'a str>>,
 }
 
 #[derive(Serialize)]

@@ -6,8 +6,8 @@ use attriburn::picture::{Picture, PictureError, Row, Scale, Style, grid, map_pic
 use attriburn::picture::{channel_sum, overlay};
 use attriburn::{Attribution, Estimate, Plan};
 
-use crate::files;
 use crate::settings::GridScale;
+use crate::{arrays, files};
 
 /// A map that was made, under its method's name.
 pub struct Made<'a> {
@@ -16,6 +16,8 @@ pub struct Made<'a> {
     pub map: Attribution,
     /// Its shape as a picture, where it is one.
     pub shape: &'a [usize],
+    /// Whether arrays of it have their channels last.
+    pub channels_last: bool,
 }
 
 /// A map without its channels.
@@ -37,10 +39,10 @@ impl Made<'_> {
         with_error: bool,
     ) -> Result<Vec<PathBuf>, String> {
         let method = self.method;
-        let mut contents = vec![(format!("{method}.npy"), array(&self.map, &self.map.values)?)];
+        let mut contents = vec![(format!("{method}.npy"), self.array(&self.map.values)?)];
         let has_error = self.plan.is_noisy() && self.plan.estimate == Estimate::Mean;
         if with_error && has_error {
-            let errors = array(&self.map, &self.map.standard_error)?;
+            let errors = self.array(&self.map.standard_error)?;
             contents.push((format!("{method}.stderr.npy"), errors));
         }
         let pictures = || -> Result<Vec<(String, Vec<u8>)>, PictureError> {
@@ -58,6 +60,19 @@ impl Made<'_> {
         };
         contents.extend(pictures().map_err(|error| error.to_string())?);
         contents.iter().map(|(name, bytes)| files::write(folder, name, bytes)).collect()
+    }
+
+    /// The bytes of an array file of the map's values or errors, in the file's shape of the model's input.
+    fn array(&self, values: &[f32]) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        let written = match self.channels_last {
+            true => {
+                let turned = arrays::channels_last(values, &self.map.shape);
+                attriburn::npy::write(&mut bytes, &turned.shape, &turned.values)
+            }
+            false => attriburn::npy::write(&mut bytes, &self.map.shape, values),
+        };
+        written.map(|()| bytes).map_err(|error| error.to_string())
     }
 
     /// The sum over the channels of a map `[channels, height, width]`.
@@ -134,12 +149,6 @@ impl Made<'_> {
             self.method, map.gradients, map.seconds
         )
     }
-}
-
-fn array(map: &Attribution, values: &[f32]) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    attriburn::npy::write(&mut bytes, &map.shape, values).map_err(|error| error.to_string())?;
-    Ok(bytes)
 }
 
 /// The scales of the maps that estimate the same as `made`: a mean and a variance have none in

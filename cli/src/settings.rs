@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use attriburn::npy::{self, Array};
-use attriburn::picture::{Preprocess, Resize};
+use attriburn::picture::Preprocess;
 use attriburn::{
     AdaptiveRule, Baseline, Domain, Estimate, Method, Mollifier, Output, Plan, Quadrature,
     Settings, WeightNoise, WidthRule,
@@ -247,45 +247,6 @@ fn width(width: WidthRule) -> serde_json::Value {
             json!({ "rule": name.map(|(_, name)| name), "confidence": confidence })
         }
     }
-}
-
-/// How pictures become inputs of `shape`, or why they cannot; `integers` where the model takes these.
-pub fn preprocess(
-    name: Option<&str>,
-    shape: &[usize],
-    integers: bool,
-) -> Result<Preprocess, String> {
-    let &[channels @ (1 | 3), height, width] = shape else {
-        return Err(format!(
-            "the model takes samples of {shape:?}, not pictures of 1 or 3 channels; give it .npy files, or say with --picture-shape what pictures are read as"
-        ));
-    };
-    let made = match name {
-        Some("raw255") => Preprocess::raw255(channels, height, width),
-        None if integers => Preprocess::raw255(channels, height, width),
-        Some(other) if integers => {
-            return Err(format!(
-                "--preprocess {other} makes fractions, but the model takes integers; choose raw255"
-            ));
-        }
-        None if channels == 1 => Preprocess::unit(channels, height, width),
-        None | Some("imagenet") if channels == 3 => Preprocess::imagenet(height, width),
-        Some("imagenet") => {
-            return Err("--preprocess imagenet takes 3 channels, the model has 1".into());
-        }
-        Some("unit") => Preprocess::unit(channels, height, width),
-        Some("signed") => {
-            let half = vec![0.5; channels];
-            Preprocess::new(Resize::Exact { height, width }, (height, width), half.clone(), half)
-        }
-        Some(other) => {
-            return Err(format!(
-                "--preprocess {other:?} does not exist; choose one of imagenet, unit, signed, raw255"
-            ));
-        }
-        None => return Err(format!("the model takes samples of {shape:?}; give it .npy files")),
-    };
-    made.map_err(|error| error.to_string())
 }
 
 /// What becomes of the rounding in a quantized model.

@@ -1,15 +1,17 @@
 //! Plans and a loaded model, checked against each other: what every command starts from.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use attriburn::picture::Preprocess;
 use attriburn::{Domain, Explainer, Model};
 use attriburn_onnx::{Loader, OnnxModel};
 use burn::tensor::Device;
 
-use crate::args::{ModelArgs, PlanArgs};
+use crate::args::{LayoutName, ModelArgs, PlanArgs, PreprocessArgs};
+use crate::arrays;
 use crate::labels::Labels;
 use crate::manifest::{File, ModelFile};
+use crate::preprocess::{self, Found, Known};
 use crate::settings;
 use crate::source::{Opened, Source};
 use crate::variants::{Sweep, Variant, variants};
@@ -27,7 +29,8 @@ pub struct Setup {
     pub device: String,
     /// The shape of pictures, or of the model's samples where these are none.
     pub pictures: Vec<usize>,
-    pub preprocess: Result<Preprocess, String>,
+    /// How pictures become inputs, where they do.
+    pub preprocess: Result<Found, String>,
     pub domain: Domain,
     batch: Option<usize>,
     memory: Option<u64>,
@@ -44,14 +47,14 @@ impl Setup {
         typed: &[String],
     ) -> Result<Self, Fatal> {
         let baseline = plan.baseline.as_deref().map(settings::baseline).transpose()?;
-        let array = baseline.as_ref().map(|(array, _)| array);
-        let variants = variants(plan, array, sweeps, typed)?;
-        settings::all_used(typed, &variants)?;
+        let (mut array, baseline) = baseline.unzip();
+        let mut found = variants(plan, array.as_ref(), sweeps, typed)?;
+        settings::all_used(typed, &found)?;
         if with.batch == Some(0) {
             return Err("batch is 0, but it must be at least 1".into());
         }
         let memory = with.memory.as_deref().map(settings::bytes).transpose()?;
-        let labels = Labels::load(with.labels.as_deref(), with.model.is_none())?;
+        let mut labels = Labels::load(with.labels.as_deref(), with.model.is_none())?;
         if let Some(count) = with.threads {
             attriburn::set_threads(count)?;
         }
@@ -59,27 +62,41 @@ impl Setup {
             attriburn::disable_fusion()?;
         }
         let device = attriburn::device(&with.device)?;
-        let noise_on_weights = variants.iter().any(|variant| variant.plan.weights.is_some());
+        let noise_on_weights = found.iter().any(|variant| variant.plan.weights.is_some());
         let (model, model_file) = load(with, noise_on_weights || parameters, &device)?;
+        if let (None, Some(path)) = (&with.labels, &with.model) {
+            labels = Labels::beside(path, &model.summary().metadata, model.classes());
+        }
         labels.check(model.classes())?;
+        if model.is_transposed() && array.is_some() {
+            array = array.map(arrays::channels_first);
+            found = variants(plan, array.as_ref(), sweeps, typed)?;
+        }
+        let variants = found;
         for variant in &variants {
             attriburn::check_parameters(&model, &variant.plan)?;
         }
         let shape = model.input_shape();
         let pictures = settings::picture_shape(with.picture_shape.as_deref(), shape)?.to_vec();
-        settings::paths_fit(&variants, array, shape, &pictures)?;
-        let integers = model.summary().inputs[0].is_integer();
-        let preprocess = settings::preprocess(with.preprocess.as_deref(), &pictures, integers);
-        if let (Err(message), Some(_)) = (&preprocess, &with.preprocess) {
+        settings::paths_fit(&variants, array.as_ref(), shape, &pictures)?;
+        let known = Known {
+            shape: &pictures,
+            integers: model.summary().inputs[0].is_integer(),
+            path: with.model.as_deref(),
+            metadata: &model.summary().metadata,
+        };
+        let preprocess = preprocess::find(&with.preprocess, &known);
+        // Arrays need none, but what was asked for must be possible.
+        if let (Err(message), true) = (&preprocess, with.preprocess != PreprocessArgs::default()) {
             return Err(message.clone().into());
         }
-        let domain = settings::domain(with.domain.as_deref(), preprocess.as_ref(), shape)?;
+        let of_pictures = preprocess.as_ref().map(|found| &found.preprocess);
+        let domain = settings::domain(with.domain.as_deref(), of_pictures, shape)?;
         let device = match attriburn::describe(&device) {
             name if with.exact && name == "cpu" => format!("{name}, exact"),
             name if with.no_fusion && name != "cpu" => format!("{name}, without fusion"),
             name => name,
         };
-        let baseline = baseline.map(|(_, file)| file);
         let batch = with.batch;
         Ok(Self {
             variants,
@@ -110,10 +127,21 @@ impl Setup {
         }
     }
 
+    /// Where each part of the preprocessing comes from, where pictures become inputs.
+    pub fn preprocess_from(&self) -> Option<BTreeMap<&'static str, &str>> {
+        let found = self.preprocess.as_ref().ok()?;
+        Some(found.sources.iter().map(|(part, source)| (*part, source.as_str())).collect())
+    }
+
     /// Reads a source as an input of the model.
     pub fn open(&self, source: &Source) -> Result<Opened, String> {
         let shape = self.model.input_shape();
-        let mut opened = source.open(shape, self.preprocess.as_ref(), &self.domain)?;
+        let preprocess = self.preprocess.as_ref().map(|found| &found.preprocess);
+        let turned = self.model.is_transposed();
+        let mut opened = source.open(shape, turned, preprocess, &self.domain)?;
+        if let (Some(_), Ok(found)) = (&opened.preprocess, &self.preprocess) {
+            found.warn();
+        }
         if self.pictures != shape {
             let input = opened.input.of_picture(&self.pictures);
             opened.input = input.map_err(|error| error.to_string())?;
@@ -155,6 +183,7 @@ fn loader(args: &ModelArgs, parameters: bool, device: &Device) -> Result<Loader,
         .parameters(parameters)
         .quantization(settings::quantization(&args.quantization)?)
         .exact(args.exact)
+        .layout(LayoutName::loaded(args.preprocess.layout))
         .input_shape(args.input_shape.clone())
         .output(args.output_name.clone()))
 }

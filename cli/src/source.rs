@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use attriburn::picture::{Picture, Preprocess};
 use attriburn::{Domain, Input, npy};
 
-use crate::assets;
 use crate::manifest::File;
 use crate::settings::pixels;
+use crate::{arrays, assets};
 
 /// Something to explain, not yet read.
 pub struct Source {
@@ -137,7 +137,8 @@ impl Source {
         }
     }
 
-    /// Reads the source as an input of `shape` with values in `domain`.
+    /// Reads the source as an input of `shape` with values in `domain`; arrays are `turned` where they have their
+    /// channels last.
     ///
     /// # Errors
     ///
@@ -145,6 +146,7 @@ impl Source {
     pub fn open(
         &self,
         shape: &[usize],
+        turned: bool,
         preprocess: Result<&Preprocess, &String>,
         domain: &Domain,
     ) -> Result<Opened, String> {
@@ -167,7 +169,7 @@ impl Source {
             Place::File(path)
                 if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) =>
             {
-                self.array(path, shape, domain)
+                self.array(path, shape, turned, domain)
             }
             Place::File(path) => {
                 let (picture, bytes) =
@@ -201,15 +203,24 @@ impl Source {
     }
 
     /// An array of the model's input shape, with or without a batch axis of 1.
-    fn array(&self, path: &Path, shape: &[usize], domain: &Domain) -> Result<Opened, String> {
+    fn array(
+        &self,
+        path: &Path,
+        shape: &[usize],
+        turned: bool,
+        domain: &Domain,
+    ) -> Result<Opened, String> {
         let unreadable = |source| npy::NpyError::Unreadable { path: path.to_owned(), source };
         let bytes = std::fs::read(path).map_err(|error| unreadable(error).to_string())?;
         let array = npy::from_bytes(&bytes, path).map_err(|error| error.to_string())?;
+        let read = array.shape.clone();
+        let array = if turned { arrays::channels_first(array) } else { array };
         if sample_shape(&array.shape, shape) != shape {
+            let mut own = shape.to_vec();
+            own.rotate_left(usize::from(turned));
             return Err(format!(
-                "{} holds an array of {:?}, but the model takes samples of {shape:?}",
+                "{} holds an array of {read:?}, but the model takes samples of {own:?}",
                 path.display(),
-                array.shape
             ));
         }
         let input = Input::new(array.values, shape, domain.clone());

@@ -217,7 +217,7 @@ fn settings_that_cannot_be_honoured() {
         (&["--memory", "much"], "write a size such as 512M or 2G"),
         (&["--device", "gpu"], "there is no such device; the devices are auto, cpu, cuda"),
         (&["--domain", "1,0"], "write the least and the greatest value, such as 0,1"),
-        (&["--preprocess", "caffe"], "choose one of imagenet, unit, signed"),
+        (&["--preprocess", "caffe"], "choose one of imagenet, inception, clip"),
         (&["--out", &below_a_file], "cannot be written"),
     ];
     for (args, expected) in cases {

@@ -275,3 +275,81 @@ fn inspect_and_devices() {
     assert_eq!(code, 0);
     assert!(stdout.contains("cpu") && stdout.contains("auto means "), "{stdout}");
 }
+
+/// TensorFlow's layout, of floats and of bytes: the class is that of the same model with channels first, and
+/// its map is the same with its axes turned.
+#[test]
+fn channels_last() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = data("pictures/rgb.png");
+    let explain = |model: &str, out: &str, options: &[&str]| {
+        let model = data(model);
+        let given = ["explain", &picture, "--model", &model, "--device", "cpu", "--out", out];
+        let plan = ["--samples", "4", "--resize-mode", "squash"];
+        let (code, _, stderr) = attriburn(&[&given[..], &plan, options].concat(), folder.path());
+        assert_eq!(code, 0, "{stderr}");
+        let maps = folder.path().join(out).join("rgb");
+        let map = npy::read(&maps.join("adaptgrad.npy")).expect("a map");
+        (map, manifest(&maps.join("manifest.json")), stderr)
+    };
+    let imagenet = ["--preprocess", "imagenet"];
+    let (first, first_manifest, _) = explain("zoo/resnet-tiny/model.onnx", "first", &imagenet);
+    let (last, last_manifest, _) = explain("layouts/nhwc.onnx", "last", &imagenet);
+    assert_eq!((&first.shape[..], &last.shape[..]), (&[3, 63, 65][..], &[63, 65, 3][..]));
+    assert_eq!(first_manifest["target"], last_manifest["target"]);
+    assert_eq!(first_manifest["domain"], last_manifest["domain"]);
+    let turned = |at: usize| last.values[at % (63 * 65) * 3 + at / (63 * 65)];
+    let (mut difference, mut size) = (0.0, 0.0);
+    for (at, value) in first.values.iter().enumerate() {
+        difference += f64::from(value - turned(at)).powi(2);
+        size += f64::from(*value).powi(2);
+    }
+    assert!(difference <= 1e-10 * size, "{difference} of {size}");
+    assert!(folder.path().join("last/rgb/adaptgrad.overlay.png").is_file());
+
+    // The input is differentiated in bytes, so that its gradients are smaller.
+    let (bytes, manifest, stderr) = explain("layouts/nhwc-uint8.onnx", "bytes", &[]);
+    assert_eq!(bytes.shape, [63, 65, 3]);
+    assert_eq!(manifest["domain"]["upper"][0], 255.0);
+    assert_eq!(manifest["target"]["index"], first_manifest["target"]["index"]);
+    assert_eq!(manifest["image"]["preprocess_from"]["scale"], "the model's integer input");
+    assert!(stderr.contains("guessed"), "{stderr}");
+
+    // An array has the shape that the file gives.
+    std::fs::copy(folder.path().join("last/rgb/adaptgrad.npy"), folder.path().join("rows.npy"))
+        .expect("a file");
+    let model = data("layouts/nhwc.onnx");
+    let args = ["explain", "rows.npy", "--model", &model, "--device", "cpu", "--domain", "-1,1"];
+    let (code, _, stderr) = attriburn(&[&args[..], &["--samples", "2"]].concat(), folder.path());
+    assert_eq!(code, 0, "{stderr}");
+    let map = folder.path().join("attriburn-out/rows/adaptgrad.npy");
+    assert_eq!(npy::read(&map).expect("a map").shape, [63, 65, 3]);
+}
+
+/// What was guessed is said once, what was found is not; both are in the manifest.
+#[test]
+fn the_preprocessing_is_found_or_said_to_be_guessed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("model.onnx");
+    std::fs::copy(data("zoo/lenet/model.onnx"), &model).expect("a model");
+    let (model, picture) = (model.display().to_string(), data("pictures/rgb.png"));
+    let explain = |options: &[&str]| {
+        let given = ["explain", &picture, &picture, "--model", &model, "--samples", "2"];
+        let (code, _, stderr) = attriburn(&[&given[..], options].concat(), folder.path());
+        assert_eq!(code, 0, "{stderr}");
+        (manifest(&folder.path().join("attriburn-out/rgb/manifest.json")), stderr)
+    };
+    let (guessed, stderr) = explain(&[]);
+    assert_eq!(stderr.matches("guessed").count(), 1, "{stderr}");
+    assert_eq!(guessed["image"]["preprocess_from"]["mean"], "a guess");
+    let config = r#"{"size": {"height": 32, "width": 32}, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}"#;
+    std::fs::write(folder.path().join("preprocessor_config.json"), config).expect("a file");
+    let (found, stderr) = explain(&[]);
+    assert!(!stderr.contains("guessed"), "{stderr}");
+    assert_eq!(found["domain"]["upper"][0], 2.0);
+    let from = found["image"]["preprocess_from"]["mean"].as_str().expect("a source");
+    assert!(from.ends_with("preprocessor_config.json"), "{from}");
+    let (set, _) = explain(&["--mean", "0.5", "--std", "0.5", "--interpolation", "lanczos"]);
+    assert_eq!(set["domain"]["upper"][0], 1.0);
+    assert_eq!(set["image"]["preprocess_from"]["interpolation"], "--interpolation");
+}

@@ -36,6 +36,7 @@ pub struct OnnxModel {
     segments: Vec<Arc<Segment>>,
     quantized: bool,
     quantization: Quantization,
+    channels_last: bool,
     /// The files beside the model that hold weights.
     files: Vec<PathBuf>,
 }
@@ -66,6 +67,33 @@ pub struct Loader {
     parameters: bool,
     exact: bool,
     quantization: Quantization,
+    layout: Layout,
+}
+
+/// Where the channels of a model's pictures lie, and where the caller has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Inputs are as the file has them.
+    #[default]
+    AsStored,
+    /// Inputs are `[channels, height, width]`. Where the file has `[height, width, channels]` with 1 or 3
+    /// channels, and cannot be meant the other way round, they are transposed in front of the model.
+    ChannelsFirst,
+    /// The same for a file that has `[height, width, channels]` for certain.
+    FromChannelsLast,
+}
+
+impl Layout {
+    /// Whether samples of `shape` are transposed.
+    fn transposes(self, shape: &[usize]) -> bool {
+        let may_be = |channels: usize| matches!(channels, 1 | 3);
+        match (self, shape) {
+            (Layout::AsStored, _) => false,
+            (Layout::ChannelsFirst, &[first, _, last]) => may_be(last) && !may_be(first),
+            (Layout::FromChannelsLast, shape) => shape.len() == 3,
+            _ => false,
+        }
+    }
 }
 
 impl OnnxModel {
@@ -104,6 +132,11 @@ impl OnnxModel {
         self.quantized.then_some(self.quantization)
     }
 
+    /// Whether the file takes `[height, width, channels]`, and the model here `[channels, height, width]`.
+    pub fn is_transposed(&self) -> bool {
+        self.channels_last
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.scores.classes
@@ -120,6 +153,7 @@ impl Loader {
             parameters: false,
             exact: false,
             quantization: Quantization::default(),
+            layout: Layout::default(),
         }
     }
 
@@ -154,6 +188,13 @@ impl Loader {
     #[must_use]
     pub fn exact(mut self, exact: bool) -> Self {
         self.exact = exact;
+        self
+    }
+
+    /// Where the channels of pictures lie.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
         self
     }
 
@@ -201,7 +242,12 @@ impl Loader {
         mut graph: Graph,
         files: Vec<PathBuf>,
     ) -> Result<OnnxModel, LoadError> {
-        let (batch, shape) = self.shape(&summary)?;
+        let (batch, mut shape) = self.shape(&summary)?;
+        let channels_last = self.layout.transposes(&shape);
+        if channels_last {
+            shape.rotate_right(1);
+            passes::layout::take_channels_first(&mut graph);
+        }
         let element = Element::named(&summary.inputs[0].element);
         let output = self.output_index(&summary)?;
         let passes::Outcome { parameters, link } =
@@ -241,6 +287,7 @@ impl Loader {
             segments: Vec::new(),
             quantized,
             quantization: self.quantization,
+            channels_last,
             files,
         };
         model.find_samples(&mut graph)?;

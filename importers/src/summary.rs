@@ -29,6 +29,8 @@ pub struct Summary {
     /// The types of floats that the inputs and the stored tensors have, as ONNX spells them. All are
     /// computed in float32.
     pub floats: BTreeSet<String>,
+    /// What else the file says of itself, by key: how pictures are prepared, say.
+    pub metadata: Vec<(String, String)>,
     /// Nodes that an output needs and whose operators are not supported: `(operator, node)`.
     pub unsupported: Vec<(String, String)>,
 }
@@ -127,6 +129,11 @@ pub fn summarize(file: &mut File) -> Summary {
         weights: graph.initializer.len(),
         parameters: graph.initializer.iter().map(numbers).fold(0, u64::saturating_add),
         floats: floats(graph),
+        metadata: model
+            .metadata_props
+            .iter()
+            .map(|entry| (entry.key.clone(), entry.value.clone()))
+            .collect(),
         unsupported,
     }
 }

@@ -120,7 +120,7 @@ impl<'a> Job<'a> {
             "device": setup.device,
             "model": setup.model_file,
             "domain": { "lower": setup.domain.lower, "upper": setup.domain.upper },
-            "preprocess": setup.preprocess.as_ref().ok().map(ToString::to_string),
+            "preprocess": setup.preprocess.as_ref().ok().map(|found| found.preprocess.to_string()),
             "metrics": self.metrics.iter().map(|metric| metric.name).collect::<Vec<_>>(),
             "methods": setup.variants.iter().map(described).collect::<Vec<_>>(),
             "target": args.target,

@@ -97,7 +97,8 @@ fn open(job: &Job, source: &Source) -> Result<Picture, String> {
     let regions = match (&job.boxes, opened.input.picture_shape()) {
         (None, _) => Err("there are no boxes".into()),
         (Some(boxes), &[_, height, width]) => {
-            let scaled = job.setup.preprocess.as_ref().ok().zip(opened.size);
+            let preprocess = job.setup.preprocess.as_ref().ok().map(|found| &found.preprocess);
+            let scaled = preprocess.zip(opened.size);
             let seen = Seen { shape: [height, width], scaled };
             let wanted = match job.args.all_boxes {
                 true => Wanted::All,

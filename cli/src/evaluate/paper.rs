@@ -314,7 +314,7 @@ impl Data {
             }
             Data::Cifar => {
                 sane(args, &CIFAR);
-                args.model.preprocess.get_or_insert_with(|| "unit".into());
+                args.model.preprocess.preprocess.get_or_insert_with(|| "unit".into());
             }
             Data::ImageNet(_) => {}
             Data::Located(_) => args.boxes = Some(path(BOXES.0)),

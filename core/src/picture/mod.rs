@@ -21,7 +21,10 @@ mod scale;
 
 pub use error::PictureError;
 pub use grid::{Row, grid};
-pub use preprocess::{Prepared, Preprocess, Resize};
+pub use preprocess::{
+    Centre, Channels, Mode, Prepared, Preprocess, Preset, Recipe, Resize, Side, recipe_of,
+};
 pub use raster::Picture;
 pub use render::{Style, channel_sum, map_picture, map_picture_at, overlay};
+pub use resample::Interpolation;
 pub use scale::Scale;

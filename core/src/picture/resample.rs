@@ -1,4 +1,4 @@
-//! Resizing as Pillow does it, bit by bit: a triangle filter that widens when it shrinks (antialiased bilinear).
+//! Resizing as Pillow does it, bit by bit: filters that widen where a picture shrinks (antialiased).
 //!
 //! Models were trained on pictures that Pillow resized. So the arithmetic is Pillow's: weights in double precision,
 //! normalised, rounded to 22 fractional bits; each row first, rounded to 8 bits, then the columns. The order shows:
@@ -7,22 +7,105 @@
 //!
 //! Only the part that survives the crop is computed, so a very long picture costs no more than a square one.
 
+use std::f64::consts::PI;
 use std::ops::Range;
 
 use super::Picture;
+
+/// How a pixel of a resized picture follows from those around its place, with `x` the distance in pixels of
+/// the larger of both pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Interpolation {
+    /// The nearest pixel alone.
+    Nearest,
+    /// `1` for `-1/2 < x <= 1/2`: the mean of the pixels that one pixel covers.
+    Box,
+    /// `1 - |x|` for `|x| < 1`.
+    #[default]
+    Bilinear,
+    /// A raised cosine times `sin(pi x) / (pi x)` for `|x| < 1`: `0.54 + 0.46 cos(pi x)`.
+    Hamming,
+    /// Keys' cubic with `a = -1/2`, for `|x| < 2`.
+    Bicubic,
+    /// `sinc(x) sinc(x / 3)` for `|x| < 3`.
+    Lanczos,
+}
+
+impl Interpolation {
+    /// All, by the names that are used for them.
+    pub const ALL: [(Interpolation, &'static str); 6] = [
+        (Interpolation::Nearest, "nearest"),
+        (Interpolation::Box, "box"),
+        (Interpolation::Bilinear, "bilinear"),
+        (Interpolation::Hamming, "hamming"),
+        (Interpolation::Bicubic, "bicubic"),
+        (Interpolation::Lanczos, "lanczos"),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(own, _)| *own == self).map_or("", |(_, name)| name)
+    }
+
+    /// How far the filter reaches to either side.
+    fn reach(self) -> f64 {
+        match self {
+            Interpolation::Nearest | Interpolation::Box => 0.5,
+            Interpolation::Bilinear | Interpolation::Hamming => 1.0,
+            Interpolation::Bicubic => 2.0,
+            Interpolation::Lanczos => 3.0,
+        }
+    }
+
+    /// The filter, within its reach.
+    fn weight(self, x: f64) -> f64 {
+        let sinc = |x: f64| match x * PI {
+            0.0 => 1.0,
+            x => x.sin() / x,
+        };
+        match self {
+            Interpolation::Nearest | Interpolation::Box => {
+                if x > -0.5 && x <= 0.5 {
+                    1.0
+                } else {
+                    0.0
+                }
+            }
+            Interpolation::Bilinear => (1.0 - x.abs()).max(0.0),
+            Interpolation::Hamming => match x.abs() {
+                0.0 => 1.0,
+                x if x >= 1.0 => 0.0,
+                x => (x * PI).sin() / (x * PI) * (0.54 + 0.46 * (x * PI).cos()),
+            },
+            Interpolation::Bicubic => {
+                const A: f64 = -0.5;
+                match x.abs() {
+                    x if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
+                    x if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
+                    _ => 0.0,
+                }
+            }
+            Interpolation::Lanczos => match x {
+                x if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
+                _ => 0.0,
+            },
+        }
+    }
+}
 
 /// The part of `picture`, resized to `target` (height, width), that lies in `rows` and `columns` of the result.
 ///
 /// The ranges lie within `target`, and no side of `picture` or `target` is 0.
 pub(super) fn resize_window(
     picture: &Picture,
+    interpolation: Interpolation,
     target: (usize, usize),
     rows: Range<usize>,
     columns: Range<usize>,
 ) -> Picture {
     let (height, width) = (rows.len(), columns.len());
-    let down = mixes(picture.height(), target.0, rows);
-    let across = mixes(picture.width(), target.1, columns);
+    let down = mixes(interpolation, picture.height(), target.0, rows);
+    let across = mixes(interpolation, picture.width(), target.1, columns);
 
     let first = down.iter().map(|mix| mix.first).min().unwrap_or(0);
     let end = down.iter().map(|mix| mix.first + mix.weights.len()).max().unwrap_or(0);
@@ -51,11 +134,19 @@ const HALF: i32 = 1 << (FRACTION_BITS - 1);
 /// The mixes for the pixels in `window` when `source` pixels become `target`.
 ///
 /// Pixel `i` of the result is centred at `(i + 1/2) s` in the source, `s = source / target`, and reaches
-/// `max(s, 1)` to either side.
-fn mixes(source: usize, target: usize, window: Range<usize>) -> Vec<Mix> {
+/// `max(s, 1)` times as far to either side as the filter.
+fn mixes(
+    interpolation: Interpolation,
+    source: usize,
+    target: usize,
+    window: Range<usize>,
+) -> Vec<Mix> {
     let scale = source as f64 / target as f64;
-    let reach = scale.max(1.0);
-    let inverse_reach = 1.0 / reach;
+    if interpolation == Interpolation::Nearest {
+        return nearest(scale, source, window);
+    }
+    let stretch = scale.max(1.0);
+    let (reach, inverse_stretch) = (interpolation.reach() * stretch, 1.0 / stretch);
     window
         .map(|pixel| {
             let centre = (pixel as f64 + 0.5) * scale;
@@ -63,7 +154,7 @@ fn mixes(source: usize, target: usize, window: Range<usize>) -> Vec<Mix> {
             let first = (centre - reach + 0.5) as usize;
             let end = ((centre + reach + 0.5) as usize).min(source);
             let heights: Vec<f64> = (first..end)
-                .map(|at| triangle((at as f64 - centre + 0.5) * inverse_reach))
+                .map(|at| interpolation.weight((at as f64 - centre + 0.5) * inverse_stretch))
                 .collect();
             let total: f64 = heights.iter().sum();
             let weights = heights.iter().map(|height| fixed_point(height / total)).collect();
@@ -72,12 +163,23 @@ fn mixes(source: usize, target: usize, window: Range<usize>) -> Vec<Mix> {
         .collect()
 }
 
-fn triangle(x: f64) -> f64 {
-    (1.0 - x.abs()).max(0.0)
+/// The pixel itself that lies under the centre of each. The centres are summed up, as Pillow sums them up.
+fn nearest(scale: f64, source: usize, window: Range<usize>) -> Vec<Mix> {
+    let mut centre = scale * 0.5;
+    let mut found = Vec::with_capacity(window.len());
+    for pixel in 0..window.end {
+        if pixel >= window.start {
+            let first = (centre as usize).min(source - 1);
+            found.push(Mix { first, weights: vec![1 << FRACTION_BITS] });
+        }
+        centre += scale;
+    }
+    found
 }
 
 fn fixed_point(weight: f64) -> i32 {
-    (weight * f64::from(1 << FRACTION_BITS) + 0.5) as i32
+    let half = if weight < 0.0 { -0.5 } else { 0.5 };
+    (weight * f64::from(1 << FRACTION_BITS) + half) as i32
 }
 
 fn to_byte(sum: i32) -> u8 {
@@ -150,7 +252,13 @@ mod tests {
         ];
         for case in cases {
             let picture = pattern(case.source.0, case.source.1);
-            let resized = resize_window(&picture, case.target, 0..case.target.0, 0..case.target.1);
+            let resized = resize_window(
+                &picture,
+                Interpolation::Bilinear,
+                case.target,
+                0..case.target.0,
+                0..case.target.1,
+            );
             assert_eq!(resized.rgb(), case.bytes, "{case:?}");
         }
     }
@@ -158,8 +266,8 @@ mod tests {
     #[test]
     fn a_window_is_that_part_of_the_whole() {
         let picture = pattern(23, 31);
-        let whole = resize_window(&picture, (11, 40), 0..11, 0..40);
-        let window = resize_window(&picture, (11, 40), 3..9, 17..22);
+        let whole = resize_window(&picture, Interpolation::Lanczos, (11, 40), 0..11, 0..40);
+        let window = resize_window(&picture, Interpolation::Lanczos, (11, 40), 3..9, 17..22);
         let part = (3..9).flat_map(|y| (17..22).map(move |x| y * 40 + x));
         for (at, pixel) in part.zip(window.pixels()) {
             assert_eq!(whole.pixels().nth(at), Some(pixel), "pixel {at}");
@@ -169,6 +277,8 @@ mod tests {
     #[test]
     fn the_same_size_changes_nothing() {
         let picture = pattern(6, 9);
-        assert_eq!(resize_window(&picture, (6, 9), 0..6, 0..9), picture);
+        for (own, name) in Interpolation::ALL {
+            assert_eq!(resize_window(&picture, own, (6, 9), 0..6, 0..9), picture, "{name}");
+        }
     }
 }

@@ -56,6 +56,12 @@ impl Attributes {
         Self { all: all.collect() }
     }
 
+    /// A list of whole numbers by name, of such a node.
+    pub fn of_list(name: &str, values: &[i64]) -> Self {
+        let content = Content::Ints(values.to_vec());
+        Self { all: vec![Attribute { name: name.into(), content, read: Cell::new(false) }] }
+    }
+
     /// The same for a node in this one's place. Those that were read already may be read again; the others
     /// must be read there.
     pub fn hand_on(&self) -> Self {

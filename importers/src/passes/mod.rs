@@ -6,6 +6,7 @@ mod finite;
 mod fold;
 mod gelu;
 mod identity;
+pub mod layout;
 mod link;
 mod parameters;
 mod prune;

@@ -1,32 +1,59 @@
 //! From a picture to a model's input, as torchvision's transforms do it with Pillow underneath.
 
-use std::fmt;
-use std::ops::Range;
+mod config;
+mod geometry;
+mod recipe;
 
-use super::resample::resize_window;
+use std::fmt;
+
+use super::resample::Interpolation;
 use super::{Picture, PictureError};
+
+pub use config::recipe_of;
+pub use geometry::{Centre, Resize};
+pub use recipe::{Mode, Preset, Recipe, Side};
+
+use geometry::Geometry;
 
 /// No model takes a larger input, and a mistyped size should not take all memory.
 const LONGEST_SIDE: usize = 16_384;
 
-/// How a picture is brought near the model's size before the crop; always bilinear with antialiasing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resize {
-    /// The shorter side becomes this many pixels and the longer one `floor(shorter * long / short)`.
-    Shorter(usize),
-    /// Height and width become these; the aspect is not kept.
-    Exact {
-        /// Rows.
-        height: usize,
-        /// Pixels in a row.
-        width: usize,
-    },
+/// The order of a model's channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Channels {
+    /// Red, green, blue.
+    #[default]
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// One, the luma of ITU-R 601-2 as Pillow computes it.
+    Grey,
+}
+
+impl Channels {
+    /// All, by name.
+    pub const ALL: [(Channels, &'static str); 3] =
+        [(Channels::Rgb, "rgb"), (Channels::Bgr, "bgr"), (Channels::Grey, "gray")];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(own, _)| *own == self).map_or("", |(_, name)| name)
+    }
+
+    /// How many there are.
+    pub fn count(self) -> usize {
+        match self {
+            Channels::Rgb | Channels::Bgr => 3,
+            Channels::Grey => 1,
+        }
+    }
 }
 
 /// What is done to a picture before a model sees it.
 ///
-/// Resize; crop the centre (or pad with black to either side where the picture is smaller than the crop); for one
-/// channel turn to grey first; divide by 255, or not; `(value - mean) / std` per channel.
+/// Resize; crop the centre (or pad to either side where the picture is smaller than the crop); for one
+/// channel turn to grey first; divide the bytes by a number, 255 unless said otherwise;
+/// `(value - mean) / std` per channel.
 ///
 /// ```
 /// # use attriburn::picture::Preprocess;
@@ -37,8 +64,8 @@ pub enum Resize {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocess {
-    resize: Resize,
-    crop: (usize, usize),
+    geometry: Geometry,
+    channels: Channels,
     mean: Vec<f32>,
     std: Vec<f32>,
     /// What the bytes of a picture are divided by.
@@ -55,7 +82,8 @@ pub struct Prepared {
 }
 
 impl Preprocess {
-    /// A resize, a centre crop to `crop` (height, width) and a normalisation; as many channels as means, 3 or 1.
+    /// A bilinear resize, a centre crop to `crop` (height, width) and a normalisation; as many channels as means,
+    /// 3 or 1.
     ///
     /// # Errors
     ///
@@ -69,7 +97,9 @@ impl Preprocess {
     ) -> Result<Preprocess, PictureError> {
         let (height, width) = match resize {
             Resize::Shorter(side) => (side, side),
-            Resize::Exact { height, width } => (height, width),
+            Resize::Exact { height, width }
+            | Resize::Outside { height, width }
+            | Resize::Inside { height, width } => (height, width),
         };
         for (what, side) in [
             ("resized height", height),
@@ -84,7 +114,67 @@ impl Preprocess {
             }
         }
         check_normalisation(&mean, &std)?;
-        Ok(Preprocess { resize, crop, mean, std, divisor: 255.0 })
+        let geometry = Geometry {
+            resize,
+            interpolation: Interpolation::Bilinear,
+            crop,
+            centre: Centre::Even,
+            fill: [0; 3],
+        };
+        let channels = if mean.len() == 1 { Channels::Grey } else { Channels::Rgb };
+        Ok(Preprocess { geometry, channels, mean, std, divisor: 255.0 })
+    }
+
+    /// The same with another filter.
+    #[must_use]
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Preprocess {
+        self.geometry.interpolation = interpolation;
+        self
+    }
+
+    /// The same with the crop's place rounded in another way.
+    #[must_use]
+    pub fn centre(mut self, centre: Centre) -> Preprocess {
+        self.geometry.centre = centre;
+        self
+    }
+
+    /// The same with another colour, red, green and blue, around pictures that are smaller than the crop.
+    #[must_use]
+    pub fn fill(mut self, fill: [u8; 3]) -> Preprocess {
+        self.geometry.fill = fill;
+        self
+    }
+
+    /// The same with the bytes divided by `divisor`: 255 for values from 0 to 1, 1 for the bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`PictureError::Preprocess`] for a number that is not finite or not above 0.
+    pub fn divided_by(self, divisor: f32) -> Result<Preprocess, PictureError> {
+        match divisor.is_finite() && divisor > 0.0 {
+            true => Ok(Preprocess { divisor, ..self }),
+            false => Err(unusable(format!(
+                "bytes are divided by {divisor}, and it must be a finite number above 0"
+            ))),
+        }
+    }
+
+    /// The same with the channels, and their means and deviations, in another order.
+    ///
+    /// # Errors
+    ///
+    /// [`PictureError::Preprocess`] for another number of channels than there are means.
+    pub fn ordered(self, channels: Channels) -> Result<Preprocess, PictureError> {
+        match channels.count() == self.mean.len() {
+            true => Ok(Preprocess { channels, ..self }),
+            false => Err(unusable(format!(
+                "there are {} means, but {} takes {}",
+                self.mean.len(),
+                channels.name(),
+                channels.count()
+            ))),
+        }
     }
 
     /// The usual recipe of ImageNet models: shorter side to `256/224` of the crop's shorter side, rounded; centre
@@ -125,7 +215,7 @@ impl Preprocess {
 
     /// The shape of what [`apply`](Preprocess::apply) makes: channels, height, width.
     pub fn shape(&self) -> [usize; 3] {
-        [self.mean.len(), self.crop.0, self.crop.1]
+        [self.mean.len(), self.geometry.crop.0, self.geometry.crop.1]
     }
 
     /// The least and the greatest value of each channel in the model's units: `(0 - mean)/std`, `(1 - mean)/std`,
@@ -145,9 +235,9 @@ impl Preprocess {
         if picture.rgb().is_empty() {
             return Err(unusable("the picture has no pixels".to_owned()));
         }
-        let crop = match self.mean.len() {
-            1 => self.resized_and_cropped(&picture.grey()),
-            _ => self.resized_and_cropped(picture),
+        let crop = match self.channels {
+            Channels::Grey => self.geometry.apply(&picture.grey()),
+            _ => self.geometry.apply(picture),
         };
         let values = (0..self.mean.len()).flat_map(|channel| self.plane(&crop, channel)).collect();
         Ok(Prepared { values, crop })
@@ -156,32 +246,18 @@ impl Preprocess {
     /// Where a point of a picture of `size` (height, width) comes to lie, both as (row, column) in
     /// pixels from the top left corner; outside the crop for what is cut off.
     pub fn place(&self, size: (usize, usize), point: (f64, f64)) -> (f64, f64) {
-        let target = self.resize.target(size.0, size.1);
-        let along = |size: usize, target: usize, crop: usize, at: f64| {
-            let stretch = Stretch::centred(target, crop);
-            let shift = stretch.before as f64 - stretch.taken.start as f64;
-            at * target as f64 / size.max(1) as f64 + shift
-        };
-        let row = along(size.0, target.0, self.crop.0, point.0);
-        (row, along(size.1, target.1, self.crop.1, point.1))
-    }
-
-    fn resized_and_cropped(&self, picture: &Picture) -> Picture {
-        let target = self.resize.target(picture.height(), picture.width());
-        let down = Stretch::centred(target.0, self.crop.0);
-        let across = Stretch::centred(target.1, self.crop.1);
-        let inner = resize_window(picture, target, down.taken.clone(), across.taken.clone());
-        if down.taken.len() == self.crop.0 && across.taken.len() == self.crop.1 {
-            return inner;
-        }
-        padded(&inner, self.crop, (down.before, across.before))
+        self.geometry.place(size, point)
     }
 
     /// One channel of the crop, normalised; one of 256 values a pixel.
     fn plane(&self, crop: &Picture, channel: usize) -> Vec<f32> {
         let table: [f32; 256] =
             std::array::from_fn(|byte| self.normalised(channel, byte as f32 / self.divisor));
-        crop.pixels().map(|pixel| table[usize::from(pixel[channel])]).collect()
+        let own = match self.channels {
+            Channels::Bgr => 2 - channel,
+            _ => channel,
+        };
+        crop.pixels().map(|pixel| table[usize::from(pixel[own])]).collect()
     }
 
     fn normalised(&self, channel: usize, value: f32) -> f32 {
@@ -191,62 +267,30 @@ impl Preprocess {
 
 impl fmt::Display for Preprocess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.resize {
+        match self.geometry.resize {
             Resize::Shorter(side) => write!(f, "resize {side}")?,
             Resize::Exact { height, width } => write!(f, "resize {height}x{width}")?,
+            Resize::Outside { height, width } => write!(f, "resize around {height}x{width}")?,
+            Resize::Inside { height, width } => write!(f, "resize into {height}x{width}")?,
         }
-        let (height, width) = self.crop;
+        if self.geometry.interpolation != Interpolation::Bilinear {
+            write!(f, " {}", self.geometry.interpolation.name())?;
+        }
+        let (height, width) = self.geometry.crop;
         write!(f, ", centre crop {height}x{width}")?;
-        if self.divisor == 1.0 {
-            write!(f, ", values from 0 to 255")?;
+        if self.geometry.fill != [0; 3] {
+            write!(f, " on {:?}", self.geometry.fill)?;
+        }
+        if self.channels == Channels::Bgr {
+            write!(f, ", channels bgr")?;
+        }
+        match self.divisor {
+            255.0 => {}
+            1.0 => write!(f, ", values from 0 to 255")?,
+            divisor => write!(f, ", bytes divided by {divisor}")?,
         }
         write!(f, ", mean {:?}, std {:?}", self.mean, self.std)
     }
-}
-
-impl Resize {
-    /// Height and width after resizing.
-    fn target(self, height: usize, width: usize) -> (usize, usize) {
-        match self {
-            Resize::Exact { height, width } => (height, width),
-            Resize::Shorter(side) if width <= height => (side * height / width, side),
-            Resize::Shorter(side) => (side, side * width / height),
-        }
-    }
-}
-
-/// One axis of the centre crop.
-struct Stretch {
-    /// Black pixels before the picture.
-    before: usize,
-    /// The pixels of the resized picture that are kept.
-    taken: Range<usize>,
-}
-
-impl Stretch {
-    fn centred(size: usize, crop: usize) -> Stretch {
-        if crop > size {
-            return Stretch { before: (crop - size) / 2, taken: 0..size };
-        }
-        let first = half_to_even(size - crop);
-        Stretch { before: 0, taken: first..first + crop }
-    }
-}
-
-/// Half of `n`, a half rounded to the even neighbour, as Python's `round` does.
-fn half_to_even(n: usize) -> usize {
-    n / 2 + usize::from(n % 4 == 3)
-}
-
-/// `inner` on a black ground of `size` (height, width), its corner at `corner` (row, column).
-fn padded(inner: &Picture, size: (usize, usize), corner: (usize, usize)) -> Picture {
-    let (height, width) = size;
-    let mut pixels = vec![[0; 3]; height * width];
-    for (at, pixel) in inner.pixels().enumerate() {
-        let (row, column) = (at / inner.width(), at % inner.width());
-        pixels[(corner.0 + row) * width + corner.1 + column] = pixel;
-    }
-    Picture::from_pixels(height, width, pixels.into_iter())
 }
 
 fn check_channels(channels: usize) -> Result<(), PictureError> {
@@ -288,41 +332,6 @@ mod tests {
 
     fn even(height: usize, width: usize, pixel: [u8; 3]) -> Picture {
         Picture::from_pixels(height, width, std::iter::repeat_n(pixel, height * width))
-    }
-
-    #[test]
-    fn sizes_round_as_torchvision_does() {
-        let cases = [
-            // resize, height, width, target
-            (Resize::Shorter(256), 300, 451, (256, 384)),
-            (Resize::Shorter(256), 451, 300, (384, 256)),
-            (Resize::Shorter(256), 427, 640, (256, 383)),
-            (Resize::Shorter(256), 2, 16_384, (256, 2_097_152)),
-            (Resize::Exact { height: 5, width: 9 }, 100, 3, (5, 9)),
-        ];
-        for (resize, height, width, target) in cases {
-            assert_eq!(resize.target(height, width), target, "{resize:?} of {height}x{width}");
-        }
-    }
-
-    #[test]
-    fn the_crop_rounds_as_torchvision_does() {
-        let cases = [
-            // size, crop, black pixels before, first pixel taken, pixels taken
-            (256, 224, 0, 16, 224),
-            (225, 224, 0, 0, 224),
-            (227, 224, 0, 2, 224),
-            (229, 224, 0, 2, 224),
-            (231, 224, 0, 4, 224),
-            (224, 224, 0, 0, 224),
-            (220, 224, 2, 0, 220),
-            (219, 224, 2, 0, 219),
-        ];
-        for (size, crop, before, first, taken) in cases {
-            let stretch = Stretch::centred(size, crop);
-            assert_eq!(stretch.before, before, "{size} to {crop}");
-            assert_eq!(stretch.taken, first..first + taken, "{size} to {crop}");
-        }
     }
 
     #[test]

@@ -1,0 +1,358 @@
+//! How pictures become inputs: what the options say, then the model, then files beside it, and where none
+//! does, a guess that is said.
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use attriburn::picture::{
+    Channels, Interpolation, Mode, Preprocess, Preset, Recipe, Side, recipe_of,
+};
+
+use crate::args::PreprocessArgs;
+
+/// Files beside a model that say how its pictures are prepared.
+const BESIDE: [&str; 2] = ["preprocessor_config.json", "config.json"];
+
+/// A mean or deviation above this is one of bytes, which are then not divided.
+const LARGEST_OF_UNIT: f32 = 3.0;
+
+/// A preprocessing, and where each part of it comes from.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub preprocess: Preprocess,
+    /// The parts by name, each with its source.
+    pub sources: Vec<(&'static str, String)>,
+}
+
+/// What is known of the model whose pictures are prepared.
+pub struct Known<'a> {
+    /// Channels, height and width, or another shape where its samples are no pictures.
+    pub shape: &'a [usize],
+    /// Whether it takes integers.
+    pub integers: bool,
+    /// The file; none for the built-in model.
+    pub path: Option<&'a Path>,
+    /// What the file says of itself.
+    pub metadata: &'a [(String, String)],
+}
+
+/// The parts of a recipe by name, and whether one has it.
+type Part = (&'static str, fn(&Recipe) -> bool);
+
+const PARTS: [Part; 6] = [
+    ("resize", |recipe| recipe.mode.is_some()),
+    ("interpolation", |recipe| recipe.interpolation.is_some()),
+    ("channels", |recipe| recipe.channels.is_some()),
+    ("scale", |recipe| recipe.divisor.is_some()),
+    ("mean", |recipe| recipe.mean.is_some()),
+    ("std", |recipe| recipe.std.is_some()),
+];
+
+/// What a guess is called.
+const GUESS: &str = "a guess";
+
+/// Finds the preprocessing.
+///
+/// # Errors
+///
+/// When the model takes no pictures, or what was found does not fit it.
+pub fn find(args: &PreprocessArgs, known: &Known) -> Result<Found, String> {
+    let &[channels @ (1 | 3), height, width] = known.shape else {
+        return Err(format!(
+            "the model takes samples of {:?}, not pictures of 1 or 3 channels; give it .npy files, or say with --picture-shape what pictures are read as",
+            known.shape
+        ));
+    };
+    let mut sources: Vec<(String, Recipe)> = Vec::new();
+    sources.push((String::from("the options"), options(args)?));
+    if let Some(name) = &args.preprocess {
+        sources.push((format!("--preprocess {name}"), asked(name)?));
+    }
+    sources.push(("the model's metadata".into(), of_metadata(known.metadata)));
+    sources.extend(beside(known, (height, width)));
+    if known.integers {
+        let own = Recipe { mode: None, interpolation: None, ..Preset::Raw255.recipe() };
+        sources.push(("the model's integer input".into(), own));
+    }
+    let usual = match (known.path, channels) {
+        (None, _) => ("the built-in model".to_owned(), Preset::ImageNet.recipe()),
+        (_, 1) => (GUESS.to_owned(), Preset::Unit.recipe()),
+        (_, _) if known.integers => (GUESS.to_owned(), Preset::Raw255.recipe()),
+        _ => (GUESS.to_owned(), Preset::ImageNet.recipe()),
+    };
+    sources.push(usual);
+    let recipe = sources.iter().fold(Recipe::default(), |all, (_, own)| all.or(own.clone()));
+    let preprocess =
+        recipe.preprocess([channels, height, width]).map_err(|error| error.to_string())?;
+    if known.integers && !makes_integers(&recipe) {
+        return Err(format!(
+            "the preprocessing makes fractions ({preprocess}), but the model takes integers; choose --preprocess raw255"
+        ));
+    }
+    Ok(Found { preprocess, sources: sources_of(&sources) })
+}
+
+impl Found {
+    /// The parts that were guessed.
+    fn guessed(&self) -> Vec<&'static str> {
+        let is_guess = |(_, source): &&(&str, String)| source == GUESS;
+        self.sources.iter().filter(is_guess).map(|(part, _)| *part).collect()
+    }
+
+    /// Warns once of what was guessed.
+    pub fn warn(&self) {
+        static SAID: Once = Once::new();
+        let parts = match self.guessed()[..] {
+            [] => return,
+            [one] => format!("its {one} is"),
+            [ref first @ .., last] => format!("its {} and {last} are", first.join(", ")),
+        };
+        SAID.call_once(|| {
+            log::warn!(
+                "the model does not say how pictures become inputs: {parts} guessed ({}); if it was trained with another preprocessing, give it with --preprocess NAME or FILE, or part by part (--mean, --std, --resize and so on)",
+                self.preprocess
+            );
+        });
+    }
+}
+
+/// The first source of each part.
+fn sources_of(sources: &[(String, Recipe)]) -> Vec<(&'static str, String)> {
+    let option = |part: &str| match part {
+        "resize" => "--resize, --resize-mode or --crop-pct".to_owned(),
+        part => format!("--{part}"),
+    };
+    let first = |(name, has): &Part| {
+        let (at, (source, _)) = sources.iter().enumerate().find(|(_, (_, own))| has(own))?;
+        Some((*name, if at == 0 { option(name) } else { source.clone() }))
+    };
+    PARTS.iter().filter_map(first).collect()
+}
+
+fn makes_integers(recipe: &Recipe) -> bool {
+    let all = |numbers: &Option<Vec<f32>>, one: f32| {
+        numbers.as_ref().is_none_or(|numbers| numbers.iter().all(|&number| number == one))
+    };
+    recipe.divisor == Some(1.0) && all(&recipe.mean, 0.0) && all(&recipe.std, 1.0)
+}
+
+/// What the options say, part by part.
+fn options(args: &PreprocessArgs) -> Result<Recipe, String> {
+    let divisor = match (&args.scale, &args.mean) {
+        (Some(text), _) => Some(divisor(text)?),
+        (None, Some(mean)) => {
+            let all = mean.iter().chain(args.std.iter().flatten());
+            Some(if all.fold(0.0, |a: f32, b| a.max(b.abs())) > LARGEST_OF_UNIT {
+                1.0
+            } else {
+                255.0
+            })
+        }
+        (None, None) => None,
+    };
+    let resize = match (args.resize.as_deref(), args.crop_pct) {
+        (Some(&[side]), _) => Some(Side::Pixels(side)),
+        (Some(&[height, width]), _) => Some(Side::Size(height, width)),
+        (Some(_), _) => return Err("--resize: write one size, or a height and a width".into()),
+        (None, Some(share)) if share > 0.0 && share <= 1.0 => Some(Side::Share(share)),
+        (None, Some(share)) => {
+            return Err(format!("--crop-pct is {share}, and it must be above 0 and at most 1"));
+        }
+        (None, None) => None,
+    };
+    let mode = args.resize_mode.map(Mode::from);
+    Ok(Recipe {
+        // A size alone is that of the usual way.
+        mode: mode.or(resize.map(|_| Mode::Shortest)),
+        resize,
+        interpolation: args.interpolation.map(Interpolation::from),
+        channels: args.channels.map(Channels::from),
+        divisor,
+        mean: args.mean.clone(),
+        std: args.std.clone(),
+        ..Recipe::default()
+    })
+}
+
+/// What bytes are divided by: `255`, `1/255`, or `none`.
+fn divisor(text: &str) -> Result<f32, String> {
+    let number = |text: &str| text.trim().parse::<f32>().ok().filter(|number| *number > 0.0);
+    let divisor = match text.split_once('/') {
+        _ if text == "none" => Some(1.0),
+        Some((one, divisor)) => {
+            number(one).zip(number(divisor)).map(|(one, divisor)| divisor / one)
+        }
+        None => number(text).map(|number| if number < 1.0 { 1.0 / number } else { number }),
+    };
+    divisor.ok_or_else(|| {
+        format!("--scale {text:?}: write what bytes are divided by, such as 255 or 127.5, or none")
+    })
+}
+
+/// A preset, or a file as other libraries write it.
+fn asked(name: &str) -> Result<Recipe, String> {
+    if let Some(preset) = Preset::named(name) {
+        return Ok(preset.recipe());
+    }
+    let names: Vec<&str> = Preset::ALL.iter().map(|(_, name)| *name).collect();
+    let path = Path::new(name);
+    if !path.is_file() {
+        return Err(format!(
+            "--preprocess {name:?} does not exist; choose one of {}, or a file such as preprocessor_config.json",
+            names.join(", ")
+        ));
+    }
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("--preprocess {name} cannot be read: {error}"))?;
+    match recipe_of(&text) {
+        Ok(Some(recipe)) => Ok(recipe),
+        Ok(None) => Err(format!(
+            "--preprocess {name}: it says nothing of pictures; a preprocessor_config.json of Hugging Face or a config.json of timm does"
+        )),
+        Err(reason) => Err(format!("--preprocess {name}: {reason}")),
+    }
+}
+
+/// What files beside the model say, or around its folder where that is called `onnx`. One that is not
+/// understood, or is of another size, is warned of and left out.
+fn beside(known: &Known, size: (usize, usize)) -> Vec<(String, Recipe)> {
+    let Some(folder) = known.path.map(|path| path.parent().unwrap_or(Path::new(""))) else {
+        return Vec::new();
+    };
+    let around = folder.parent().filter(|_| folder.file_name().is_some_and(|name| name == "onnx"));
+    let files = [Some(folder), around].into_iter().flatten();
+    let files = files.flat_map(|folder| BESIDE.map(|name| folder.join(name)));
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).ok()?;
+        let problem = match recipe_of(&text) {
+            Ok(Some(recipe)) if recipe.size.is_none_or(|own| own == size) => {
+                return Some((path.display().to_string(), recipe));
+            }
+            Ok(Some(recipe)) => {
+                let (height, width) = recipe.size.unwrap_or_default();
+                format!(
+                    "it is for inputs of {height}x{width}, but the model takes {}x{}",
+                    size.0, size.1
+                )
+            }
+            Ok(None) => return None,
+            Err(reason) => reason,
+        };
+        log::warn!("{} is not used: {problem}", path.display());
+        None
+    };
+    files.filter_map(read).collect()
+}
+
+/// What the entries of ONNX's `MetadataProps.md` say of a picture's values and channels.
+fn of_metadata(metadata: &[(String, String)]) -> Recipe {
+    let value =
+        |key: &str| metadata.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str());
+    let channels = match value("Image.BitmapPixelFormat") {
+        Some("Gray8") => Some(Channels::Grey),
+        Some("Bgr8" | "Bgra8") => Some(Channels::Bgr),
+        Some("Rgb8" | "Rgba8") => Some(Channels::Rgb),
+        _ => None,
+    };
+    let range = match value("Image.NominalPixelRange") {
+        Some("NominalRange_0_255") => Some(Preset::Raw255),
+        Some("Normalized_0_1") => Some(Preset::Unit),
+        Some("Normalized_1_1") => Some(Preset::Signed),
+        _ => None,
+    };
+    let range = range.map(Preset::recipe).unwrap_or_default();
+    Recipe { mode: None, interpolation: None, channels, ..range }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known<'a>(shape: &'a [usize], path: Option<&'a Path>) -> Known<'a> {
+        Known { shape, integers: false, path, metadata: &[] }
+    }
+
+    fn source<'a>(found: &'a Found, part: &str) -> &'a str {
+        found.sources.iter().find(|(own, _)| *own == part).map_or("", |(_, source)| source)
+    }
+
+    #[test]
+    fn options_come_first_and_a_guess_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("model.onnx");
+        let shape = [3, 32, 32];
+        let args = PreprocessArgs::default();
+        let guessed = find(&args, &known(&shape, Some(&model))).unwrap();
+        assert_eq!(guessed.preprocess, Preprocess::imagenet(32, 32).unwrap());
+        assert!(guessed.sources.iter().all(|(_, source)| source == GUESS));
+
+        let config = folder.path().join("preprocessor_config.json");
+        let text = r#"{"size": {"height": 32, "width": 32}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "resample": 3}"#;
+        std::fs::write(&config, text).unwrap();
+        let found = find(&args, &known(&shape, Some(&model))).unwrap();
+        let expected =
+            "resize 32x32 bicubic, centre crop 32x32, mean [0.5, 0.5, 0.5], std [0.5, 0.5, 0.5]";
+        assert_eq!(found.preprocess.to_string(), expected);
+        assert_eq!(source(&found, "mean"), config.display().to_string());
+
+        let metadata = [("Image.NominalPixelRange".to_owned(), "NominalRange_0_255".to_owned())];
+        let own = Known { metadata: &metadata, ..known(&shape, Some(&model)) };
+        let found = find(&args, &own).unwrap();
+        assert_eq!(source(&found, "scale"), "the model's metadata");
+        assert_eq!(found.preprocess.domain(), (vec![0.0; 3], vec![255.0; 3]));
+
+        let args = PreprocessArgs {
+            preprocess: Some("clip".into()),
+            mean: Some(vec![123.0, 116.0, 103.0]),
+            std: Some(vec![58.0]),
+            ..PreprocessArgs::default()
+        };
+        let found = find(&args, &own).unwrap();
+        assert_eq!(
+            (source(&found, "mean"), source(&found, "interpolation")),
+            ("--mean", "--preprocess clip")
+        );
+        assert_eq!(source(&found, "scale"), "--scale");
+        assert_eq!(found.preprocess.domain().0[0], -123.0 / 58.0);
+    }
+
+    #[test]
+    fn a_file_of_another_size_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("onnx");
+        std::fs::create_dir(&inner).unwrap();
+        let model = inner.join("model.onnx");
+        let config = r#"{"pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": 1.0, "mean": [0, 0, 0], "std": [1, 1, 1]}}"#;
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        let args = PreprocessArgs::default();
+        let mean = |shape: &[usize]| {
+            let found = find(&args, &known(shape, Some(&model))).unwrap();
+            source(&found, "mean").to_owned()
+        };
+        assert_eq!(mean(&[3, 32, 32]), GUESS);
+        assert!(mean(&[3, 64, 64]).ends_with("config.json"));
+    }
+
+    #[test]
+    fn scales_are_read() {
+        for (text, expected) in
+            [("255", 255.0), ("1/127.5", 127.5), ("none", 1.0), ("0.5", 2.0), ("1", 1.0)]
+        {
+            assert_eq!(divisor(text), Ok(expected), "{text}");
+        }
+        for text in ["", "0", "-1", "1/0", "half"] {
+            assert!(divisor(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_take_bytes_as_they_are() {
+        let shape = [3, 32, 32];
+        let own = Known { integers: true, ..known(&shape, Some(Path::new("model.onnx"))) };
+        let found = find(&PreprocessArgs::default(), &own).unwrap();
+        assert_eq!(found.preprocess, Preprocess::raw255(3, 32, 32).unwrap());
+        assert_eq!(source(&found, "scale"), "the model's integer input");
+        let args = PreprocessArgs { preprocess: Some("unit".into()), ..PreprocessArgs::default() };
+        assert!(find(&args, &own).unwrap_err().contains("makes fractions"));
+    }
+}

@@ -1,0 +1,59 @@
+"""A model of the zoo as TensorFlow's exporters put it: channels last, bytes, and the normalisation inside.
+
+    python -m venv VENV && VENV/bin/pip install onnx numpy
+    VENV/bin/python tests/data/layouts.py tests/data
+
+Written are layouts/nhwc.onnx, which takes floats [N, height, width, channels], and layouts/nhwc-uint8.onnx, which
+takes bytes and begins with a Cast, a Transpose, and ImageNet's normalisation of bytes.
+"""
+
+import sys
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+import numpy as np
+
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+def wrapped(model, element, front, constants):
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = model.graph
+    inner = graph.input[0]
+    batch, channels, height, width = [axis.dim_value for axis in inner.type.tensor_type.shape.dim]
+    outer = helper.make_tensor_value_info("picture", element, ["N", height, width, channels])
+    nodes = list(graph.node)
+    del graph.node[:], graph.input[:]
+    graph.node.extend([*front(inner.name), *nodes])
+    graph.input.append(outer)
+    graph.initializer.extend(constants)
+    onnx.checker.check_model(model)
+    return model
+
+
+def main(data):
+    model = onnx.load(data / "zoo/resnet-tiny/model.onnx")
+    folder = data / "layouts"
+    folder.mkdir(exist_ok=True)
+
+    def plain(name):
+        return [helper.make_node("Transpose", ["picture"], [name], perm=[0, 3, 1, 2])]
+
+    def of_bytes(name):
+        return [
+            helper.make_node("Cast", ["picture"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", ["floats"], ["first"], perm=[0, 3, 1, 2]),
+            helper.make_node("Sub", ["first", "byte_mean"], ["centred"]),
+            helper.make_node("Div", ["centred", "byte_std"], [name]),
+        ]
+
+    onnx.save(wrapped(model, TensorProto.FLOAT, plain, []), folder / "nhwc.onnx")
+    numbers = [
+        numpy_helper.from_array(np.float32(np.reshape(own, (1, 3, 1, 1))) * 255, name)
+        for own, name in [(MEAN, "byte_mean"), (STD, "byte_std")]
+    ]
+    onnx.save(wrapped(model, TensorProto.UINT8, of_bytes, numbers), folder / "nhwc-uint8.onnx")
+
+
+main(Path(sys.argv[1]))

@@ -1,0 +1,95 @@
+"""What other libraries make of a picture, for tests/tests/preprocessing.rs.
+
+    python -m venv VENV && VENV/bin/pip install pillow==12.0.0 torch torchvision timm transformers numpy
+    VENV/bin/python tests/data/preprocessing.py tests/data/preprocessing
+
+Each case is a configuration as its library writes it, `NAME.json`, and what that library makes of `picture.png`
+with it, `NAME.npy`: timm's transforms, and those of transformers' image processors that compute with Pillow.
+Pillow 12: from version 13 on it resizes columns first where that is less work, which changes some bytes by one.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import timm.data
+import transformers
+from PIL import Image
+
+SIZE = 20
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+def timm_cases():
+    def case(**own):
+        return {"input_size": [3, SIZE, SIZE], "mean": MEAN, "std": STD, "crop_pct": 0.875,
+                "interpolation": "bicubic", "crop_mode": "center", **own}
+
+    yield "timm-bicubic", case()
+    yield "timm-bilinear", case(interpolation="bilinear", crop_pct=0.95)
+    yield "timm-lanczos", case(interpolation="lanczos", mean=[0.5] * 3, std=[0.5] * 3)
+    yield "timm-nearest", case(interpolation="nearest")
+    yield "timm-squash", case(crop_mode="squash", crop_pct=1.0)
+    yield "timm-border", case(crop_mode="border", crop_pct=1.0)
+    yield "timm-wide", case(input_size=[3, 18, 30])
+
+
+def hugging_face_cases():
+    both = {"image_mean": MEAN, "image_std": STD}
+    yield "ViTImageProcessor", {"size": {"height": SIZE, "width": SIZE}, "resample": 2, **both}
+    yield "CLIPImageProcessor", {
+        "size": {"shortest_edge": SIZE}, "crop_size": {"height": SIZE, "width": SIZE}, "do_center_crop": True,
+        "resample": 3, "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
+    yield "ConvNextImageProcessor", {
+        "size": {"shortest_edge": SIZE}, "crop_pct": 0.875, "resample": 3, **both,
+    }
+    yield "DeiTImageProcessor", {
+        "size": {"height": 24, "width": 24}, "crop_size": {"height": SIZE, "width": SIZE},
+        "do_center_crop": True, "resample": 3, **both,
+    }
+    yield "MobileViTImageProcessor", {
+        "size": {"shortest_edge": 24}, "crop_size": {"height": SIZE, "width": SIZE}, "do_center_crop": True,
+        "do_flip_channel_order": True, "do_normalize": False, "resample": 2,
+    }
+    yield "BeitImageProcessor", {
+        "size": {"height": 24, "width": 24}, "crop_size": {"height": 19, "width": 21}, "do_center_crop": True,
+        "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+    }
+    yield "LevitImageProcessor", {
+        "size": {"shortest_edge": SIZE}, "crop_size": {"height": SIZE, "width": SIZE}, "do_center_crop": True,
+        "resample": 3, **both,
+    }
+    yield "MobileNetV2ImageProcessor", {
+        "size": {"shortest_edge": 25}, "crop_size": {"height": 22, "width": 22}, "do_center_crop": True,
+        "resample": 2, "rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3, "image_std": [1.0] * 3,
+    }
+
+
+def main(folder):
+    folder.mkdir(exist_ok=True)
+    source = Path(__file__).parents[2] / "cli/assets"
+    picture = Image.open(next(source.glob("*.png"))).convert("RGB")
+    picture = picture.resize((97, 71), Image.Resampling.LANCZOS)
+    picture.save(folder / "picture.png")
+
+    def write(name, config, values):
+        (folder / f"{name}.json").write_text(json.dumps(config, indent=1) + "\n")
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(values, dtype=np.float32))
+        print(name, values.shape)
+
+    for name, config in timm_cases():
+        transform = timm.data.create_transform(
+            tuple(config["input_size"]), interpolation=config["interpolation"], mean=config["mean"],
+            std=config["std"], crop_pct=config["crop_pct"], crop_mode=config["crop_mode"],
+        )
+        write(name, {"architecture": name, "pretrained_cfg": config}, transform(picture).numpy())
+    for kind, config in hugging_face_cases():
+        processor = getattr(transformers, f"{kind}Pil")(**config)
+        config = {"image_processor_type": kind, **config}
+        write(kind, config, processor(picture, return_tensors="np")["pixel_values"][0])
+
+
+main(Path(sys.argv[1]))
