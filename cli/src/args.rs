@@ -390,7 +390,12 @@ pub struct ModelArgs {
 
     /// The least and greatest value of the input, such as 0,1
     /// [default: what the preprocessing gives]
-    #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        help_heading = "Preprocessing",
+        value_name = "MIN,MAX",
+        allow_hyphen_values = true
+    )]
     pub domain: Option<String>,
 
     /// A sample's shape, where the model leaves it free, such as 3,224,224
@@ -404,49 +409,66 @@ pub struct ModelArgs {
 
 // How pictures become inputs.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
-#[command(next_help_heading = "Preprocessing")]
 pub struct PreprocessArgs {
     /// imagenet, inception, clip, unit (0 to 1), signed (-1 to 1), raw255 (0 to 255) or caffe-bgr; or a
     /// preprocessor_config.json of Hugging Face or a config.json of timm
     /// [default: what the model or a file beside it says, else imagenet, and unit for one channel]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, help_heading = "Preprocessing", value_name = "NAME|FILE")]
     pub preprocess: Option<String>,
 
     /// What is subtracted, one number for each channel or one for all
-    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', requires = "std")]
+    #[arg(
+        long,
+        help_heading = "Preprocessing",
+        value_name = "NUMBERS",
+        value_delimiter = ',',
+        requires = "std"
+    )]
     pub mean: Option<Vec<f32>>,
 
     /// What is divided by then, likewise
-    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', requires = "mean")]
+    #[arg(
+        long,
+        help_heading = "Preprocessing",
+        value_name = "NUMBERS",
+        value_delimiter = ',',
+        requires = "mean"
+    )]
     pub std: Option<Vec<f32>>,
 
     /// What bytes are divided by before that: 255, 127.5 or none [default: 255, or none where the mean is
     /// one of bytes]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, help_heading = "Preprocessing", value_name = "NUMBER")]
     pub scale: Option<String>,
 
     /// The size before the crop: the side that --resize-mode names, or height and width
-    #[arg(long, value_name = "SIZE", value_delimiter = ',', conflicts_with = "crop_pct")]
+    #[arg(
+        long,
+        help_heading = "Preprocessing",
+        value_name = "SIZE",
+        value_delimiter = ',',
+        conflicts_with = "crop_pct"
+    )]
     pub resize: Option<Vec<usize>>,
 
     /// The same as a share: the crop over the size before it
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, help_heading = "Preprocessing", value_name = "SHARE")]
     pub crop_pct: Option<f64>,
 
     /// How the shape of a picture becomes that of the input
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Preprocessing", value_name = "NAME")]
     pub resize_mode: Option<ResizeMode>,
 
     /// The filter of the resize
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Preprocessing", value_name = "NAME")]
     pub interpolation: Option<Filter>,
 
     /// The order of the model's channels
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Preprocessing", value_name = "NAME")]
     pub channels: Option<ChannelOrder>,
 
     /// Where the model's channels lie [default: last where the last axis has 1 or 3 and the first has not]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Preprocessing", value_name = "NAME")]
     pub layout: Option<LayoutName>,
 }
 

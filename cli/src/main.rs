@@ -83,7 +83,10 @@ fn log_warnings() {
     let environment = env_logger::Env::default().default_filter_or(default);
     let logger = env_logger::Builder::from_env(environment)
         .format(|out, record| {
-            let level = record.level().as_str().to_lowercase();
+            let level = match record.level() {
+                log::Level::Warn => "warning".to_owned(),
+                level => level.as_str().to_lowercase(),
+            };
             writeln!(out, "{level}: {}", record.args())
         })
         .build();

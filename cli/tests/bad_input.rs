@@ -314,7 +314,7 @@ fn a_batch_fixed_to_one_is_run_sample_by_sample_with_a_warning() {
         let output = explain(&["--model", &model, &data("pictures/rgb.png")], out.path());
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{message}");
-        assert!(message.contains("warning: ") || message.contains("warn: "), "{message}");
+        assert!(message.contains("warning: "), "{message}");
         assert!(message.contains("the model fixes its batch to 1"), "{message}");
         let manifest = std::fs::read_to_string(out.path().join("rgb/manifest.json")).expect("one");
         assert!(manifest.contains("\"batch\": 1"), "{manifest}");
