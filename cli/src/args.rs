@@ -73,7 +73,7 @@ pub struct InspectArgs {
 #[derive(clap::Parser, Debug)]
 #[command(allow_negative_numbers = true)]
 pub struct ExplainArgs {
-    /// Pictures, folders of pictures, or .npy files of the model's input shape; the built-in
+    /// Pictures, folders of pictures and of such folders, or .npy files of the model's input shape; the built-in
     /// picture if none is given
     pub inputs: Vec<PathBuf>,
 

@@ -42,41 +42,36 @@ pub struct Opened {
 /// The endings of files that are taken from a folder.
 const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "npy"];
 
-/// The sources that `paths` mean: files as they are, folders by the pictures in them, and the
-/// built-in picture for none. No two share a folder for their maps.
+/// The sources that `paths` mean: files as they are, folders by the pictures in them and in the folders in
+/// these, and the built-in picture for none. No two share a folder for their maps: those of a picture in a
+/// folder lie as deep below the output folder as the picture below that.
 ///
 /// # Errors
 ///
 /// When a folder cannot be read or has no pictures.
 pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            files.extend(pictures_in(path)?);
-        } else {
-            files.push(path.clone());
-        }
-    }
     if paths.is_empty() {
         return Ok(vec![Source { place: Place::BuiltIn, stem: assets::PICTURE_STEM.into() }]);
     }
     let mut taken = HashSet::new();
-    Ok(files
-        .into_iter()
-        .map(|path| Source { stem: free_stem(&path, &mut taken), place: Place::File(path) })
-        .collect())
+    let mut sources = Vec::new();
+    for path in paths {
+        let (files, below) = match path.is_dir() {
+            true => (pictures_in(path)?, path.as_path()),
+            false => (vec![path.clone()], path.parent().unwrap_or(Path::new(""))),
+        };
+        for file in files {
+            let stem = free_stem(file.strip_prefix(below).unwrap_or(&file), &mut taken);
+            sources.push(Source { stem, place: Place::File(file) });
+        }
+    }
+    Ok(sources)
 }
 
+/// The pictures in a folder and in those in it, in the order of their paths.
 fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|error| format!("the folder {} cannot be read: {error}", folder.display()))?;
-    let is_picture = |path: &PathBuf| {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.to_lowercase().as_str()))
-            && !path.is_dir()
-    };
-    let mut files: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(is_picture).collect();
+    let mut files = Vec::new();
+    collect(folder, &mut files)?;
     files.sort();
     if files.is_empty() {
         return Err(format!(
@@ -88,9 +83,33 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// The file's name without its ending, numbered where another file has taken it.
+/// Hidden files and folders are left out, and links to folders, which may lead round in circles.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    let wrong = |error| format!("the folder {} cannot be read: {error}", folder.display());
+    for entry in std::fs::read_dir(folder).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(wrong)?);
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+        let is_picture = ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()));
+        if kind.is_dir() {
+            collect(&path, files)?;
+        } else if is_picture && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The path without its ending, numbered where another file has taken it.
 fn free_stem(path: &Path, taken: &mut HashSet<String>) -> String {
-    let stem = path.file_stem().map_or("input".into(), |stem| stem.to_string_lossy().into_owned());
+    let stem = path.with_extension("");
+    let stem = match stem.file_name() {
+        Some(_) => stem.to_string_lossy().into_owned(),
+        None => "input".into(),
+    };
     let numbered = |i: usize| if i == 1 { stem.clone() } else { format!("{stem}-{i}") };
     (1..).map(numbered).find(|name| taken.insert(name.clone())).unwrap_or(stem.clone())
 }
@@ -231,5 +250,29 @@ impl Source {
             size: None,
             preprocess: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_read_as_deep_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in
+            ["b.png", "cats/a.png", "cats/deep/A.JPG", "dogs/a.png", ".hidden/a.png", "c.txt"]
+        {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("round")).unwrap();
+        let single = folder.path().join("dogs/a.png");
+        let again = folder.path().join("cats/a.png");
+        let found = sources(&[folder.path().to_owned(), single, again]).unwrap();
+        let stems: Vec<&str> = found.iter().map(|source| source.stem.as_str()).collect();
+        assert_eq!(stems, ["b", "cats/a", "cats/deep/A", "dogs/a", "a", "a-2"]);
     }
 }
