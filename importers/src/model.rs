@@ -2,6 +2,7 @@
 
 mod trial;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::error::{ErrorKind, LoadError};
 use crate::file::{self, Element, File, Folder, Mapped};
 use crate::graph::{self, Graph};
 use crate::passes::{self, Promoted, quantized};
-use crate::program::{Program, as_input};
+use crate::program::{Program, as_input, panic_message};
 use crate::room;
 use crate::scores::Scores;
 use crate::summary::{Summary, summarize};
@@ -233,7 +234,12 @@ impl Loader {
         summary.check()?;
         let graph = graph::build(&file.proto, &mut file.folder)?;
         let most = room::of_file(file.folder.size());
-        room::within(most, || self.built(summary, graph, file.folder.files()))
+        let files = file.folder.files();
+        let attempt = AssertUnwindSafe(|| self.built(summary, graph, files));
+        // Nodes tell of their own failures; this is what else burn does with what they made.
+        room::within(most, || catch_unwind(attempt)).unwrap_or_else(|panic| {
+            Err(LoadError::new(ErrorKind::Run, panic_message(panic.as_ref())))
+        })
     }
 
     fn built(

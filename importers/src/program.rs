@@ -252,7 +252,8 @@ pub fn apply(run: &Run, inputs: Inputs) -> Outcome<Vec<Value>> {
         .unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a failure inside burn says.
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)

@@ -307,7 +307,8 @@ impl Value {
 
     /// The axes in another order.
     pub fn permute(self, axes: &[usize]) -> Outcome<Self> {
-        if axes.len() != self.rank() {
+        let each_once = (0..self.rank()).all(|axis| axes.contains(&axis));
+        if axes.len() != self.rank() || !each_once {
             return Err(format!("{axes:?} does not permute the axes of {:?}", self.dims()));
         }
         if axes.is_empty() {

@@ -57,6 +57,13 @@ fn a_padding_of_gigabytes_is_refused() {
 }
 
 #[test]
+fn a_transpose_that_repeats_an_axis_is_refused() {
+    let path = data("fuzzed/model/transpose-that-repeats-an-axis.onnx");
+    let message = explain(&std::fs::read(path).expect("a file")).expect_err("it is refused");
+    assert!(message.contains("[0, 0, 3, 1] does not permute the axes"), "{message}");
+}
+
+#[test]
 fn arrays_and_pictures() {
     for path in files("npy") {
         let _ = npy::from_bytes(&std::fs::read(&path).expect("a file"), Path::new("fuzzed"));
