@@ -39,12 +39,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
 
 /// How pictures become inputs, and where each part of that comes from.
 fn say_preprocess(args: &InspectArgs, model: &OnnxModel) {
-    let known = Known {
-        shape: model.input_shape(),
-        integers: model.summary().inputs[0].is_integer(),
-        path: Some(&args.model),
-        metadata: &model.summary().metadata,
-    };
+    let known = Known::of(model, model.input_shape(), Some(&args.model));
     match preprocess::find(&PreprocessArgs::default(), &known) {
         Ok(found) => {
             say!("pictures   {}", found.preprocess);

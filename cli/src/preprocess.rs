@@ -7,6 +7,7 @@ use std::sync::Once;
 use attriburn::picture::{
     Channels, Interpolation, Mode, Preprocess, Preset, Recipe, Side, recipe_of,
 };
+use attriburn_onnx::OnnxModel;
 
 use crate::args::PreprocessArgs;
 
@@ -34,6 +35,15 @@ pub struct Known<'a> {
     pub path: Option<&'a Path>,
     /// What the file says of itself.
     pub metadata: &'a [(String, String)],
+}
+
+impl<'a> Known<'a> {
+    /// What is known of a `model` from the file `path` whose pictures have the `shape`.
+    pub fn of(model: &'a OnnxModel, shape: &'a [usize], path: Option<&'a Path>) -> Self {
+        let summary = model.summary();
+        let integers = summary.inputs[0].is_integer();
+        Self { shape, integers, path, metadata: &summary.metadata }
+    }
 }
 
 /// The parts of a recipe by name, and whether one has it.

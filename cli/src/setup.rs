@@ -79,12 +79,7 @@ impl Setup {
         let shape = model.input_shape();
         let pictures = settings::picture_shape(with.picture_shape.as_deref(), shape)?.to_vec();
         settings::paths_fit(&variants, array.as_ref(), shape, &pictures)?;
-        let known = Known {
-            shape: &pictures,
-            integers: model.summary().inputs[0].is_integer(),
-            path: with.model.as_deref(),
-            metadata: &model.summary().metadata,
-        };
+        let known = Known::of(&model, &pictures, with.model.as_deref());
         let preprocess = preprocess::find(&with.preprocess, &known);
         // Arrays need none, but what was asked for must be possible.
         if let (Err(message), true) = (&preprocess, with.preprocess != PreprocessArgs::default()) {

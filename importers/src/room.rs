@@ -49,7 +49,7 @@ pub fn check(dims: &[usize]) -> Outcome<()> {
 }
 
 /// The room of a tensor, taken up for as long as this lives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Taken(usize);
 
 /// Takes up the room of a tensor of the shape `dims`.

@@ -184,9 +184,7 @@ impl Preprocess {
     ///
     /// As [`new`](Preprocess::new).
     pub fn imagenet(height: usize, width: usize) -> Result<Preprocess, PictureError> {
-        let shorter = (256.0 / 224.0 * height.min(width) as f64).round() as usize;
-        let (mean, std) = (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]);
-        Preprocess::new(Resize::Shorter(shorter), (height, width), mean, std)
+        Preset::ImageNet.recipe().preprocess([3, height, width])
     }
 
     /// The whole picture resized to the model's size, values in [0, 1]: no crop, no normalisation.
@@ -195,9 +193,7 @@ impl Preprocess {
     ///
     /// As [`new`](Preprocess::new).
     pub fn unit(channels: usize, height: usize, width: usize) -> Result<Preprocess, PictureError> {
-        check_channels(channels)?;
-        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
-        Preprocess::new(Resize::Exact { height, width }, (height, width), mean, std)
+        Preset::Unit.recipe().preprocess([channels, height, width])
     }
 
     /// The same with the bytes as they are, from 0 to 255, as models take them whose input are integers.
@@ -210,7 +206,7 @@ impl Preprocess {
         height: usize,
         width: usize,
     ) -> Result<Preprocess, PictureError> {
-        Ok(Preprocess { divisor: 1.0, ..Preprocess::unit(channels, height, width)? })
+        Preset::Raw255.recipe().preprocess([channels, height, width])
     }
 
     /// The shape of what [`apply`](Preprocess::apply) makes: channels, height, width.
