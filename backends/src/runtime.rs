@@ -94,7 +94,10 @@ impl Runtime {
     /// What is missing, where there are none.
     fn devices(&self) -> Result<Vec<Device>, String> {
         let Some(kind) = self.kind else {
-            return Err(format!("it is not compiled in; build with --features {}", self.name));
+            return Err(format!(
+                "this build lacks it; build again with it: cargo install --path cli --features {}",
+                self.name
+            ));
         };
         let mut devices =
             catch_unwind(move || Device::enumerate(kind()).into_vec()).unwrap_or_default();

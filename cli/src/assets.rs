@@ -6,6 +6,8 @@ pub const MODEL: &[u8] = include_bytes!("../assets/efficientnet-lite0.onnx");
 pub const MODEL_NAME: &str = "built-in efficientnet-lite0";
 /// The names of ImageNet's 1000 classes.
 pub const LABELS: &str = include_str!("../assets/imagenet-labels.txt");
+/// The numbers of their synsets in WordNet, as ImageNet's folders are called, in the same order.
+pub const SYNSETS: &str = include_str!("../assets/imagenet-synsets.txt");
 /// A photograph of a cat.
 pub const PICTURE: &[u8] = include_bytes!("../assets/chelsea.png");
 /// How the manifest names it.

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{CompareArgs, EvaluateArgs, ModelArgs};
+use crate::args::{CompareArgs, EvaluateArgs, ModelArgs, TableOutputArgs};
+use crate::evaluate::Metric;
 use crate::{Fatal, evaluate};
 
 /// How alike scores and maps are, and maps of two seeds beside them.
@@ -22,21 +21,17 @@ const METRICS: [&str; 9] = [
 
 /// Measures how alike the two models are on every picture, and writes the tables.
 pub fn run(args: &CompareArgs) -> Result<ExitCode, Fatal> {
-    if args.model.model.is_some() {
-        return Err("--model: both models are given without an option; leave it out".into());
-    }
+    let out = args.output.out.clone().unwrap_or_else(|| "attriburn-comparison".into());
     let evaluation = EvaluateArgs {
-        metrics: METRICS.map(str::to_owned).to_vec(),
+        metrics: METRICS.into_iter().filter_map(Metric::named).collect(),
         images: args.images.clone(),
-        target: args.target.clone(),
-        repeats: args.repeats,
-        other_model: Some(args.second.clone()),
+        other_model: Some(args.other.clone()),
         plan: args.plan.clone(),
-        model: ModelArgs { model: Some(args.first.clone()), ..args.model.clone() },
-        out: args.out.clone(),
-        resume: args.resume,
-        typed: args.typed.clone(),
-        ..EvaluateArgs::parse_from(["evaluate"])
+        model: ModelArgs { model: Some(args.model.clone()), with: args.with.clone() },
+        output: TableOutputArgs { out: Some(out), ..args.output.clone() },
+        run: args.run.clone(),
+        given: args.given.clone(),
+        ..EvaluateArgs::default()
     };
     evaluate::run(&evaluation)
 }

@@ -1,19 +1,25 @@
 //! `attriburn explain`: from pictures to maps, overlays and manifests.
+//!
+//! ```text
+//! inputs -> groups -> opened, with predictions and scores -> parts whose maps share batches -> files
+//! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use attriburn::{Attribution, Input, Model, Plan, Prediction, Task};
-use indicatif::{ProgressBar, ProgressStyle};
+use attriburn::{Attribution, Input, Model, Plan, Prediction, Score, Task};
+use serde_json::{Value, json};
 
-use crate::args::ExplainArgs;
-use crate::manifest::{self, Manifest};
+use crate::args::{ExplainArgs, GridScale};
+use crate::manifest::{self, MANIFEST, Manifest};
 use crate::maps::{Class, Made, side_by_side};
-use crate::settings::{self, GridScale};
-use crate::setup::Setup;
-use crate::source::{Opened, Source, sources};
+use crate::plans::Variant;
+use crate::progress::Progress;
+use crate::report::{self, print_line, say};
+use crate::setup::{Request, Setup};
+use crate::source::{Opened, Source, built_in, sources};
 use crate::targets::Targets;
-use crate::variants::Variant;
 use crate::{Fatal, NOTHING_DONE, SOME_FAILED, files, lost};
 
 /// Everything that is the same for all inputs.
@@ -22,6 +28,12 @@ struct Job<'a> {
     setup: Setup,
     targets: Targets,
     grid_scale: GridScale,
+    out: PathBuf,
+    /// The options that manifests record.
+    options: BTreeMap<String, Vec<String>>,
+    /// What all maps depend on, as a checksum.
+    key: String,
+    progress: Progress,
 }
 
 /// An input with what the model says of it.
@@ -29,50 +41,84 @@ struct Item<'a> {
     source: &'a Source,
     opened: Opened,
     prediction: Prediction,
-    classes: Vec<usize>,
+    /// What is explained; nothing where all of it was made before.
+    scores: Vec<Score>,
+    /// The class that its folder is called after.
+    expected: Option<usize>,
 }
 
-/// Some of an input's classes, whose maps are made and held together.
+/// Some of an input's scores, whose maps are made and held together.
 struct Part<'a> {
     item: &'a Item<'a>,
-    classes: &'a [usize],
+    scores: &'a [Score],
 }
 
 impl<'a> Part<'a> {
-    /// A map for each class.
+    /// A map for each score.
     fn tasks(&self) -> impl Iterator<Item = Task<'a>> + use<'a> {
         let (input, prediction) = (&self.item.opened.input, &self.item.prediction);
-        self.classes.iter().map(move |&class| Task { input, class, prediction })
+        self.scores.iter().map(move |score| Task { input, score: score.clone(), prediction })
     }
 }
 
 /// Explains every input; one that fails is reported and the others go on.
 pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
-    let sources = sources(&args.inputs)?;
-    let job = Job::new(args)?;
-    files::make_folder(&args.out)?;
+    let sources = match (&args.inputs[..], &args.files_from) {
+        ([], None) => vec![built_in()],
+        (inputs, list) => sources(inputs, list.as_deref())?,
+    };
+    let job = Job::new(args, sources.len())?;
+    files::make_folder(&job.out)?;
     let failed: usize = job.groups(&sources).map(|group| job.explain(group)).sum();
     Ok(match failed {
         0 => ExitCode::SUCCESS,
         all if all == sources.len() => ExitCode::from(NOTHING_DONE),
         _ => {
-            eprintln!("{failed} of {} inputs failed, the others are written", sources.len());
+            report::note(format!(
+                "{failed} of {} inputs failed, the others are written",
+                sources.len()
+            ));
             ExitCode::from(SOME_FAILED)
         }
     })
 }
 
 impl<'a> Job<'a> {
-    fn new(args: &'a ExplainArgs) -> Result<Self, Fatal> {
-        let setup = Setup::new(&args.plan, &[], &args.model, false, &args.typed)?;
+    fn new(args: &'a ExplainArgs, sources: usize) -> Result<Self, Fatal> {
+        let request = Request {
+            plan: &args.plan,
+            sweeps: &[],
+            model: &args.model,
+            parameters: false,
+            seeded: false,
+            given: &args.given,
+        };
+        let setup = Setup::new(&request)?;
         let targets = Targets::parse(&args.target, &setup.labels)?;
         targets.check(setup.model.classes())?;
-        let grid_scale = GridScale::parse(&args.grid_scale)?;
         let several = setup.variants.len() * targets.most() > 1;
-        if args.typed.iter().any(|name| name == "grid_scale") && !several {
+        if args.given.is_typed("grid-scale") && !several {
             return Err("--grid-scale is not used: one map makes no grid; leave it out".into());
         }
-        Ok(Self { args, setup, targets, grid_scale })
+        let out = args.output.out.clone().unwrap_or_else(|| OUT.into());
+        let each: u64 = setup.variants.iter().map(|variant| variant.plan.gradients()).sum();
+        let all = each.saturating_mul((sources * targets.most()) as u64);
+        let key = key(args, &setup)?;
+        Ok(Self {
+            args,
+            setup,
+            targets,
+            grid_scale: args.output.grid_scale.unwrap_or_default(),
+            out,
+            options: manifest::options_of(&args.given),
+            key,
+            progress: Progress::new(all, 0, "gradients"),
+        })
+    }
+
+    /// The gradients of the maps of one score.
+    fn gradients(&self) -> u64 {
+        self.setup.variants.iter().map(|variant| variant.plan.gradients()).sum()
     }
 
     /// The sources in groups whose maps share batches.
@@ -87,24 +133,32 @@ impl<'a> Job<'a> {
     fn explain(&self, sources: &[Source]) -> usize {
         let (mut items, mut failed) = (Vec::new(), 0);
         for (source, item) in sources.iter().zip(self.open(sources)) {
+            let left_out = match &item {
+                Ok(item) => self.targets.most() - item.scores.len(),
+                Err(_) => self.targets.most(),
+            };
+            self.progress.finish(self.gradients() * left_out as u64);
             match item {
+                Ok(item) if item.scores.is_empty() => self.progress.suspend(|| {
+                    log::info!("{}: it was made before", item.source.name());
+                }),
                 Ok(item) => items.push(item),
-                Err(message) => failed += report(source, &[message]),
+                Err(message) => failed += self.report(source, &[message]),
             }
         }
         let most = (MOST_MAPS / self.setup.variants.len()).max(1);
         if let [item] = &items[..]
-            && item.classes.len() > most
+            && item.scores.len() > most
         {
-            let parts = item.classes.chunks(most).map(|classes| Part { item, classes });
+            let parts = item.scores.chunks(most).map(|scores| Part { item, scores });
             let messages: Vec<String> =
                 parts.flat_map(|part| self.explain_parts(&[part])).flatten().collect();
-            return failed + report(item.source, &messages);
+            return failed + self.report(item.source, &messages);
         }
         let parts: Vec<Part> =
-            items.iter().map(|item| Part { item, classes: &item.classes }).collect();
+            items.iter().map(|item| Part { item, scores: &item.scores }).collect();
         for (part, messages) in parts.iter().zip(self.explain_parts(&parts)) {
-            failed += report(part.item.source, &messages);
+            failed += self.report(part.item.source, &messages);
         }
         failed
     }
@@ -115,7 +169,7 @@ impl<'a> Job<'a> {
         let mut made: Vec<Vec<Made>> = tasks.iter().map(|_| Vec::new()).collect();
         let mut failures: Vec<Vec<String>> = vec![Vec::new(); tasks.len()];
         for Variant { name: method, plan, .. } in &self.setup.variants {
-            for (task, map) in self.maps(method, plan, &tasks).into_iter().enumerate() {
+            for (task, map) in self.maps(plan, &tasks).into_iter().enumerate() {
                 match map {
                     Ok(map) => {
                         let (shape, channels_last) =
@@ -128,12 +182,12 @@ impl<'a> Job<'a> {
         }
         let (mut made, mut failures) = (&made[..], &failures[..]);
         let written = |part: &Part| {
-            let (own, others) = made.split_at(part.classes.len());
-            let (own_failures, other_failures) = failures.split_at(part.classes.len());
+            let (own, others) = made.split_at(part.scores.len());
+            let (own_failures, other_failures) = failures.split_at(part.scores.len());
             (made, failures) = (others, other_failures);
             let mut messages = own_failures.concat();
             messages.dedup();
-            messages.extend(self.write(part, own).err());
+            messages.extend(self.progress.suspend(|| self.write(part, own)).err());
             messages
         };
         parts.iter().map(written).collect()
@@ -149,54 +203,73 @@ impl<'a> Job<'a> {
             let opened = opened?;
             let prediction = predictions.next().ok_or("it has no prediction")?;
             let prediction = prediction.map_err(|error| error.to_string())?;
-            let classes = self.targets.classes(&prediction).map_err(|error| error.to_string())?;
-            Ok(Item { source, opened, prediction, classes })
+            let expected = self.setup.expected(source);
+            let mut scores = self.targets.scores(&prediction, expected.clone())?;
+            let mut item =
+                Item { source, opened, prediction, scores: Vec::new(), expected: expected.ok() };
+            if self.args.output.skip_existing {
+                scores.retain(|score| !self.is_made(&item, score));
+            }
+            item.scores = scores;
+            Ok(item)
         };
         sources.iter().zip(opened).map(item).collect()
     }
 
-    /// One method's map of each task.
-    fn maps(&self, method: &str, plan: &Plan, tasks: &[Task]) -> Vec<Result<Attribution, String>> {
-        let bar = progress_bar(method);
-        let show = |done: u64, total: u64| {
-            bar.set_length(total);
-            bar.set_position(done);
-        };
-        let explainer = self.setup.explainer().progress(&show);
-        let together = |tasks: &[Task]| match explainer.explain_all(plan, tasks) {
-            Ok(maps) => maps.into_iter().map(|map| map.map_err(|e| e.to_string())).collect(),
-            Err(error) => vec![Err(error.to_string()); tasks.len()],
-        };
-        let maps = tasks.chunks(self.maps_at_once(plan)).flat_map(together).collect();
-        bar.finish_and_clear();
-        maps
+    /// Whether the maps of a score are there, made with the same settings from the same picture.
+    fn is_made(&self, item: &Item, score: &Score) -> bool {
+        let folder = self.folder(item, &self.target(item, score));
+        manifest::Known::read(&folder)
+            .is_some_and(|known| known.is_of(&self.key, score, &item.opened.file, &folder))
     }
 
-    /// Writes a part's maps, class by class, and prints what was written.
+    /// The folder of the maps of a target.
+    fn folder(&self, item: &Item, target: &manifest::Target) -> PathBuf {
+        let folder = self.out.join(&item.source.stem);
+        match self.targets.are_several() {
+            true => folder.join(target.folder()),
+            false => folder,
+        }
+    }
+
+    /// One method's map of each task.
+    fn maps(&self, plan: &Plan, tasks: &[Task]) -> Vec<Result<Attribution, String>> {
+        let show = |done: u64, _: u64| self.progress.show(done);
+        let explainer = self.setup.explainer().progress(&show);
+        let together = |tasks: &[Task]| {
+            let maps = match explainer.explain_all(plan, tasks) {
+                Ok(maps) => maps.into_iter().map(|map| map.map_err(|e| e.to_string())).collect(),
+                Err(error) => vec![Err(error.to_string()); tasks.len()],
+            };
+            self.progress.finish(plan.gradients() * tasks.len() as u64);
+            maps
+        };
+        tasks.chunks(self.maps_at_once(plan)).flat_map(together).collect()
+    }
+
+    /// Writes a part's maps, score by score, and prints what was written.
     fn write(&self, part: &Part, made: &[Vec<Made>]) -> Result<(), String> {
         let item = part.item;
-        let folder = self.args.out.join(&item.source.stem);
-        let target = |&class: &usize| self.target(item, class);
-        let targets: Vec<manifest::Target> = part.classes.iter().map(target).collect();
+        let target = |score: &Score| self.target(item, score);
+        let targets: Vec<manifest::Target> = part.scores.iter().map(target).collect();
         for (target, made) in targets.iter().zip(made).filter(|(_, made)| !made.is_empty()) {
-            let folder = match self.targets.are_several() {
-                true => folder.join(target.index.to_string()),
-                false => folder.clone(),
-            };
-            self.write_class(item, target, made, &folder)?;
+            self.write_target(item, target, made)?;
         }
         let whole = made.iter().all(|made| made.len() == self.setup.variants.len());
-        if self.setup.variants.len() * item.classes.len() < 2 || !whole {
+        if self.setup.variants.len() * item.scores.len() < 2 || !whole {
             return Ok(());
         }
-        if part.classes.len() < item.classes.len() {
-            if part.classes.last() == item.classes.last() {
-                let maps = self.setup.variants.len() * item.classes.len();
+        if part.scores.len() < item.scores.len() {
+            if part.scores.last() == item.scores.last() {
+                let maps = self.setup.variants.len() * item.scores.len();
                 log::warn!("{maps} maps are too many for a grid");
             }
             return Ok(());
         }
-        if let (Some(path), false) = (self.grid(item, &targets, made, &folder)?, self.args.json) {
+        let folder = self.out.join(&item.source.stem);
+        if let (Some(path), false) =
+            (self.grid(item, &targets, made, &folder)?, self.args.output.json)
+        {
             say!("  {:<11} {}", "grid", path.display());
         }
         Ok(())
@@ -210,7 +283,7 @@ impl<'a> Job<'a> {
         made: &[Vec<Made>],
         folder: &Path,
     ) -> Result<Option<PathBuf>, String> {
-        let class = |(target, made)| Class { label: name_of(target), made };
+        let class = |(target, made): (&manifest::Target, _)| Class { label: target.title(), made };
         let made = made.iter().map(Vec::as_slice);
         let classes: Vec<Class> = targets.iter().zip(made).map(class).collect();
         let picture = side_by_side(item.opened.crop.as_ref(), &classes, self.grid_scale);
@@ -220,39 +293,74 @@ impl<'a> Job<'a> {
         files::write(folder, GRID, &picture).map(Some)
     }
 
-    fn target(&self, item: &Item, class: usize) -> manifest::Target {
+    fn target(&self, item: &Item, score: &Score) -> manifest::Target {
+        let prediction = &item.prediction;
+        let label = |class| self.setup.labels.name(class).map(str::to_owned);
+        let class = |index: usize| manifest::Class { index, label: label(index) };
+        // Scores of the command line are of a class.
+        let index = score.class().unwrap_or_default();
+        let others: &[usize] = match score {
+            Score::Contrast { others, .. } => others,
+            _ => &[],
+        };
         manifest::Target {
-            index: class,
-            label: self.setup.labels.name(class).map(str::to_owned),
-            logit: item.prediction.logits[class],
-            probability: item
-                .prediction
-                .has_probability()
-                .then(|| item.prediction.probability(class)),
+            kind: manifest::Target::kind(score),
+            index,
+            label: label(index),
+            logit: prediction.logits[index],
+            probability: prediction.has_probability().then(|| prediction.probability(index)),
+            others: others.iter().copied().map(class).collect(),
+            expected: item.expected.map(class),
         }
     }
 
-    fn write_class(
+    fn write_target(
         &self,
         item: &Item,
         target: &manifest::Target,
         made: &[Made],
-        folder: &Path,
     ) -> Result<(), String> {
-        files::make_folder(folder)?;
-        let headline = format!("{}: {}", item.source.name(), name_of(target));
+        let folder = self.folder(item, target);
+        files::make_folder(&folder)?;
         let (mut methods, mut lines) = (Vec::new(), Vec::new());
         for made in made {
-            let written = made.write(folder, item.opened.crop.as_ref(), self.args.stderr)?;
+            let with_error = self.args.output.standard_error;
+            let written = made.write(&folder, item.opened.crop.as_ref(), with_error)?;
             lines.push(made.summary(&written));
-            methods.push(self.record(made, &written));
+            methods.push(self.record(made, &written)?);
         }
+        let manifest = self.manifest(item, target, methods);
+        let text = serde_json::to_string_pretty(&manifest).map_err(|error| error.to_string())?;
+        let path = files::write(&folder, MANIFEST, text.as_bytes())?;
+        if self.args.output.json {
+            let line = line_of(&manifest, &folder, &path).map_err(|error| error.to_string())?;
+            print_line!("{line}");
+            return Ok(());
+        }
+        say!("{}: {}", item.source.name(), target.title());
+        if let Some(expected) = target.expected.as_ref().filter(|own| own.index != target.index) {
+            let label = expected.label.as_deref().unwrap_or_default();
+            say!("  {:<11} {label}, class {}", "expected", expected.index);
+        }
+        lines.iter().for_each(|line| say!("{line}"));
+        say!("  {:<11} {}", "manifest", path.display());
+        Ok(())
+    }
+
+    fn manifest<'m>(
+        &'m self,
+        item: &'m Item,
+        target: &'m manifest::Target,
+        methods: Vec<manifest::Method>,
+    ) -> Manifest<'m> {
         let (file, preprocess) = (&item.opened.file, item.opened.preprocess.clone());
-        let manifest = Manifest {
+        let input = item.source.argument();
+        let inputs = input.into_iter().map(|input| ("inputs", vec![input])).collect();
+        Manifest {
             schema_version: manifest::SCHEMA_VERSION,
             program: manifest::PROGRAM,
             device: &self.setup.device,
-            seed: self.args.plan.seed,
+            run: manifest::Run { options: &self.options, inputs, key: &self.key },
             model: &self.setup.model_file,
             image: manifest::Image {
                 file,
@@ -265,17 +373,7 @@ impl<'a> Job<'a> {
             },
             target,
             methods,
-        };
-        let text = serde_json::to_string_pretty(&manifest).map_err(|error| error.to_string())?;
-        let path = files::write(folder, "manifest.json", text.as_bytes())?;
-        if self.args.json {
-            say!("{text}");
-        } else {
-            say!("{headline}");
-            lines.iter().for_each(|line| say!("{line}"));
-            say!("  {:<11} {}", "manifest", path.display());
         }
-        Ok(())
     }
 
     /// How many maps of a plan share batches; their paths lie on the device together.
@@ -287,13 +385,14 @@ impl<'a> Job<'a> {
             as usize
     }
 
-    fn record(&self, made: &Made, written: &[PathBuf]) -> manifest::Method {
+    fn record(&self, made: &Made, written: &[PathBuf]) -> Result<manifest::Method, String> {
         let map = &made.map;
         let file_name =
             |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        manifest::Method {
+        let plan = manifest::written(made.plan, self.setup.baseline.as_ref());
+        Ok(manifest::Method {
             name: made.method.to_owned(),
-            settings: settings::described(made.plan, self.setup.baseline.as_ref()),
+            plan: plan.map_err(|error| error.to_string())?,
             files: written.iter().filter_map(file_name).collect(),
             seconds: map.seconds,
             gradients: map.gradients,
@@ -303,9 +402,52 @@ impl<'a> Job<'a> {
             notes: made.notes(),
             relative_standard_error: map.relative_standard_error(),
             completeness_gap: map.completeness_gap,
+        })
+    }
+
+    /// Prints what went wrong with a source; gives 1, or 0 for nothing.
+    fn report(&self, source: &Source, messages: &[String]) -> usize {
+        for message in messages {
+            lost::wait_for_the_end();
+            self.progress.suspend(|| report::error(format!("{}: {message}", source.name())));
         }
+        usize::from(!messages.is_empty())
     }
 }
+
+/// A manifest as one line, with where its files are.
+fn line_of(manifest: &Manifest, folder: &Path, path: &Path) -> Result<String, serde_json::Error> {
+    let mut value = serde_json::to_value(manifest)?;
+    value["folder"] = json!(folder.display().to_string());
+    value["manifest"] = json!(path.display().to_string());
+    serde_json::to_string(&value)
+}
+
+/// What all maps of a run depend on, as a checksum.
+fn key(args: &ExplainArgs, setup: &Setup) -> Result<String, serde_json::Error> {
+    let plan = |variant: &Variant| manifest::written(&variant.plan, setup.baseline.as_ref());
+    let plans: Vec<Value> = setup.variants.iter().map(plan).collect::<Result<_, _>>()?;
+    let methods: Vec<&str> = setup.variants.iter().map(|variant| variant.name.as_str()).collect();
+    let (with, options) = (&args.model.with, &args.given.options);
+    let preprocess = setup.preprocess.as_ref().ok().map(|found| found.preprocess.to_string());
+    let everything = json!({
+        "version": manifest::PROGRAM.version,
+        "schema": manifest::SCHEMA_VERSION,
+        "model": setup.model_file,
+        "domain": { "lower": setup.domain.lower, "upper": setup.domain.upper },
+        "preprocess": preprocess,
+        "pictures": setup.pictures,
+        "methods": methods,
+        "plans": plans,
+        "standard_error": args.output.standard_error,
+        "exact": with.compute.exact,
+        "inputs": [options.get("fix"), options.get("model-output"), options.get("region"), options.get("mask")],
+    });
+    Ok(manifest::sha256(everything.to_string().as_bytes()))
+}
+
+/// Where the maps go.
+const OUT: &str = "attriburn-out";
 
 /// The grid's file, in the folder of its picture.
 const GRID: &str = "grid.png";
@@ -319,31 +461,3 @@ const GRADIENTS_AT_ONCE: u64 = 256;
 
 /// The most values of the paths of maps that are made together: 256 MiB of float32.
 const MOST_NODE_VALUES: u64 = 1 << 26;
-
-/// Prints what went wrong with a source; gives 1, or 0 for nothing.
-fn report(source: &Source, messages: &[String]) -> usize {
-    for message in messages {
-        lost::wait_for_the_end();
-        eprintln!("error: {}: {message}", source.name());
-    }
-    usize::from(!messages.is_empty())
-}
-
-/// A bar on stderr; hidden where that is no terminal.
-fn progress_bar(method: &str) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} gradients, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style).with_message(method.to_owned())
-}
-
-/// A class with its probability, for a person.
-fn name_of(target: &manifest::Target) -> String {
-    let label = target.label.as_deref().map_or(String::new(), |label| format!("{label}, "));
-    match target.probability {
-        Some(probability) => {
-            format!("{label}class {} ({:.1} %)", target.index, 100.0 * probability)
-        }
-        None => format!("{label}class {} (score {:.3})", target.index, target.logit),
-    }
-}

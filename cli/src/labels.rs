@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::nearest::nearest;
 use crate::{Fatal, assets};
 
 /// The names of the classes in their order; empty where they are not known.
@@ -23,8 +24,7 @@ impl Labels {
     /// When the file cannot be read or understood.
     pub fn load(file: Option<&Path>, built_in: bool) -> Result<Self, Fatal> {
         let Some(path) = file else {
-            let text = if built_in { assets::LABELS } else { "" };
-            return Ok(Self(lines(text)));
+            return Ok(if built_in { Self::built_in() } else { Self(Vec::new()) });
         };
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("the labels {} cannot be read: {error}", path.display()))?;
@@ -33,6 +33,11 @@ impl Labels {
             format!("{} names no classes; give a list, or an object under id2label", path.display())
         });
         Ok(Self(names?))
+    }
+
+    /// The names of ImageNet's classes.
+    pub fn built_in() -> Self {
+        Self(lines(assets::LABELS))
     }
 
     /// The names that the model's metadata or a file beside it gives to `classes` classes; none where there are
@@ -85,6 +90,21 @@ impl Labels {
         let wanted = name.to_lowercase();
         let same = self.0.iter().enumerate().filter(|(_, label)| label.to_lowercase() == wanted);
         same.map(|(class, _)| class).collect()
+    }
+
+    /// The class that a `folder` of its pictures is called after, of a model with so many `classes`: its label,
+    /// also with `_` for spaces, its index, or its synset among ImageNet's.
+    pub fn of_folder(&self, folder: &str, classes: usize) -> Option<usize> {
+        let label = |name: &str| match self.classes(name)[..] {
+            [class] => Some(class),
+            _ => None,
+        };
+        let synset = || {
+            let synsets = || assets::SYNSETS.lines();
+            synsets().position(|own| own == folder).filter(|_| classes == synsets().count())
+        };
+        let index = || folder.parse().ok().filter(|&index: &usize| index < classes);
+        label(folder).or_else(|| label(&folder.replace('_', " "))).or_else(synset).or_else(index)
     }
 
     /// The class called `name`, whatever the case.
@@ -207,18 +227,6 @@ fn lines(text: &str) -> Vec<String> {
         .unwrap_or_else(|| all.iter().map(|&line| line.to_owned()).collect())
 }
 
-/// The three of `names` that are nearest to `wanted`, which is in lower case.
-pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let likeness = |name: &str| {
-        let name = name.to_lowercase();
-        let contains = if name.contains(wanted) { 1.0 } else { 0.0 };
-        contains + strsim::jaro_winkler(&name, wanted)
-    };
-    let mut ranked: Vec<(f64, &str)> = names.map(|name| (likeness(name), name)).collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    ranked.into_iter().take(3).map(|(_, name)| format!("{name:?}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,8 +268,19 @@ mod tests {
     }
 
     #[test]
+    fn folders_are_called_after_classes() {
+        let labels = Labels::built_in();
+        for name in ["n02124075", "Egyptian cat", "egyptian_cat", "285"] {
+            assert_eq!(labels.of_folder(name, 1000), Some(285), "{name}");
+        }
+        assert_eq!(labels.of_folder("photos", 1000), None);
+        let two = Labels(vec!["cat".into(), "dog".into()]);
+        assert_eq!((two.of_folder("n02124075", 2), two.of_folder("dog", 2)), (None, Some(1)));
+    }
+
+    #[test]
     fn labels_are_found_or_suggested() {
-        let labels = Labels::load(None, true).unwrap();
+        let labels = Labels::built_in();
         assert_eq!(labels.class("egyptian Cat"), Ok(285));
         let message = labels.class("egyptain cat").unwrap_err();
         let expected = "there is no label \"egyptain cat\"; near ones are \"Egyptian cat\"";

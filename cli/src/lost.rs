@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::{NOTHING_DONE, SOME_FAILED, files};
+use crate::{NOTHING_DONE, SOME_FAILED, files, report};
 
 /// Who says that a device was lost, and how.
 const TARGET: &str = "cubecl_wgpu";
@@ -68,9 +68,9 @@ fn end(message: &str) {
         true => (SOME_FAILED, "what was finished is written and whole; "),
         false => (NOTHING_DONE, ""),
     };
-    eprintln!(
-        "error: {message}; {rest}look for the reason in the system's log, then run the same command again (`evaluate` goes on with --resume), or on another device with --device"
-    );
+    report::error(format!(
+        "{message}; {rest}look for the reason in the system's log, then run the same command again (`evaluate` goes on with --resume), or on another device with --device"
+    ));
     // Writing a file takes less time than this.
     std::thread::sleep(Duration::from_millis(200));
     exit(code.into());

@@ -4,26 +4,39 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use attriburn_onnx::OnnxModel;
-use serde::Serialize;
+use attriburn::{Baseline, Plan, Score};
+use attriburn_onnx::{OnnxModel, Quantization};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::settings;
+use crate::args::{Given, QUANTIZATIONS};
 
 /// The version of the manifest's layout.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 #[derive(Serialize)]
 pub struct Manifest<'a> {
     pub schema_version: u32,
     pub program: Program,
     pub device: &'a str,
-    pub seed: u64,
+    pub run: Run<'a>,
     pub model: &'a ModelFile,
     pub image: Image<'a>,
     pub domain: Bounds<'a>,
     pub target: &'a Target,
     pub methods: Vec<Method>,
+}
+
+/// How the maps were asked for: what `--like` takes.
+#[derive(Clone, Serialize)]
+pub struct Run<'a> {
+    /// The options that were given, by their long names.
+    pub options: &'a BTreeMap<String, Vec<String>>,
+    /// What was explained, where it can be named on the command line.
+    pub inputs: BTreeMap<&'static str, Vec<String>>,
+    /// What the maps depend on besides the picture and the target, as a checksum.
+    pub key: &'a str,
 }
 
 #[derive(Serialize)]
@@ -97,7 +110,7 @@ impl ModelFile {
         let weights = model.weight_files().iter().map(|path| File::read(path));
         let stored_in = model.summary().other_floats().into_iter().map(str::to_owned).collect();
         let weights = weights.collect::<std::io::Result<_>>()?;
-        let quantization = model.quantization().and_then(settings::quantization_name);
+        let quantization = model.quantization().and_then(quantization_name);
         Ok(Self { file: File::read(path)?, weights, stored_in, quantization })
     }
 }
@@ -119,19 +132,78 @@ pub struct Bounds<'a> {
     pub upper: &'a [f32],
 }
 
-#[derive(Serialize)]
+/// What was explained.
+#[derive(Clone, Serialize)]
 pub struct Target {
+    /// `class`, `against`, `difference` or `contrast`.
+    pub kind: &'static str,
     pub index: usize,
     pub label: Option<String>,
     pub logit: f32,
     /// None where the scores are no logits of a softmax.
     pub probability: Option<f64>,
+    /// The classes that it is held against.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Class>,
+    /// The class that the picture's folder is called after, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Class>,
+}
+
+/// A class and its name.
+#[derive(Clone, Serialize)]
+pub struct Class {
+    pub index: usize,
+    pub label: Option<String>,
+}
+
+impl Target {
+    /// What kind of score it is.
+    pub fn kind(score: &Score) -> &'static str {
+        match score {
+            Score::Class(_) => "class",
+            Score::Against(_) => "against",
+            Score::Contrast { others, .. } if others.len() == 1 => "difference",
+            Score::Contrast { .. } => "contrast",
+            Score::Function(_) => "function",
+        }
+    }
+
+    /// The name of its folder among those of other targets.
+    pub fn folder(&self) -> String {
+        match (self.kind, &self.others[..]) {
+            ("against", _) => format!("not-{}", self.index),
+            (_, []) => self.index.to_string(),
+            (_, [other]) => format!("{}-{}", self.index, other.index),
+            (_, others) => format!("{}-top{}", self.index, others.len() + 1),
+        }
+    }
+
+    /// The class with its probability, for a person.
+    pub fn title(&self) -> String {
+        let name = |label: &Option<String>, index: usize| match label {
+            Some(label) => format!("{label}, class {index}"),
+            None => format!("class {index}"),
+        };
+        let own = name(&self.label, self.index);
+        let own = match self.probability {
+            Some(probability) => format!("{own} ({:.1} %)", 100.0 * probability),
+            None => format!("{own} (score {:.3})", self.logit),
+        };
+        match &self.others[..] {
+            [] if self.kind == "against" => format!("against {own}"),
+            [] => own,
+            [other] => format!("{own}, and not {}", name(&other.label, other.index)),
+            others => format!("{own}, among the {} most likely", others.len() + 1),
+        }
+    }
 }
 
 #[derive(Serialize)]
 pub struct Method {
     pub name: String,
-    pub settings: serde_json::Value,
+    /// The plan as [`Plan`] is written, but for a baseline's values, in whose place its file is named.
+    pub plan: Value,
     pub files: Vec<String>,
     pub seconds: f64,
     pub gradients: u64,
@@ -141,4 +213,92 @@ pub struct Method {
     pub notes: Vec<String>,
     pub relative_standard_error: Option<f64>,
     pub completeness_gap: Option<f64>,
+}
+
+/// A plan as it is written; `baseline` is the file of its baseline's values.
+pub fn written(plan: &Plan, baseline: Option<&File>) -> Result<Value, serde_json::Error> {
+    let mut plan = plan.clone();
+    let from_file = plan.path.as_mut().filter(|path| matches!(path.baseline, Baseline::Values(_)));
+    let is_from_file = from_file.map(|path| path.baseline = Baseline::Values(Vec::new())).is_some();
+    let mut value = serde_json::to_value(&plan)?;
+    if is_from_file {
+        value["path"]["baseline"] = serde_json::to_value(baseline)?;
+    }
+    Ok(value)
+}
+
+/// The parts of a manifest that say whether it is of the same maps.
+#[derive(Deserialize)]
+pub struct Known {
+    run: KnownRun,
+    image: KnownFile,
+    target: KnownTarget,
+    methods: Vec<KnownMethod>,
+}
+
+#[derive(Deserialize)]
+struct KnownRun {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct KnownFile {
+    sha256: String,
+}
+
+#[derive(Deserialize)]
+struct KnownTarget {
+    kind: String,
+    index: usize,
+    #[serde(default)]
+    others: Vec<KnownClass>,
+}
+
+#[derive(Deserialize)]
+struct KnownClass {
+    index: usize,
+}
+
+#[derive(Deserialize)]
+struct KnownMethod {
+    files: Vec<String>,
+}
+
+impl Known {
+    /// The manifest in a folder, where there is one that can be read.
+    pub fn read(folder: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(folder.join(MANIFEST)).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Whether it is of maps with this `key` of this `score` of this `image`, and all its files are there.
+    pub fn is_of(&self, key: &str, score: &Score, image: &File, folder: &Path) -> bool {
+        let others: Vec<usize> = self.target.others.iter().map(|other| other.index).collect();
+        let own: &[usize] = match score {
+            Score::Contrast { others, .. } => others,
+            _ => &[],
+        };
+        let files = self.methods.iter().flat_map(|method| &method.files);
+        self.run.key == key
+            && self.image.sha256 == image.sha256
+            && (self.target.kind.as_str(), Some(self.target.index))
+                == (Target::kind(score), score.class())
+            && others == own
+            && files.into_iter().all(|file| folder.join(file).is_file())
+    }
+}
+
+/// The manifest's file, in the folder of its maps.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The options that a manifest records of an input.
+pub fn options_of(given: &Given) -> BTreeMap<String, Vec<String>> {
+    let of_all = ["inputs", "files-from"];
+    let own = given.options.iter().filter(|(name, _)| !of_all.contains(&name.as_str()));
+    own.map(|(name, values)| (name.clone(), values.clone())).collect()
+}
+
+/// The name of a quantization.
+fn quantization_name(own: Quantization) -> Option<&'static str> {
+    QUANTIZATIONS.iter().find(|(other, _)| *other == own).map(|(_, name)| *name)
 }

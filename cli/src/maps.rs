@@ -6,7 +6,7 @@ use attriburn::picture::{Picture, PictureError, Row, Scale, Style, grid, map_pic
 use attriburn::picture::{channel_sum, overlay};
 use attriburn::{Attribution, Estimate, Plan};
 
-use crate::settings::GridScale;
+use crate::args::GridScale;
 use crate::{arrays, files};
 
 /// A map that was made, under its method's name.
@@ -43,7 +43,7 @@ impl Made<'_> {
         let has_error = self.plan.is_noisy() && self.plan.estimate == Estimate::Mean;
         if with_error && has_error {
             let errors = self.array(&self.map.standard_error)?;
-            contents.push((format!("{method}.stderr.npy"), errors));
+            contents.push((format!("{method}.standard-error.npy"), errors));
         }
         let pictures = || -> Result<Vec<(String, Vec<u8>)>, PictureError> {
             let Some(Flat { values, height, width, scale }) = self.flat()? else {

@@ -4,18 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use attriburn::picture::{
-    Channels, Interpolation, Mode, Preprocess, Preset, Recipe, Side, recipe_of,
-};
-use attriburn_onnx::OnnxModel;
+use attriburn::picture::{Mode, Preprocess, Preset, Recipe, Side, recipe_of};
+use attriburn_onnx::{Layout, OnnxModel, Scaling, ValueInfo};
 
 use crate::args::PreprocessArgs;
+use crate::metadata;
 
 /// Files beside a model that say how its pictures are prepared.
 const BESIDE: [&str; 2] = ["preprocessor_config.json", "config.json"];
 
 /// A mean or deviation above this is one of bytes, which are then not divided.
-const LARGEST_OF_UNIT: f32 = 3.0;
+pub const LARGEST_OF_UNIT: f32 = 3.0;
 
 /// A preprocessing, and where each part of it comes from.
 #[derive(Clone, Debug)]
@@ -26,6 +25,7 @@ pub struct Found {
 }
 
 /// What is known of the model whose pictures are prepared.
+#[derive(Clone, Copy, Default)]
 pub struct Known<'a> {
     /// Channels, height and width, or another shape where its samples are no pictures.
     pub shape: &'a [usize],
@@ -35,6 +35,10 @@ pub struct Known<'a> {
     pub path: Option<&'a Path>,
     /// What the file says of itself.
     pub metadata: &'a [(String, String)],
+    /// What its first nodes do to the input.
+    pub scaling: Option<&'a Scaling>,
+    /// Where the size comes from, where the file leaves it free.
+    pub size: Option<&'a str>,
 }
 
 impl<'a> Known<'a> {
@@ -42,7 +46,8 @@ impl<'a> Known<'a> {
     pub fn of(model: &'a OnnxModel, shape: &'a [usize], path: Option<&'a Path>) -> Self {
         let summary = model.summary();
         let integers = summary.inputs[0].is_integer();
-        Self { shape, integers, path, metadata: &summary.metadata }
+        let (metadata, scaling) = (&summary.metadata[..], model.scaling());
+        Self { shape, integers, path, metadata, scaling, size: None }
     }
 }
 
@@ -61,6 +66,12 @@ const PARTS: [Part; 6] = [
 /// What a guess is called.
 const GUESS: &str = "a guess";
 
+/// The size of a side where nothing says it: that of ImageNet's models.
+const USUAL_SIDE: usize = 224;
+
+/// Recipes with their sources, those that hold first.
+type Sources = Vec<(String, Recipe)>;
+
 /// Finds the preprocessing.
 ///
 /// # Errors
@@ -73,16 +84,11 @@ pub fn find(args: &PreprocessArgs, known: &Known) -> Result<Found, String> {
             known.shape
         ));
     };
-    let mut sources: Vec<(String, Recipe)> = Vec::new();
-    sources.push((String::from("the options"), options(args)?));
-    if let Some(name) = &args.preprocess {
-        sources.push((format!("--preprocess {name}"), asked(name)?));
-    }
-    sources.push(("the model's metadata".into(), of_metadata(known.metadata)));
-    sources.extend(beside(known, (height, width)));
+    let mut sources = said(args, known, Some((height, width)))?;
     if known.integers {
-        let own = Recipe { mode: None, interpolation: None, ..Preset::Raw255.recipe() };
-        sources.push(("the model's integer input".into(), own));
+        sources.push(("the model's integer input".into(), values_alone(Preset::Raw255)));
+    } else if let Some(range) = known.scaling.and_then(range_before) {
+        sources.push(("the model's first nodes".into(), values_alone(range)));
     }
     let usual = match (known.path, channels) {
         (None, _) => ("the built-in model".to_owned(), Preset::ImageNet.recipe()),
@@ -99,7 +105,83 @@ pub fn find(args: &PreprocessArgs, known: &Known) -> Result<Found, String> {
             "the preprocessing makes fractions ({preprocess}), but the model takes integers; choose --preprocess raw255"
         ));
     }
-    Ok(Found { preprocess, sources: sources_of(&sources) })
+    let mut sources = sources_of(&sources);
+    sources.extend(known.size.map(|source| ("size", source.to_owned())));
+    Ok(Found { preprocess, sources })
+}
+
+/// The shape of a sample of a model that leaves it free, in the file's order, and where the size comes from.
+///
+/// # Errors
+///
+/// When the input is no picture, or an option is wrong.
+pub fn free_shape(
+    args: &PreprocessArgs,
+    known: &Known,
+    input: &ValueInfo,
+) -> Result<(Vec<usize>, String), String> {
+    let axes = input.shape.get(1..).unwrap_or_default();
+    let &[ref first, _, ref last] = axes else {
+        return Err(format!(
+            "the input {input} leaves its size free; give it with --input-shape, for example 3,224,224"
+        ));
+    };
+    let is_colour = |axis: &Result<usize, String>| matches!(axis, Ok(1 | 3));
+    let is_last = match args.layout {
+        Some(layout) => layout != Layout::AsStored,
+        None => is_colour(last) && !is_colour(first),
+    };
+    let sources = said(args, known, None)?;
+    let sized = sources.iter().find_map(|(source, own)| Some((source, own.input_size()?)));
+    let ((height, width), source) = match sized {
+        Some((source, size)) => (size, source.clone()),
+        None => ((USUAL_SIDE, USUAL_SIDE), GUESS.to_owned()),
+    };
+    let mut sizes = vec![3, height, width];
+    if is_last {
+        sizes.rotate_left(1);
+    }
+    let shape = axes.iter().zip(sizes).map(|(axis, size)| axis.as_ref().map_or(size, |own| *own));
+    Ok((shape.collect(), source))
+}
+
+/// What the options, the model's metadata and the files beside it say. Files for another `size` are left out.
+fn said(
+    args: &PreprocessArgs,
+    known: &Known,
+    size: Option<(usize, usize)>,
+) -> Result<Sources, String> {
+    let mut sources: Sources = vec![("the options".into(), options(args)?)];
+    if let Some(name) = &args.preprocess {
+        sources.push((format!("--preprocess {name}"), asked(name)?));
+    }
+    sources.extend(metadata::recipes(known.metadata));
+    sources.extend(beside(known, size));
+    Ok(sources)
+}
+
+/// A preset's range of values without its geometry.
+fn values_alone(preset: Preset) -> Recipe {
+    Recipe { mode: None, resize: None, interpolation: None, ..preset.recipe() }
+}
+
+/// The range of values before a model that scales them itself: behind such nodes they lie a few units around
+/// zero, so that a range of bytes is told from one of 0 to 1 by what becomes of it. None where neither fits.
+fn range_before(scaling: &Scaling) -> Option<Preset> {
+    let spread = |range: f64| {
+        let all = scaling.scale.iter().map(|scale| (scale * range).abs());
+        all.fold((f64::MAX, 0.0), |(least, most): (f64, f64), own| (least.min(own), most.max(own)))
+    };
+    let is_usual = |range: f64| {
+        let (least, most) = spread(range);
+        least >= 0.5 && most <= 12.0
+    };
+    let is_of_bytes = scaling.shift.iter().any(|shift| shift.abs() > 12.0);
+    match () {
+        () if is_usual(255.0) || (is_of_bytes && spread(1.0).1 <= 12.0) => Some(Preset::Raw255),
+        () if is_usual(1.0) => Some(Preset::Unit),
+        () => None,
+    }
 }
 
 impl Found {
@@ -170,13 +252,19 @@ fn options(args: &PreprocessArgs) -> Result<Recipe, String> {
         }
         (None, None) => None,
     };
-    let mode = args.resize_mode.map(Mode::from);
+    let size = match args.crop.as_deref() {
+        None => None,
+        Some(&[side]) => Some((side, side)),
+        Some(&[height, width]) => Some((height, width)),
+        Some(_) => return Err("--crop: write one size, or a height and a width".into()),
+    };
     Ok(Recipe {
+        size,
         // A size alone is that of the usual way.
-        mode: mode.or(resize.map(|_| Mode::Shortest)),
+        mode: args.resize_mode.or(resize.map(|_| Mode::Shortest)),
         resize,
-        interpolation: args.interpolation.map(Interpolation::from),
-        channels: args.channels.map(Channels::from),
+        interpolation: args.interpolation,
+        channels: args.channels,
         divisor,
         mean: args.mean.clone(),
         std: args.std.clone(),
@@ -225,7 +313,7 @@ fn asked(name: &str) -> Result<Recipe, String> {
 
 /// What files beside the model say, or around its folder where that is called `onnx`. One that is not
 /// understood, or is of another size, is warned of and left out.
-fn beside(known: &Known, size: (usize, usize)) -> Vec<(String, Recipe)> {
+fn beside(known: &Known, size: Option<(usize, usize)>) -> Sources {
     let Some(folder) = known.path.map(|path| path.parent().unwrap_or(Path::new(""))) else {
         return Vec::new();
     };
@@ -235,16 +323,13 @@ fn beside(known: &Known, size: (usize, usize)) -> Vec<(String, Recipe)> {
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).ok()?;
         let problem = match recipe_of(&text) {
-            Ok(Some(recipe)) if recipe.size.is_none_or(|own| own == size) => {
-                return Some((path.display().to_string(), recipe));
-            }
-            Ok(Some(recipe)) => {
-                let (height, width) = recipe.size.unwrap_or_default();
-                format!(
-                    "it is for inputs of {height}x{width}, but the model takes {}x{}",
-                    size.0, size.1
-                )
-            }
+            Ok(Some(recipe)) => match recipe.size.zip(size) {
+                Some((own, size)) if own != size => format!(
+                    "it is for inputs of {}x{}, but the model takes {}x{}",
+                    own.0, own.1, size.0, size.1
+                ),
+                _ => return Some((path.display().to_string(), recipe)),
+            },
             Ok(None) => return None,
             Err(reason) => reason,
         };
@@ -254,32 +339,12 @@ fn beside(known: &Known, size: (usize, usize)) -> Vec<(String, Recipe)> {
     files.filter_map(read).collect()
 }
 
-/// What the entries of ONNX's `MetadataProps.md` say of a picture's values and channels.
-fn of_metadata(metadata: &[(String, String)]) -> Recipe {
-    let value =
-        |key: &str| metadata.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str());
-    let channels = match value("Image.BitmapPixelFormat") {
-        Some("Gray8") => Some(Channels::Grey),
-        Some("Bgr8" | "Bgra8") => Some(Channels::Bgr),
-        Some("Rgb8" | "Rgba8") => Some(Channels::Rgb),
-        _ => None,
-    };
-    let range = match value("Image.NominalPixelRange") {
-        Some("NominalRange_0_255") => Some(Preset::Raw255),
-        Some("Normalized_0_1") => Some(Preset::Unit),
-        Some("Normalized_1_1") => Some(Preset::Signed),
-        _ => None,
-    };
-    let range = range.map(Preset::recipe).unwrap_or_default();
-    Recipe { mode: None, interpolation: None, channels, ..range }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn known<'a>(shape: &'a [usize], path: Option<&'a Path>) -> Known<'a> {
-        Known { shape, integers: false, path, metadata: &[] }
+        Known { shape, path, ..Known::default() }
     }
 
     fn source<'a>(found: &'a Found, part: &str) -> &'a str {

@@ -1,13 +1,15 @@
 //! What is explained: pictures and arrays, from the command line to a model's input.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use attriburn::picture::{Picture, Preprocess};
 use attriburn::{Domain, Input, npy};
+use glob::MatchOptions;
 
+use crate::domain::pixels;
 use crate::manifest::File;
-use crate::settings::pixels;
 use crate::{arrays, assets};
 
 /// Something to explain, not yet read.
@@ -20,6 +22,8 @@ pub struct Source {
 enum Place {
     BuiltIn,
     File(PathBuf),
+    /// The bytes of a picture or array that came through standard input.
+    Stdin(Vec<u8>),
     /// A row of an array that was read, in the model's units.
     Row {
         name: String,
@@ -39,33 +43,93 @@ pub struct Opened {
     pub preprocess: Option<String>,
 }
 
+/// What an array file begins with.
+const NPY: &[u8] = b"\x93NUMPY";
+
 /// The endings of files that are taken from a folder.
 const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "npy"];
 
-/// The sources that `paths` mean: files as they are, folders by the pictures in them and in the folders in
-/// these, and the built-in picture for none. No two share a folder for their maps: those of a picture in a
-/// folder lie as deep below the output folder as the picture below that.
+/// How standard input is written.
+const STDIN: &str = "-";
+
+/// The sources that `paths` mean, and the lines of the file `list`: files as they are, folders by the pictures in
+/// them and in the folders in these, patterns such as `*.jpg` by what they match, and `-` by what comes through
+/// standard input. No two share a folder for their maps: those of a picture in a folder lie as deep below the
+/// output folder as the picture below that.
 ///
 /// # Errors
 ///
-/// When a folder cannot be read or has no pictures.
-pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, String> {
-    if paths.is_empty() {
-        return Ok(vec![Source { place: Place::BuiltIn, stem: assets::PICTURE_STEM.into() }]);
-    }
+/// When a folder or list cannot be read, or a folder or pattern has no pictures.
+pub fn sources(paths: &[PathBuf], list: Option<&Path>) -> Result<Vec<Source>, String> {
+    let listed = list.map(lines_of).transpose()?.unwrap_or_default();
     let mut taken = HashSet::new();
     let mut sources = Vec::new();
-    for path in paths {
+    for path in paths.iter().chain(&listed) {
+        if path.as_os_str() == STDIN {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().read_to_end(&mut bytes);
+            read.map_err(|error| format!("standard input cannot be read: {error}"))?;
+            let stem = free_stem(Path::new("stdin"), &mut taken);
+            sources.push(Source { stem, place: Place::Stdin(bytes) });
+            continue;
+        }
+        let parent = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
         let (files, below) = match path.is_dir() {
-            true => (pictures_in(path)?, path.as_path()),
-            false => (vec![path.clone()], path.parent().unwrap_or(Path::new(""))),
+            true => (pictures_in(path)?, path.clone()),
+            false => match matches_of(path)? {
+                Some((files, below)) => (files, below),
+                None => (vec![path.clone()], parent(path)),
+            },
         };
         for file in files {
-            let stem = free_stem(file.strip_prefix(below).unwrap_or(&file), &mut taken);
+            let stem = free_stem(file.strip_prefix(&below).unwrap_or(&file), &mut taken);
             sources.push(Source { stem, place: Place::File(file) });
         }
     }
     Ok(sources)
+}
+
+/// The picture that is part of the program.
+pub fn built_in() -> Source {
+    Source { place: Place::BuiltIn, stem: assets::PICTURE_STEM.into() }
+}
+
+/// The paths on the lines of a file.
+fn lines_of(list: &Path) -> Result<Vec<PathBuf>, String> {
+    let text = match list.as_os_str() == STDIN {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(list),
+    };
+    let text = text.map_err(|error| format!("--files-from {}: {error}", list.display()))?;
+    let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let paths: Vec<PathBuf> = lines.map(PathBuf::from).collect();
+    match paths.is_empty() {
+        true => Err(format!("--files-from {}: it has no lines", list.display())),
+        false => Ok(paths),
+    }
+}
+
+/// What a pattern such as `photos/*.jpg` matches, and the folder in front of its first wildcard; none for the
+/// path of a file.
+fn matches_of(path: &Path) -> Result<Option<(Vec<PathBuf>, PathBuf)>, String> {
+    let text = path.to_string_lossy();
+    let is_wild = |text: &str| text.contains(['*', '?', '[']);
+    if path.exists() || !is_wild(&text) {
+        return Ok(None);
+    }
+    let wrong = |what: String| format!("the pattern {text}: {what}");
+    // As shells have it.
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    let found = glob::glob_with(&text, options).map_err(|error| wrong(error.msg.to_owned()))?;
+    let files: Result<Vec<PathBuf>, _> = found.collect();
+    let mut files = files.map_err(|error| wrong(error.to_string()))?;
+    files.retain(|file| !file.is_dir());
+    files.sort();
+    if files.is_empty() {
+        return Err(wrong("it matches no file".into()));
+    }
+    let fixed = path.iter().take_while(|part| !is_wild(&part.to_string_lossy()));
+    Ok(Some((files, fixed.collect())))
 }
 
 /// The pictures in a folder and in those in it, in the order of their paths.
@@ -133,7 +197,28 @@ impl Source {
         match &self.place {
             Place::BuiltIn => assets::PICTURE_NAME.into(),
             Place::File(path) => path.display().to_string(),
+            Place::Stdin(_) => "standard input".into(),
             Place::Row { name, .. } => name.clone(),
+        }
+    }
+
+    /// How the command line names it; none for the built-in picture.
+    pub fn argument(&self) -> Option<String> {
+        match &self.place {
+            Place::File(path) => Some(path.display().to_string()),
+            Place::Stdin(_) => Some(STDIN.to_owned()),
+            Place::BuiltIn | Place::Row { .. } => None,
+        }
+    }
+
+    /// What the folder is called that it lies in.
+    pub fn folder(&self) -> Option<String> {
+        match &self.place {
+            Place::File(path) => {
+                let whole = std::path::absolute(path).ok()?;
+                Some(whole.parent()?.file_name()?.to_string_lossy().into_owned())
+            }
+            _ => None,
         }
     }
 
@@ -150,6 +235,7 @@ impl Source {
         match &self.place {
             Place::BuiltIn => Some(assets::PICTURE.to_vec()),
             Place::File(path) => std::fs::read(path).ok(),
+            Place::Stdin(bytes) => Some(bytes.clone()),
             Place::Row { values, .. } => {
                 Some(values.iter().flat_map(|value| value.to_le_bytes()).collect())
             }
@@ -185,10 +271,21 @@ impl Source {
                     preprocess: None,
                 })
             }
+            Place::Stdin(bytes) if bytes.starts_with(NPY) => {
+                self.array(Path::new("standard input"), bytes, shape, turned, domain)
+            }
+            Place::Stdin(bytes) => {
+                let picture = Picture::from_bytes(bytes);
+                let picture = picture.map_err(|error| format!("standard input: {error}"))?;
+                self.prepared(&picture, bytes, shape, preprocess, domain)
+            }
             Place::File(path)
                 if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) =>
             {
-                self.array(path, shape, turned, domain)
+                let unreadable =
+                    |source| npy::NpyError::Unreadable { path: path.to_owned(), source };
+                let bytes = std::fs::read(path).map_err(|error| unreadable(error).to_string())?;
+                self.array(path, &bytes, shape, turned, domain)
             }
             Place::File(path) => {
                 let (picture, bytes) =
@@ -225,13 +322,12 @@ impl Source {
     fn array(
         &self,
         path: &Path,
+        bytes: &[u8],
         shape: &[usize],
         turned: bool,
         domain: &Domain,
     ) -> Result<Opened, String> {
-        let unreadable = |source| npy::NpyError::Unreadable { path: path.to_owned(), source };
-        let bytes = std::fs::read(path).map_err(|error| unreadable(error).to_string())?;
-        let array = npy::from_bytes(&bytes, path).map_err(|error| error.to_string())?;
+        let array = npy::from_bytes(bytes, path).map_err(|error| error.to_string())?;
         let read = array.shape.clone();
         let array = if turned { arrays::channels_first(array) } else { array };
         if sample_shape(&array.shape, shape) != shape {
@@ -244,7 +340,7 @@ impl Source {
         }
         let input = Input::new(array.values, shape, domain.clone());
         Ok(Opened {
-            file: File::new(self.name(), &bytes),
+            file: File::new(self.name(), bytes),
             input: input.map_err(|error| format!("{}: {error}", path.display()))?,
             crop: None,
             size: None,
@@ -271,8 +367,21 @@ mod tests {
         std::os::unix::fs::symlink(folder.path(), folder.path().join("round")).unwrap();
         let single = folder.path().join("dogs/a.png");
         let again = folder.path().join("cats/a.png");
-        let found = sources(&[folder.path().to_owned(), single, again]).unwrap();
-        let stems: Vec<&str> = found.iter().map(|source| source.stem.as_str()).collect();
-        assert_eq!(stems, ["b", "cats/a", "cats/deep/A", "dogs/a", "a", "a-2"]);
+        let stems = |paths: &[PathBuf], list: Option<&Path>| -> Vec<String> {
+            let found = sources(paths, list).unwrap();
+            found.into_iter().map(|source| source.stem).collect()
+        };
+        let found = stems(&[folder.path().to_owned(), single.clone(), again.clone()], None);
+        assert_eq!(found, ["b", "cats/a", "cats/deep/A", "dogs/a", "a", "a-2"]);
+        let pattern = |text: &str| folder.path().join(text);
+        assert_eq!(stems(&[pattern("*/*.png")], None), ["cats/a", "dogs/a", "round/b"]);
+        assert_eq!(stems(&[pattern("cats/**/*.JPG")], None), ["deep/A"]);
+        assert!(sources(&[pattern("*.webp")], None).is_err());
+        let list = folder.path().join("list.txt");
+        std::fs::write(&list, format!("{}\n\n{}\n", single.display(), again.display())).unwrap();
+        assert_eq!(stems(&[], Some(&list)), ["a", "a-2"]);
+        assert_eq!(sources(&[single], None).unwrap()[0].folder().as_deref(), Some("dogs"));
+        std::fs::write(&list, "\n").unwrap();
+        assert!(sources(&[], Some(&list)).is_err());
     }
 }

@@ -71,7 +71,7 @@ fn two_models_are_compared() {
     }
     let given = run(&["compare", &first, &second, "--model", &first, "--images", &pictures[0]]);
     assert_eq!(given.status.code(), Some(2));
-    assert!(text(&given.stderr).contains("both models are given without an option"));
+    assert!(text(&given.stderr).contains("unexpected argument '--model'"));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_papers_table_in_small() {
     let (out, mnist) = (folder.path().join("out"), data("mnist"));
     let out_name = out.display().to_string();
     let preset = ["evaluate", "--paper", "adaptgrad-table2", "--data", &mnist, "--device", "cpu"];
-    let more = ["--first", "4", "--repeats", "2", "--samples", "5", "--out", &out_name];
+    let more = ["--limit", "4", "--repeats", "2", "--samples", "5", "--out", &out_name];
     let output = run(&[&preset[..], &more].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("| consistency | lower | adaptgrad |"));
@@ -113,7 +113,7 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
         let out = folder.path().join(out).display().to_string();
         let preset =
             ["evaluate", "--paper", "adaptgrad-table2", "--data", &mnist, "--device", "cpu"];
-        let more = ["--first", "50", "--repeats", "1", "--samples", "1500", "--out", &out];
+        let more = ["--limit", "50", "--repeats", "1", "--samples", "1500", "--out", &out];
         [&preset[..], &more].concat().into_iter().map(str::to_owned).collect()
     };
     let start = |args: &[String]| {
@@ -210,15 +210,15 @@ fn what_cannot_be_measured_is_refused() {
     std::fs::write(twins.path().join("rgb.xml"), "<annotation/>").expect("boxes");
     let annotations = twins.path().display().to_string();
     let cases: [(&[&str], &str); 29] = [
-        (&["sparsness"], "there is no metric \"sparsness\"; near ones are \"sparseness\""),
+        (&["sparsness"], "tip: a similar value exists: 'sparseness'"),
         (&[], "name the metrics: sparseness, insertion"),
         (&["consistency"], "the metric consistency takes --shuffled-model"),
         (&["invariance"], "the metric invariance takes --shifted-model and --shift"),
         (&["sparseness", "--repeats", "0"], "repeats is 0, but it must be at least 1"),
         (&["sparseness", "--target", "top:2"], "one class of each picture is evaluated"),
-        (&["deletion", "--fill", "grey"], "choose one of zero, black, mean, blur"),
+        (&["deletion", "--fill", "grey"], "[possible values: zero, black, mean, blur]"),
         (&["sparseness", "--fill", "mean"], "--fill is not used by these metrics and methods"),
-        (&["sparseness", "--first", "0"], "there is no picture to measure"),
+        (&["sparseness", "--limit", "0"], "there is no picture to measure"),
         (&["sparseness", "--methods", "gradient", "--repeats", "2"], "--repeats is not used"),
         (&["sparseness", "--images", &picture], "rgb.png is given twice"),
         (&["sparseness", "--alpha", "0.1"], "--alpha is not used by adaptgrad"),
@@ -318,7 +318,7 @@ fn the_gradient_is_as_faithful_as_can_be() {
     let (model, picture) = (data("zoo/lenet/model.onnx"), data("pictures/rgb.png"));
     let metrics = "fidelity,fidelity-ssim,fidelity-overlap,adversarial-pixels,sic,aic";
     let given = ["--methods", "gradient", "--model", &model, "--images", &picture];
-    let more = ["--output", "probability", "--device", "cpu", "--out", &out];
+    let more = ["--score", "probability", "--device", "cpu", "--out", &out];
     let least = ["--least-probability", "0"];
     let output = run(&[&["evaluate", metrics], &given[..], &more, &least].concat());
     assert!(matches!(output.status.code(), Some(0 | 1)), "{}", text(&output.stderr));

@@ -35,7 +35,7 @@ fn no_argument_at_all() {
         assert!(stdout.contains(&format!("attriburn-out/chelsea/{file}")), "{stdout}");
     }
     let manifest = manifest(&maps.join("manifest.json"));
-    assert_eq!(manifest["schema_version"], 1);
+    assert_eq!(manifest["schema_version"], 2);
     assert_eq!(manifest["target"]["label"], "Egyptian cat");
     assert_eq!(manifest["methods"][0]["name"], "adaptgrad");
     assert_eq!(manifest["methods"][0]["samples"], 50);
@@ -165,7 +165,7 @@ fn several_methods_and_targets_side_by_side() {
         "--target",
         "predicted",
     ]);
-    args.extend(["--stderr", "--grid-scale", "panel"]);
+    args.extend(["--standard-error", "--grid-scale", "panel"]);
     let (code, stdout, stderr) = attriburn(&args, folder.path());
     assert_eq!(code, 0, "{stderr}");
     let maps = folder.path().join("attriburn-out/rgb");
@@ -181,16 +181,21 @@ fn several_methods_and_targets_side_by_side() {
         "top:2, class 3 if it is another, and no class twice"
     );
     for folder in folders {
-        for file in ["ng.npy", "ng.stderr.npy", "a-ng.png", "adaptgrad.stderr.npy", "gradient.npy"]
-        {
+        for file in [
+            "ng.npy",
+            "ng.standard-error.npy",
+            "a-ng.png",
+            "adaptgrad.standard-error.npy",
+            "gradient.npy",
+        ] {
             assert!(folder.join(file).is_file(), "{file} in {}", folder.display());
         }
-        assert!(!folder.join("gradient.stderr.npy").exists());
+        assert!(!folder.join("gradient.standard-error.npy").exists());
         let manifest = manifest(&folder.join("manifest.json"));
         let (ng, nested) = (&manifest["methods"][2], &manifest["methods"][3]);
         assert_eq!((&ng["gradients"], &nested["gradients"]), (&4.into(), &8.into()));
-        assert_eq!(ng["settings"]["weights"]["freeze"][0], "f.1*");
-        assert_eq!(nested["settings"]["budget"], 8);
+        assert_eq!(ng["plan"]["weights"]["freeze"][0], "f.1*");
+        assert_eq!(nested["plan"]["budget"], 8);
         assert!(nested["relative_standard_error"].is_number());
         let note = nested["notes"][0].as_str().expect("a note");
         assert!(note.contains("4 draws of the parameters x 2 samples"), "{note}");

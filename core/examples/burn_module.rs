@@ -42,7 +42,7 @@ fn main() -> Result<(), attriburn::Error> {
     let input = Input::new(values, &[1, 16, 16], Domain::uniform(0.0, 1.0))?;
     let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Predicted)?;
 
-    println!("class {}, {} gradients in {:.3} s", map.class, map.gradients, map.seconds);
+    println!("{:?}, {} gradients in {:.3} s", map.score, map.gradients, map.seconds);
     for row in map.values.chunks(16).step_by(4) {
         println!("{}", row.iter().map(|v| format!("{v:+.0e} ")).collect::<String>());
     }

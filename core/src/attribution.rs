@@ -1,6 +1,8 @@
 //! The result: a map, how sure it is, and what it cost.
 
-/// A map of one input for one class.
+use crate::Score;
+
+/// A map of one input for one score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribution {
     /// The map in row-major order, of the input's shape.
@@ -10,8 +12,8 @@ pub struct Attribution {
     pub standard_error: Vec<f32>,
     /// The input's shape, without the batch axis.
     pub shape: Vec<usize>,
-    /// The class explained.
-    pub class: usize,
+    /// What was explained.
+    pub score: Score,
     /// Gradients computed.
     pub gradients: u64,
     /// Samples kept in the mean, each of all nodes where there is a path.

@@ -65,6 +65,17 @@ pub enum Error {
         /// The number of classes.
         classes: usize,
     },
+    /// A class is compared with itself, or with none.
+    #[error("the target compares nothing: {0}")]
+    Contrast(String),
+    /// A score function cannot be used.
+    #[error("the score function {name:?} {reason}; it must map outputs [n, classes] to scores [n]")]
+    ScoreFunction {
+        /// The function's name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No sample had a finite gradient.
     #[error(
         "none of the {samples} samples has a finite gradient (on a path: at each of its nodes): the model overflows on this input; check the preprocessing and the model's weights"

@@ -64,4 +64,4 @@ pub use path::{Baseline, Path, Quadrature};
 pub use plan::{
     AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, Sizes, WeightNoise, WidthRule,
 };
-pub use target::{Prediction, Target};
+pub use target::{Prediction, Score, ScoreFunction, Target};

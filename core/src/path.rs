@@ -1,11 +1,14 @@
 //! Straight paths from a baseline to the input, and the quadrature along them: what turns mean
 //! gradients into Integrated Gradients (Sundararajan, Taly and Yan, ICML 2017).
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Input};
 
 /// A straight path from a baseline `b` to the input `x` with nodes `b + a_k (x - b)` of weight
 /// `w_k`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Path {
     /// Where the path starts.
     pub baseline: Baseline,
@@ -23,7 +26,8 @@ const MOST_STEPS: u32 = 10_000;
 /// The published code of AdaptGrad calls zeros in the model's units "White" and ones "Black". Here
 /// black and white are what they are in a picture, 0 and 1 before normalisation, and zeros are
 /// called zero.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Baseline {
     /// A black picture: the lower bounds of [`Input::pixels`], which are the domain's unless set.
     #[default]
@@ -42,7 +46,8 @@ pub enum Baseline {
 }
 
 /// A quadrature rule on `[0, 1]`: nodes `a_k` and weights `w_k`, `k` from 0 to `n - 1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Quadrature {
     /// Gauss-Legendre: exact for polynomials of degree up to `2n - 1`.
     #[default]

@@ -1,12 +1,14 @@
 //! The plan: every attribution method as a value.
 
 use attriburn_kernels::{Boundary, Mollifier, Noise, Width};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::path::{Baseline, Path, Quadrature};
 
 /// A method: where gradients are sampled and what becomes of their mean.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Plan {
     /// The path whose nodes are sampled; none means the input itself.
     pub path: Option<Path>,
@@ -37,7 +39,8 @@ pub struct Plan {
 }
 
 /// The noise added to each input.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Sampler {
     /// The distribution.
     pub mollifier: Mollifier,
@@ -49,7 +52,8 @@ pub struct Sampler {
 
 /// The noise put on the model's parameters: NoiseGrad (Bykov et al., AAAI 2022), and around a
 /// sampler FusionGrad.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct WeightNoise {
     /// The distribution.
     pub mollifier: Mollifier,
@@ -73,7 +77,8 @@ pub struct Sizes {
 }
 
 /// How wide the noise is at each element, `sigma_i`, of the input or of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum WidthRule {
     /// `sigma = alpha (x_max - x_min)`, as SmoothGrad (Smilkov et al. 2017) has it: PAIR's
     /// `stdev_spread` is this alpha, captum's `stdevs` is not. On a parameter `theta`, which has no
@@ -101,7 +106,8 @@ pub enum WidthRule {
 }
 
 /// Which probability AdaptGrad's width holds the interval `[-reach, reach]` with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AdaptiveRule {
     /// `(1 + c) / 2`: Eq. 12 of the paper, `sigma = reach / (sqrt(2) erfinv((1 + c)/2))`.
     #[default]
@@ -127,7 +133,8 @@ impl AdaptiveRule {
 /// What is kept of the gradients `g_j` of the `n` samples; on a path `g_j` is the weighted sum over
 /// its nodes. What the readout multiplies a gradient with multiplies each `g_j`, so that squares
 /// and variances are multiplied with its square.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Estimate {
     /// `sum g_j / n`.
     #[default]
@@ -146,7 +153,8 @@ impl Estimate {
 }
 
 /// What becomes of the mean gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Readout {
     /// The mean itself.
     #[default]
@@ -159,13 +167,20 @@ pub enum Readout {
 }
 
 /// Which output of the model is differentiated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Output {
     /// The target's logit, the score before softmax.
     #[default]
     Logit,
     /// The target's probability, after softmax.
     Probability,
+}
+
+impl Output {
+    /// Every output with its name on the command line.
+    pub const ALL: [(Output, &'static str); 2] =
+        [(Output::Logit, "logit"), (Output::Probability, "probability")];
 }
 
 impl Plan {

@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The model's inputs are not one float tensor.
     Input,
+    /// The input leaves sizes free that must be given.
+    FreeSize,
     /// The model's outputs are not one score per class.
     Output,
     /// A weight is not a finite number, or is missing.

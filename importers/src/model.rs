@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use attriburn::npy::Array;
 use attriburn::{Link, Model, ModelError, Parameter};
 use attriburn_kernels::frozen::Segment;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -16,6 +17,7 @@ use crate::graph::{self, Graph};
 use crate::passes::{self, Promoted, quantized};
 use crate::program::{Program, as_input, panic_message};
 use crate::room;
+pub use crate::scores::Region;
 use crate::scores::Scores;
 use crate::summary::{Summary, summarize};
 use crate::value::{Kind, Value};
@@ -38,6 +40,8 @@ pub struct OnnxModel {
     quantized: bool,
     quantization: Quantization,
     channels_last: bool,
+    scaling: Option<Scaling>,
+    region: Option<Region>,
     /// The files beside the model that hold weights.
     files: Vec<PathBuf>,
 }
@@ -69,6 +73,17 @@ pub struct Loader {
     exact: bool,
     quantization: Quantization,
     layout: Layout,
+    fixed: Vec<(String, Array)>,
+    region: Option<Region>,
+}
+
+/// `scale x + shift` with a number for each channel, from values `x` of the input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaling {
+    /// What each channel is multiplied with.
+    pub scale: Vec<f64>,
+    /// What is added then.
+    pub shift: Vec<f64>,
 }
 
 /// Where the channels of a model's pictures lie, and where the caller has them.
@@ -85,8 +100,8 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Whether samples of `shape` are transposed.
-    fn transposes(self, shape: &[usize]) -> bool {
+    /// Whether samples of a file's `shape` are transposed.
+    pub fn transposes(self, shape: &[usize]) -> bool {
         let may_be = |channels: usize| matches!(channels, 1 | 3);
         match (self, shape) {
             (Layout::AsStored, _) => false,
@@ -138,6 +153,11 @@ impl OnnxModel {
         self.channels_last
     }
 
+    /// How the model's first nodes scale the input's channels; none where they do not.
+    pub fn scaling(&self) -> Option<&Scaling> {
+        self.scaling.as_ref()
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.scores.classes
@@ -155,7 +175,25 @@ impl Loader {
             exact: false,
             quantization: Quantization::default(),
             layout: Layout::default(),
+            fixed: Vec::new(),
+            region: None,
         }
+    }
+
+    /// Gives another input of the model, called `name`, a value once and for all, so that one input is left,
+    /// which is explained. Where its first axis is a free one of the batch, the value is one sample's, and the
+    /// same for all.
+    #[must_use]
+    pub fn fixed(mut self, name: impl Into<String>, value: Array) -> Self {
+        self.fixed.push((name.into(), value));
+        self
+    }
+
+    /// Of an output with positions, takes the mean over this part of the input, not over all positions.
+    #[must_use]
+    pub fn region(mut self, region: Option<Region>) -> Self {
+        self.region = region;
+        self
     }
 
     /// Fixes the input's axes after the batch axis, where the file leaves them free.
@@ -230,9 +268,28 @@ impl Loader {
     }
 
     fn build(&self, mut file: File) -> Result<OnnxModel, LoadError> {
-        let summary = summarize(&mut file);
+        let mut summary = summarize(&mut file);
+        let (fixed, left): (Vec<_>, Vec<_>) = std::mem::take(&mut summary.inputs)
+            .into_iter()
+            .partition(|input| self.fixed.iter().any(|(name, _)| *name == input.name));
+        summary.inputs = left;
+        let inputs = || fixed.iter().chain(&summary.inputs);
+        if let Some((name, _)) =
+            self.fixed.iter().find(|(name, _)| !inputs().any(|input| input.name == *name))
+        {
+            let known: Vec<&str> = inputs().map(|input| input.name.as_str()).collect();
+            let message =
+                format!("there is no input {name:?} to fix; there are {}", known.join(", "));
+            return Err(LoadError::new(ErrorKind::Input, message));
+        }
         summary.check()?;
-        let graph = graph::build(&file.proto, &mut file.folder)?;
+        let mut graph = graph::build(&file.proto, &mut file.folder)?;
+        for (name, value) in &self.fixed {
+            if let Some(info) = fixed.iter().find(|info| info.name == *name) {
+                // The explained input comes first.
+                passes::fixed::fix(&mut graph, info, value)?;
+            }
+        }
         let most = room::of_file(file.folder.size());
         let files = file.folder.files();
         let attempt = AssertUnwindSafe(|| self.built(summary, graph, files));
@@ -256,6 +313,8 @@ impl Loader {
         }
         let element = Element::named(&summary.inputs[0].element);
         let output = self.output_index(&summary)?;
+        let scaling = passes::scaling::of_input(&graph, &shape);
+        let scaling = scaling.map(|own| Scaling { scale: own.scale, shift: own.shift });
         let passes::Outcome { parameters, link } =
             passes::run(&mut graph, output, self.parameters)?;
         // Only now: constant weights are those of the quantized model in any case.
@@ -294,6 +353,8 @@ impl Loader {
             quantized,
             quantization: self.quantization,
             channels_last,
+            scaling,
+            region: self.region.clone(),
             files,
         };
         model.find_samples(&mut graph)?;
@@ -344,8 +405,11 @@ impl Loader {
                 wrong(format!("the input {input} does not take samples of {given:?}"))
             }
             (None, Some(known)) => Ok((batch.clone().ok(), known.clone())),
-            (None, None) => wrong(format!(
-                "the input {input} leaves its size free; give it with --input-shape, for example 3,224,224"
+            (None, None) => Err(LoadError::new(
+                ErrorKind::FreeSize,
+                format!(
+                    "the input {input} leaves its size free; give it with --input-shape, for example 3,224,224"
+                ),
             )),
         }
     }
@@ -357,7 +421,7 @@ impl Loader {
         match (&self.output, summary.outputs.len()) {
             (None, 1) => Ok(0),
             (None, count) => wrong(format!(
-                "the model has {count} outputs; name the one to explain with --output-name: {}",
+                "the model has {count} outputs; name the one to explain with --model-output: {}",
                 listed()
             )),
             (Some(name), _) => match summary.outputs.iter().position(|output| output.name == *name)
@@ -377,6 +441,16 @@ impl Loader {
 pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
     let path = path.as_ref();
     file::open(path).map(|mut file| summarize(&mut file)).map_err(|error| error.of(path))
+}
+
+/// What the file in `bytes` contains.
+///
+/// # Errors
+///
+/// When it is no ONNX model.
+pub fn summary_of(bytes: &[u8]) -> Result<Summary, LoadError> {
+    let bytes = Mapped::in_memory(bytes);
+    file::parse(&bytes, Folder::none(bytes.clone())).map(|mut file| summarize(&mut file))
 }
 
 /// The one output that a model is explained at.

@@ -181,7 +181,7 @@ impl Summary {
             inputs => Err(LoadError::new(
                 ErrorKind::Input,
                 format!(
-                    "the model has {} inputs, but one is explained: {}; export it with the others fixed",
+                    "the model has {} inputs, but one is explained: {}; give the others a value (--fix NAME=FILE.npy), or export the model with the others fixed",
                     inputs.len(),
                     listed()
                 ),

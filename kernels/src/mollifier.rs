@@ -1,10 +1,12 @@
 //! The mollifier kernels of "Axiomatization of Gradient Smoothing in Neural Networks"
 //! (arXiv 2407.00371, Eq. 25-29): the distributions that noise is drawn from.
 
+use serde::{Deserialize, Serialize};
 use statrs::function::erf::erf_inv;
 
 /// A distribution of noise, symmetric around zero, at unit scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mollifier {
     /// The standard normal distribution, quantile `sqrt(2) erfinv(2u - 1)`.
     #[default]

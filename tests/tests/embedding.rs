@@ -1,6 +1,6 @@
 //! What a person who embeds the library can do wrong is refused, or made right.
 
-use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target, Task};
+use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Score, Target, Task};
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -75,9 +75,9 @@ fn tasks_that_are_not_of_the_model_are_refused() {
     let wrong = Input::new(vec![0.5; 5], &[5], Domain::uniform(0.0, 1.0)).expect("an input");
     let prediction = explainer.predict(&right).expect("a prediction");
     let tasks = [
-        Task { input: &right, class: 3, prediction: &prediction },
-        Task { input: &wrong, class: 0, prediction: &prediction },
-        Task { input: &right, class: 2, prediction: &prediction },
+        Task { input: &right, score: Score::Class(3), prediction: &prediction },
+        Task { input: &wrong, score: Score::Class(0), prediction: &prediction },
+        Task { input: &right, score: Score::Class(2), prediction: &prediction },
     ];
     let maps = explainer.explain_all(&Plan::adaptgrad(), &tasks).expect("maps");
     let message = |index: usize| maps[index].as_ref().expect_err("refused").to_string();

@@ -2,7 +2,7 @@
 
 use attriburn::{
     Attribution, Baseline, Domain, Estimate, Explainer, Input, Method, Model, ModuleModel, Plan,
-    Settings, Target, Task,
+    Score, Settings, Target, Task,
 };
 use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{array, data, efficientnet, relative_l2};
@@ -207,18 +207,26 @@ fn maps_share_batches_without_a_trace() {
             let predictions = explainer.predict_all(&all);
             let predictions: Vec<_> =
                 predictions.into_iter().map(|prediction| prediction.expect("finite")).collect();
-            let tasks: Vec<Task> = inputs
+            let (targets, tasks): (Vec<Target>, Vec<Task>) = inputs
                 .iter()
                 .zip(&predictions)
                 .enumerate()
-                .map(|(class, (input, prediction))| Task { input, class, prediction })
-                .collect();
+                .map(|(class, (input, prediction))| {
+                    let target = match class {
+                        0 => Target::Against(0),
+                        1 => Target::Difference { class: 1, other: 0 },
+                        class => Target::Index(class),
+                    };
+                    let score = prediction.score(&target).expect("a score");
+                    (target, Task { input, score, prediction })
+                })
+                .unzip();
             let together = explainer.explain_all(&plan, &tasks).expect("maps");
-            for (task, map) in tasks.iter().zip(together) {
+            for ((target, task), map) in targets.into_iter().zip(&tasks).zip(together) {
                 let map = map.expect("a map");
-                let alone = explainer.explain(&plan, task.input, Target::Index(task.class));
+                let alone = explainer.explain(&plan, task.input, target);
                 let alone = alone.expect("a map");
-                assert_eq!((map.class, map.samples), (task.class, alone.samples), "{name}");
+                assert_eq!((&map.score, map.samples), (&task.score, alone.samples), "{name}");
                 assert!(relative_l2(&map.values, &alone.values) < 1e-6, "{name}");
                 assert!(relative_l2(&map.standard_error, &alone.standard_error) < 1e-5, "{name}");
             }
@@ -243,7 +251,7 @@ fn one_input_may_fail_among_others() {
     assert!(first.as_ref().expect_err("not finite").to_string().contains("not finite"));
     assert!(second.as_ref().expect_err("another shape").to_string().contains("shape"));
     let prediction = third.as_ref().expect("finite");
-    let task = |input| Task { input, class: 1, prediction };
+    let task = |input| Task { input, score: Score::Class(1), prediction };
     let maps = explainer.explain_all(&Plan::gradient(), &[task(&good), task(&good)]);
     assert!(maps.expect("maps").iter().all(Result::is_ok));
     let edge = Input::new(vec![1.0, 0.0], &[2], domain()).expect("an input");

@@ -6,7 +6,7 @@ use attriburn::metrics::{
     Cascade, OutOfDomain, Region, Revealed, Revealing, Stage, pixel_scores, reveal,
 };
 use attriburn::{
-    Attribution, Baseline, Explainer, Input, Output, Plan, Prediction, Sampler, Target, Task,
+    Attribution, Baseline, Explainer, Input, Output, Plan, Prediction, Sampler, Score, Target, Task,
 };
 
 /// What all maps of a run share.
@@ -67,7 +67,8 @@ impl Picture {
 
     /// The map of the class by `plan`.
     pub fn map(&self, explainer: &Explainer, plan: &Plan) -> Result<Attribution, String> {
-        let task = Task { input: &self.input, class: self.class, prediction: &self.prediction };
+        let score = Score::Class(self.class);
+        let task = Task { input: &self.input, score, prediction: &self.prediction };
         let mut maps = explainer.explain_all(plan, &[task]).map_err(|error| error.to_string())?;
         maps.remove(0).map_err(|error| error.to_string())
     }
@@ -167,7 +168,7 @@ impl<'a> Case<'a> {
     fn with_another_seed(&self, explainer: &Explainer) -> Result<Attribution, String> {
         // Far from the seeds that are counted up from the one that was given.
         let plan = Plan { seed: !self.plan.seed, ..self.plan.clone() };
-        let target = Target::Index(self.map.class);
+        let target = Target::Index(self.picture.class);
         explainer.explain(&plan, &self.picture.input, target).map_err(|error| error.to_string())
     }
 
@@ -182,7 +183,7 @@ impl<'a> Case<'a> {
     }
 
     fn of(&self, explainer: &Explainer, input: &Input) -> Result<Attribution, String> {
-        let target = Target::Index(self.map.class);
+        let target = Target::Index(self.picture.class);
         explainer.explain(self.plan, input, target).map_err(|error| error.to_string())
     }
 
@@ -225,7 +226,7 @@ impl<'a> Case<'a> {
             let (Given { explainer, .. }, Picture { input, seed, .. }) = (self.given, self.picture);
             let how = Revealing::new(seed.wrapping_add(self.plan.seed));
             let scores = self.scores(self.map);
-            reveal(explainer, input, self.map.class, &scores, &how).map_err(|e| e.to_string())
+            reveal(explainer, input, self.picture.class, &scores, &how).map_err(|e| e.to_string())
         };
         self.shown.get_or_init(made).as_ref().map_err(Clone::clone)
     }

@@ -103,10 +103,10 @@ impl Cell {
         let pictures: Vec<f64> = by_picture.iter().flatten().copied().collect();
         let all: Vec<&Value> = found.iter().map(|(_, value)| value).collect();
         let repeats: Vec<f64> =
-            by_repeat.iter().filter_map(|values| metric.summary.number(values)).collect();
-        let value = match metric.summary {
+            by_repeat.iter().filter_map(|values| metric.over_pictures.number(values)).collect();
+        let value = match metric.over_pictures {
             Summary::Mean => mean(pictures.iter().copied()),
-            Summary::MedianCurve => metric.summary.number(&all),
+            Summary::MedianCurve => metric.over_pictures.number(&all),
         };
         Self {
             variant,
@@ -117,14 +117,14 @@ impl Cell {
             spread: deviation(&repeats),
             pictures: pictures.len(),
             failed: records.len() - found.len(),
-            curve: metric.summary.curve(&all),
+            curve: metric.over_pictures.curve(&all),
             by_picture,
         }
     }
 
     /// The standard error of the mean over the pictures; none where the value is no mean.
     pub fn error(&self) -> Option<f64> {
-        if self.metric.summary != Summary::Mean {
+        if self.metric.over_pictures != Summary::Mean {
             return None;
         }
         Some(self.deviation? / (self.pictures as f64).sqrt())
@@ -231,6 +231,7 @@ mod tests {
             value,
             curve: None,
             reason: None,
+            not_applicable: false,
         }
     }
 

@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use attriburn::metrics::Cascade;
-use attriburn::{Explainer, Model, Plan};
-use indicatif::{ProgressBar, ProgressStyle};
+use attriburn::{Explainer, Model, Plan, Score};
 
+use crate::plans::Variant;
+use crate::progress::Progress;
 use crate::source::Source;
-use crate::variants::Variant;
 
 use super::boxes::{Seen, Wanted};
 use super::case::{Case, Given, Picture};
 use super::job::{Job, digest_of_sums};
 use super::metric::{Metric, Takes, any_takes};
 use super::records::{Record, Results};
-use super::value::Value;
+use super::value::{Missing, Value};
 
 /// Takes what the results still lack.
 pub fn measure(job: &Job, results: &mut Results) -> Result<(), String> {
@@ -26,7 +26,7 @@ pub fn measure(job: &Job, results: &mut Results) -> Result<(), String> {
     }
     let cascade = cascade(job)?;
     let given = given(job, cascade.as_ref());
-    let bar = progress_bar(all as u64, done as u64);
+    let progress = Progress::new(all as u64, done as u64, "maps");
     let mut is_warm = !job.metrics.iter().any(|metric| metric.timed);
     for source in job.sources {
         if done >= maps {
@@ -46,15 +46,16 @@ pub fn measure(job: &Job, results: &mut Results) -> Result<(), String> {
                 }
                 let values = match &picture {
                     Ok(picture) => values(job, &given, &variant.plan, repeat, picture),
-                    Err(reason) => vec![Err(reason.clone()); job.metrics.len()],
+                    Err(reason) => {
+                        vec![Err(Missing::failed(reason.as_str())); job.metrics.len()]
+                    }
                 };
                 let class = picture.as_ref().ok().map(|picture| picture.class);
                 results.append(records(job, source, (variant, repeat), class, values))?;
-                bar.inc(1);
+                progress.finish(1);
             }
         }
     }
-    bar.finish_and_clear();
     Ok(())
 }
 
@@ -68,9 +69,9 @@ fn given<'g>(job: &'g Job, cascade: Option<&'g Cascade<'g>>) -> Given<'g> {
         shifted: others.shifted.as_ref().map(|(other, shift)| (explained(&other.model), *shift)),
         other: others.other.as_ref().map(|other| explained(&other.model)),
         cascade: Vec::new(),
-        fill: job.fill.clone(),
-        points: job.args.points,
-        least_probability: job.args.least_probability,
+        fill: job.fill.baseline(),
+        points: job.args.points(),
+        least_probability: job.args.least_probability(),
     };
     match cascade {
         Some(cascade) => given.with_cascade(cascade, explained),
@@ -84,7 +85,7 @@ fn cascade<'j>(job: &'j Job) -> Result<Option<Cascade<'j>>, String> {
         return Ok(None);
     }
     let stages = job.args.stages.unwrap_or(usize::MAX);
-    let cascade = Cascade::new(&job.setup.model, stages, job.args.plan.seed);
+    let cascade = Cascade::new(&job.setup.model, stages, job.args.seed());
     cascade.map(Some).map_err(|error| error.to_string())
 }
 
@@ -92,8 +93,8 @@ fn cascade<'j>(job: &'j Job) -> Result<Option<Cascade<'j>>, String> {
 fn open(job: &Job, source: &Source) -> Result<Picture, String> {
     let opened = job.setup.open(source)?;
     let prediction = job.setup.explainer().predict(&opened.input).map_err(|e| e.to_string())?;
-    let classes = job.targets.classes(&prediction).map_err(|error| error.to_string())?;
-    let class = *classes.first().ok_or("it has no class")?;
+    let scores = job.targets.scores(&prediction, job.setup.expected(source))?;
+    let class = scores.first().and_then(Score::class).ok_or("it has no class")?;
     let regions = match (&job.boxes, opened.input.picture_shape()) {
         (None, _) => Err("there are no boxes".into()),
         (Some(boxes), &[_, height, width]) => {
@@ -129,11 +130,11 @@ fn values(
     plan: &Plan,
     repeat: u32,
     picture: &Picture,
-) -> Vec<Result<Value, String>> {
+) -> Vec<Result<Value, Missing>> {
     let plan = plan.clone().seed(plan.seed.wrapping_add(repeat.into()));
     let map = match picture.map(&given.explainer, &plan) {
         Ok(map) => map,
-        Err(error) => return vec![Err(error); job.metrics.len()],
+        Err(error) => return vec![Err(Missing::failed(error)); job.metrics.len()],
     };
     let case = Case::new(given, &plan, picture, &map);
     job.metrics.iter().map(|metric| metric.measure(&case)).collect()
@@ -145,12 +146,12 @@ fn records(
     source: &Source,
     (variant, repeat): (&Variant, u32),
     class: Option<usize>,
-    values: Vec<Result<Value, String>>,
+    values: Vec<Result<Value, Missing>>,
 ) -> Vec<Record> {
-    let record = |(metric, value): (&&Metric, Result<Value, String>)| {
-        let (value, reason) = match value {
+    let record = |(metric, value): (&&Metric, Result<Value, Missing>)| {
+        let (value, missing) = match value {
             Ok(value) => (Some(value), None),
-            Err(reason) => (None, Some(reason)),
+            Err(missing) => (None, Some(missing)),
         };
         Record {
             picture: source.name(),
@@ -160,17 +161,9 @@ fn records(
             class,
             value: value.as_ref().map(|value| value.number),
             curve: value.and_then(|value| value.curve),
-            reason,
+            not_applicable: missing.as_ref().is_some_and(|missing| !missing.is_failure),
+            reason: missing.map(|missing| missing.reason),
         }
     };
     job.metrics.iter().zip(values).map(record).collect()
-}
-
-/// A bar on stderr; hidden where that is no terminal.
-fn progress_bar(maps: u64, done: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} maps, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(maps).with_style(style).with_position(done);
-    bar.reset_eta();
-    bar
 }

@@ -22,8 +22,12 @@ mod value;
 use std::process::ExitCode;
 
 use crate::args::EvaluateArgs;
+use crate::report::{note, print_line, say};
 use crate::source::sources;
 use crate::{Fatal, NOTHING_DONE, SOME_FAILED, files};
+
+pub use metric::{METRICS, Metric};
+pub use paper::PAPERS;
 
 use job::Job;
 use records::{Record, Results};
@@ -33,8 +37,13 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode, Fatal> {
     let runs = match &args.paper {
         Some(name) => paper::runs(name, args)?,
         None if args.metrics.is_empty() => return Err(options::asks_for_metrics().into()),
-        None if args.images.is_empty() => return Err("give pictures with --images".into()),
-        None => vec![paper::Run { args: args.clone(), sources: sources(&args.images)? }],
+        None if args.images.images.is_empty() && args.images.files_from.is_none() => {
+            return Err("give pictures with --images or --files-from".into());
+        }
+        None => {
+            let sources = sources(&args.images.images, args.images.files_from.as_deref())?;
+            vec![paper::Run { args: args.clone(), sources }]
+        }
     };
     // What cannot be measured is said before hours are spent on what can.
     if let [_, others @ ..] = &runs[..] {
@@ -44,7 +53,7 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode, Fatal> {
     for run in &runs {
         let job = Job::new(&run.args, &run.sources)?;
         if runs.len() > 1 {
-            say!("{}:\n", run.args.out.display());
+            say!("{}:\n", job.out.display());
         }
         ends.push(evaluate(&job)?);
     }
@@ -67,23 +76,26 @@ enum End {
 
 /// One evaluation, of one model.
 fn evaluate(job: &Job) -> Result<End, Fatal> {
-    files::make_folder(&job.args.out)?;
+    files::make_folder(&job.out)?;
     let metrics: Vec<&str> = job.metrics.iter().map(|metric| metric.name).collect();
     let mut results =
-        Results::open(&job.args.out, job.args.resume, &job.settings(), job.groups(), &metrics)?;
-    files::remove_unfinished(&job.args.out);
+        Results::open(&job.out, job.args.output.resume, &job.settings(), job.groups(), &metrics)?;
+    files::remove_unfinished(&job.out);
     measure::measure(job, &mut results)?;
     report(job, &results.records)?;
-    let failed = results.records.iter().filter(|record| record.value.is_none()).count();
-    if failed == 0 {
-        return Ok(End::AllMeasured);
-    }
-    if failed == results.records.len() {
-        return Ok(End::NothingMeasured);
-    }
+    let missing = || results.records.iter().filter(|record| record.value.is_none());
+    let failed = missing().filter(|record| !record.not_applicable).count();
     let (all, path) = (results.records.len(), results.path.display());
-    eprintln!("{failed} of {all} values are missing; {path} says why");
-    Ok(End::SomeMissing)
+    match missing().count() {
+        0 => return Ok(End::AllMeasured),
+        count => note(format!("{count} of {all} values are missing; {path} says why")),
+    }
+    Ok(match failed {
+        // A metric that is not defined for a picture or a method is no failure.
+        0 => End::AllMeasured,
+        _ if missing().count() == all => End::NothingMeasured,
+        _ => End::SomeMissing,
+    })
 }
 
 /// Writes the tables and plots, and prints the tables.
@@ -94,9 +106,23 @@ fn report(job: &Job, records: &[Record]) -> Result<(), String> {
     let (differences, together) = (cells::differences(&cells), cells::together(&cells));
     let scaled = cells::scaled(&cells);
     let text = table::markdown(&cells, &differences, &together, &scaled, records);
-    say!("{text}");
+    let as_json = job.args.output.json;
+    match as_json {
+        true => {
+            for record in records {
+                print_line!(
+                    "{}",
+                    serde_json::to_string(record).map_err(|error| error.to_string())?
+                );
+            }
+        }
+        false => say!("{text}"),
+    }
     let write = |name: &str, bytes: &[u8]| -> Result<(), String> {
-        say!("{}", files::write(&job.args.out, name, bytes)?.display());
+        let path = files::write(&job.out, name, bytes)?;
+        if !as_json {
+            say!("{}", path.display());
+        }
         Ok(())
     };
     write("table.md", text.as_bytes())?;
@@ -106,6 +132,8 @@ fn report(job: &Job, records: &[Record]) -> Result<(), String> {
     for (name, bytes) in plot::plots(&cells, variants)? {
         write(&name, &bytes)?;
     }
-    say!("{}", job.args.out.join(records::RESULTS).display());
+    if !as_json {
+        say!("{}", job.out.join(records::RESULTS).display());
+    }
     Ok(())
 }

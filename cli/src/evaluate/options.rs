@@ -1,28 +1,44 @@
 //! The options of an evaluation, checked against each other.
 
-use attriburn::Model;
+use attriburn::{Model, Settings};
 
 use crate::args::EvaluateArgs;
-use crate::labels::nearest;
 use crate::setup::Setup;
 
 use super::metric::{METRICS, Metric, Takes, any_is_drawn, any_takes};
 use super::others::Others;
 
 /// The metrics that were asked for, each once.
-pub fn metrics(args: &EvaluateArgs) -> Result<Vec<&'static Metric>, String> {
-    let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+pub fn metrics(args: &EvaluateArgs) -> Vec<&'static Metric> {
     let mut metrics: Vec<&'static Metric> = Vec::new();
-    for name in &args.metrics {
-        let metric = Metric::named(name).ok_or_else(|| {
-            let near = nearest(name, names.iter().copied()).join(", ");
-            format!("there is no metric {name:?}; near ones are {near}")
-        })?;
+    for metric in &args.metrics {
         if !metrics.iter().any(|other| other.name == metric.name) {
             metrics.push(metric);
         }
     }
-    Ok(metrics)
+    metrics
+}
+
+impl EvaluateArgs {
+    /// Seeds per method with noise.
+    pub fn repeats(&self) -> u32 {
+        self.images.repeats.unwrap_or(1)
+    }
+
+    /// The first seed.
+    pub fn seed(&self) -> u64 {
+        self.plan.method.seed.unwrap_or(Settings::default().seed)
+    }
+
+    /// The strongest pixels that the pointing game looks at.
+    pub fn points(&self) -> usize {
+        self.points.unwrap_or(5)
+    }
+
+    /// The least probability of a picture that sic is measured on.
+    pub fn least_probability(&self) -> f64 {
+        self.least_probability.unwrap_or(0.8)
+    }
 }
 
 /// What is said where no metric is named.
@@ -34,14 +50,14 @@ pub fn asks_for_metrics() -> String {
 /// Refuses numbers out of their ranges.
 pub fn check_numbers(args: &EvaluateArgs) -> Result<(), String> {
     let counts = [
-        ("repeats", args.repeats as usize),
-        ("points", args.points),
+        ("repeats", args.repeats() as usize),
+        ("points", args.points()),
         ("stages", args.stages.unwrap_or(1)),
     ];
     if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
         return Err(format!("{name} is 0, but it must be at least 1"));
     }
-    match args.least_probability {
+    match args.least_probability() {
         least if (0.0..=1.0).contains(&least) => Ok(()),
         least => Err(format!("least-probability is {least}, but it must be from 0 to 1")),
     }
@@ -88,22 +104,20 @@ pub fn check_used(args: &EvaluateArgs, metrics: &[&Metric], setup: &Setup) -> Re
     let uses = [
         ("fill", taken(Takes::Fill)),
         ("points", taken(Takes::Points)),
-        ("least_probability", taken(Takes::LeastProbability)),
-        ("shuffled_model", taken(Takes::ShuffledModel)),
-        ("shifted_model", taken(Takes::ShiftedModel)),
-        ("other_model", taken(Takes::OtherModel)),
+        ("least-probability", taken(Takes::LeastProbability)),
+        ("shuffled-model", taken(Takes::ShuffledModel)),
+        ("shifted-model", taken(Takes::ShiftedModel)),
+        ("other-model", taken(Takes::OtherModel)),
         ("boxes", taken(Takes::Boxes)),
-        ("all_boxes", taken(Takes::Boxes)),
+        ("all-boxes", taken(Takes::Boxes)),
         ("stages", taken(Takes::Parameters)),
         ("repeats", is_drawn),
     ];
-    let unused =
-        |(option, used): &&(&str, bool)| !used && args.typed.iter().any(|typed| typed == option);
+    let unused = |(option, used): &&(&str, bool)| !used && args.given.is_typed(option);
     match uses.iter().find(unused) {
-        Some((option, _)) => Err(format!(
-            "--{} is not used by these metrics and methods; leave it out",
-            option.replace('_', "-")
-        )),
+        Some((option, _)) => {
+            Err(format!("--{option} is not used by these metrics and methods; leave it out"))
+        }
         None => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use attriburn_onnx::OnnxModel;
 use crate::Fatal;
 use crate::args::EvaluateArgs;
 use crate::manifest::ModelFile;
-use crate::setup::{Setup, load_file};
+use crate::setup::{Loaded, Setup, load_file};
 
 /// A model and its file.
 pub struct Other {
@@ -50,7 +50,8 @@ impl Others {
 
 fn load(path: &Path, args: &EvaluateArgs, setup: &Setup) -> Result<Other, Fatal> {
     let noisy = setup.variants.iter().any(|variant| variant.plan.weights.is_some());
-    let (model, file) = load_file(path, &args.model, noisy, setup.model.device())?;
+    let loaded = load_file(path, &args.model.with, noisy, setup.model.device())?;
+    let Loaded { model, file, .. } = loaded;
     if (model.input_shape(), model.classes()) != (setup.model.input_shape(), setup.model.classes())
     {
         let message = "it takes other inputs or has other classes than the model";

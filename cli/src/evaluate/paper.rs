@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use attriburn::{Mollifier, npy};
+use attriburn::{Method, Mollifier, npy};
 
-use crate::args::EvaluateArgs;
-use crate::labels::nearest;
+use crate::args::{EvaluateArgs, PlanOption, Sweep};
 use crate::source::{Source, sources};
-use crate::variants::Sweep;
+
+use super::metric::Metric;
 
 /// A table of a paper.
 struct Table {
@@ -213,6 +213,17 @@ const TABLES: [Table; 18] = [
     ]),
 ];
 
+/// The names of the tables.
+pub const PAPERS: [&str; TABLES.len()] = {
+    let mut names = [""; TABLES.len()];
+    let mut at = 0;
+    while at < TABLES.len() {
+        names[at] = TABLES[at].name;
+        at += 1;
+    }
+    names
+};
+
 /// One evaluation of a table: the options and inputs behind it.
 pub struct Run {
     pub args: EvaluateArgs,
@@ -226,11 +237,8 @@ pub struct Run {
 ///
 /// When there is no such table, or a file that it takes is missing: all that it takes are named.
 pub fn runs(name: &str, args: &EvaluateArgs) -> Result<Vec<Run>, String> {
-    let table = TABLES.iter().find(|table| table.name == name).ok_or_else(|| {
-        let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
-        let near = nearest(name, names.iter().copied()).join(", ");
-        format!("there is no table {name:?}; near ones are {near}. All: {}", names.join(", "))
-    })?;
+    let table = TABLES.iter().find(|table| table.name == name);
+    let table = table.ok_or_else(|| format!("there is no table {name:?}"))?;
     let folder = args.data.clone().unwrap_or_default();
     let missing: Vec<String> = table
         .data
@@ -247,7 +255,8 @@ pub fn runs(name: &str, args: &EvaluateArgs) -> Result<Vec<Run>, String> {
         let mut filled = table.filled(args)?;
         filled.model.model = Some(folder.join(model.0));
         if models.len() > 1 {
-            filled.out = args.out.join(Path::new(model.0).with_extension(""));
+            let out = args.output.out.clone().unwrap_or_else(|| super::job::OUT.into());
+            filled.output.out = Some(out.join(Path::new(model.0).with_extension("")));
         }
         let sources = table.data.fill(&mut filled, &folder)?;
         Ok(Run { args: filled, sources })
@@ -259,18 +268,18 @@ impl Table {
     /// The options with the table's own.
     fn filled(&self, args: &EvaluateArgs) -> Result<EvaluateArgs, String> {
         let mut filled = args.clone();
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        filled.metrics = owned(self.metrics);
-        filled.plan.method = owned(self.methods);
+        filled.metrics = self.metrics.iter().filter_map(|name| Metric::named(name)).collect();
+        filled.plan.method.method =
+            self.methods.iter().filter_map(|name| Method::named(name)).collect();
         filled.sweep = self.sweeps.iter().map(Swept::sweep).collect::<Result<_, _>>()?;
-        let is_swept = |option: &&String| filled.sweep.iter().any(|sweep| sweep.sets(option));
-        if let Some(option) = args.typed.iter().find(is_swept) {
-            let (option, name) = (option.replace('_', "-"), self.name);
+        let is_swept =
+            |option: &&PlanOption| filled.sweep.iter().any(|sweep| sweep.sets(option.name));
+        if let Some(PlanOption { name: option, .. }) = PlanOption::given(&args.plan).find(is_swept)
+        {
+            let name = self.name;
             return Err(format!("--{option}: {name} measures several of it; leave it out"));
         }
-        if !args.typed.iter().any(|option| option == "repeats") {
-            filled.repeats = self.repeats;
-        }
+        filled.images.repeats = args.images.repeats.or(Some(self.repeats));
         Ok(filled)
     }
 }
@@ -302,7 +311,7 @@ impl Data {
     fn fill(&self, args: &mut EvaluateArgs, folder: &Path) -> Result<Vec<Source>, String> {
         let path = |file: &str| -> PathBuf { folder.join(file) };
         let sane = |args: &mut EvaluateArgs, needed: &[Needed; 4]| {
-            args.model.domain.get_or_insert_with(|| "0,1".into());
+            args.model.with.preprocess.domain.get_or_insert_with(|| vec![0.0, 1.0]);
             args.shuffled_model = Some(path(needed[1].0));
             args.shifted_model = Some(path(needed[2].0));
             args.shift = Some(1.0);
@@ -314,13 +323,13 @@ impl Data {
             }
             Data::Cifar => {
                 sane(args, &CIFAR);
-                args.model.preprocess.preprocess.get_or_insert_with(|| "unit".into());
+                args.model.with.preprocess.preprocess.get_or_insert_with(|| "unit".into());
             }
             Data::ImageNet(_) => {}
             Data::Located(_) => args.boxes = Some(path(BOXES.0)),
             Data::Twice(_, second) => args.other_model = Some(path(second.0)),
         }
-        sources(&[path(PICTURES.0)])
+        sources(&[path(PICTURES.0)], None)
     }
 }
 
@@ -343,9 +352,8 @@ fn digits(path: &Path) -> Result<Vec<Source>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metric::Metric;
     use super::*;
-    use crate::variants::variants;
+    use crate::plans::variants;
     use clap::Parser;
 
     /// Every table names metrics, methods and settings that exist.
@@ -356,8 +364,11 @@ mod tests {
             for metric in table.metrics {
                 assert!(Metric::named(metric).is_some(), "{}: {metric}", table.name);
             }
+            for method in table.methods {
+                assert!(Method::named(method).is_some(), "{}: {method}", table.name);
+            }
             let filled = table.filled(&args).unwrap_or_else(|e| panic!("{}: {e}", table.name));
-            let found = variants(&filled.plan, None, &filled.sweep, &[]);
+            let found = variants(&filled.plan, None, &filled.sweep);
             let found = found.unwrap_or_else(|error| panic!("{}: {error}", table.name));
             assert!(found.len() >= table.methods.len(), "{}", table.name);
         }
@@ -374,11 +385,9 @@ mod tests {
                 assert!(message.contains(&format!("{file} ({what})")), "{message}");
             }
         }
-        args.typed = vec!["confidence".into()];
+        args.plan.noise.confidence = Some(0.9);
         let table = TABLES.iter().find(|table| table.name == "adaptgrad-table6").expect("a table");
         let message = table.filled(&args).map(drop).expect_err("a setting that is swept");
         assert_eq!(message, "--confidence: adaptgrad-table6 measures several of it; leave it out");
-        let message = runs("adaptgrad-table12", &args).map(drop).expect_err("no table");
-        assert!(message.contains("near ones are \"adaptgrad-table1\""), "{message}");
     }
 }

@@ -23,7 +23,11 @@ pub struct Record {
     /// The points of the curve behind the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<Points>,
+    /// Why there is no value.
     pub reason: Option<String>,
+    /// Whether the metric is not defined here, so that nothing failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_applicable: bool,
 }
 
 impl Record {
@@ -198,6 +202,7 @@ mod tests {
             value: Some(0.1 + 0.2),
             curve: Some(vec![(0.0, 1.0 / 3.0), (1.0, 2.0 / 3.0)]),
             reason: None,
+            not_applicable: false,
         }
     }
 

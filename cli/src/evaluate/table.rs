@@ -204,7 +204,7 @@ fn named(left_out: &[LeftOut]) -> Table {
 }
 
 fn is_median(cell: &Cell) -> bool {
-    cell.metric.summary == Summary::MedianCurve
+    cell.metric.over_pictures == Summary::MedianCurve
 }
 
 /// All tables for a person.
@@ -281,6 +281,7 @@ mod tests {
             value,
             curve: None,
             reason: value.is_none().then(|| "it is | broken".into()),
+            not_applicable: false,
         };
         let again = |metric: &str, method: &str| {
             let (metric, method) = (metric.into(), method.into());

@@ -108,3 +108,29 @@ mod tests {
         assert_eq!(deviation(&[1.0]), None);
     }
 }
+
+/// Why a metric has no value for a map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missing {
+    pub reason: String,
+    /// Whether something failed; else the metric is not defined for the map, its picture or its method.
+    pub is_failure: bool,
+}
+
+impl Missing {
+    /// Something failed.
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_failure: true }
+    }
+
+    /// The metric is not defined here.
+    pub fn not_applicable(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_failure: false }
+    }
+}
+
+impl From<String> for Missing {
+    fn from(reason: String) -> Self {
+        Self::failed(reason)
+    }
+}

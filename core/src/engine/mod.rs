@@ -23,7 +23,7 @@ use self::memory::{is_out_of_memory, is_out_of_memory_of, read};
 use self::run::Run;
 use self::way::Way;
 use crate::plan::{Estimate, Output, Plan, Readout, WidthRule};
-use crate::target::{Prediction, Target};
+use crate::target::{Prediction, Score, Target};
 use crate::{Attribution, Error, Input, Link, Model, ModelError};
 
 /// Told after each batch how many of how many gradients are done.
@@ -37,13 +37,13 @@ pub struct Explainer<'a> {
     progress: Option<Progress<'a>>,
 }
 
-/// One map of several: an input and the class that is explained.
-#[derive(Clone, Copy, Debug)]
+/// One map of several: an input and what is explained of it.
+#[derive(Clone, Debug)]
 pub struct Task<'a> {
     /// The input.
     pub input: &'a Input,
-    /// The class's index.
-    pub class: usize,
+    /// What is explained, from [`Prediction::score`].
+    pub score: Score,
     /// The model's answer to the clean input, from [`Explainer::predict`].
     pub prediction: &'a Prediction,
 }
@@ -106,7 +106,8 @@ impl<'a> Explainer<'a> {
     /// Refuses a task that is not of this model, and says where its noise has no width.
     fn check_task(&self, plan: &Plan, task: &Task) -> Result<(), Error> {
         self.check_shape(task.input)?;
-        task.prediction.class(Target::Index(task.class))?;
+        check_classes(&task.score, task.prediction.logits.len())?;
+        task.score.check(plan.output)?;
         self.check_output(plan.output, task.prediction)?;
         let share = task.input.outside_domain();
         let adaptive = plan
@@ -202,8 +203,8 @@ impl<'a> Explainer<'a> {
     ) -> Result<Attribution, Error> {
         plan.check()?;
         let prediction = self.predict(input)?;
-        let class = prediction.class(target)?;
-        let task = Task { input, class, prediction: &prediction };
+        let score = prediction.score(&target)?;
+        let task = Task { input, score, prediction: &prediction };
         let maps = self.explain_all(plan, &[task])?;
         maps.into_iter().next().unwrap_or(Err(Error::NoGradient))
     }
@@ -232,11 +233,11 @@ impl<'a> Explainer<'a> {
             self.check_task(plan, task)?;
             let way = Way::new(plan, task.input)?;
             let difference = self.difference(plan, &way, task)?;
-            Ok((*task, way, difference))
+            Ok((task.clone(), way, difference))
         };
         let begun: Vec<Result<_, Error>> = tasks.iter().map(begin).collect();
         let ways: Vec<(Task, &Way)> =
-            begun.iter().flatten().map(|(task, way, _)| (*task, way)).collect();
+            begun.iter().flatten().map(|(task, way, _)| (task.clone(), way)).collect();
         if ways.is_empty() {
             return Ok(begun
                 .into_iter()
@@ -294,8 +295,20 @@ impl<'a> Explainer<'a> {
             )),
             other => other,
         })?;
-        let score = |prediction: &Prediction| prediction.score(plan.output, task.class);
-        Ok(Some(score(task.prediction) - score(&at_baseline)))
+        let value = |prediction| self.value(plan.output, &task.score, prediction);
+        Ok(Some(value(task.prediction)? - value(&at_baseline)?))
+    }
+
+    /// The value of a score that is differentiated.
+    fn value(&self, output: Output, score: &Score, prediction: &Prediction) -> Result<f64, Error> {
+        match (output, score) {
+            (Output::Logit, Score::Class(class)) => return Ok(prediction.logits[*class].into()),
+            (Output::Probability, Score::Class(class)) => return Ok(prediction.probability(*class)),
+            _ => {}
+        }
+        let outputs = outputs(self.row(&prediction.logits), output, prediction.link);
+        let values = read(score.of(outputs)?)?;
+        values.first().map(|&value| value.into()).ok_or(Error::NoGradient)
     }
 
     /// Samples per batch: what was asked for, or what the memory holds, within the model's limit.
@@ -371,7 +384,7 @@ fn attribution(
         standard_error: moments.standard_error(plan, &factors),
         shape: task.input.shape().to_vec(),
         outside_domain: task.input.outside_domain(),
-        class: task.class,
+        score: task.score.clone(),
         gradients: drawn * cost.sizes.nodes,
         samples: moments.samples,
         left_out: drawn - moments.samples,
@@ -382,18 +395,49 @@ fn attribution(
     })
 }
 
-/// The sum over the rows of `logits` `[n, classes]` of the output of each row's class.
-fn chosen_scores(
-    logits: Tensor<2>,
-    output: Output,
-    link: Option<Link>,
-    classes: &[usize],
-) -> Tensor<1> {
-    let outputs = match (output, link) {
+/// Refuses a score of classes that a model does not have.
+fn check_classes(score: &Score, classes: usize) -> Result<(), Error> {
+    let others = match score {
+        Score::Contrast { others, .. } => &others[..],
+        _ => &[],
+    };
+    match others.iter().copied().chain(score.class()).find(|&index| index >= classes) {
+        Some(index) => Err(Error::Target { index, classes }),
+        None => Ok(()),
+    }
+}
+
+/// The outputs of `logits` `[n, classes]` that are differentiated.
+fn outputs(logits: Tensor<2>, output: Output, link: Option<Link>) -> Tensor<2> {
+    match (output, link) {
         (Output::Logit, _) => logits,
         (Output::Probability, Some(Link::Sigmoid)) => sigmoid(logits),
         (Output::Probability, _) => softmax(logits, 1),
-    };
+    }
+}
+
+/// The sum over the rows of `outputs` `[n, classes]` of each row's score; each of `scores` is that of as many
+/// rows.
+fn sum_of_scores(outputs: Tensor<2>, scores: &[(&Score, usize)]) -> Result<Tensor<1>, Error> {
+    let classes = scores.iter().map(|(score, rows)| match score {
+        Score::Class(class) => Some(std::iter::repeat_n(*class, *rows)),
+        _ => None,
+    });
+    if let Some(classes) = classes.collect::<Option<Vec<_>>>() {
+        let classes: Vec<usize> = classes.into_iter().flatten().collect();
+        return Ok(sum_of_classes(outputs, &classes));
+    }
+    let mut first = 0;
+    let mut sums = Vec::new();
+    for (score, rows) in scores {
+        sums.push(score.of(outputs.clone().narrow(0, first, *rows))?.sum());
+        first += rows;
+    }
+    Ok(Tensor::cat(sums, 0).sum())
+}
+
+/// The same where each row's score is the output of a class.
+fn sum_of_classes(outputs: Tensor<2>, classes: &[usize]) -> Tensor<1> {
     if let Some(&class) = classes.first()
         && classes.iter().all(|&other| other == class)
     {

@@ -5,7 +5,7 @@ use attriburn_kernels::parameter::{ParameterAddress, perturb};
 use burn::tensor::Tensor;
 
 use super::memory::read;
-use super::{Explainer, checked, chosen_scores};
+use super::{Explainer, checked, outputs, sum_of_scores};
 use crate::plan::{Output, Plan, WeightNoise, WidthRule};
 use crate::target::Target;
 use crate::{Error, Input, Model, Parameter};
@@ -42,7 +42,8 @@ impl Explainer<'_> {
         }
         let prediction = self.predict(input)?;
         self.check_output(output, &prediction)?;
-        let class = prediction.class(target)?;
+        let score = prediction.score(&target)?;
+        score.check(output)?;
         let wanted = |own: &Parameter| names.is_empty() || names.contains(&own.name.as_str());
         let tracked = |own: &Parameter| match wanted(own) {
             true => own.values.clone().autodiff().require_grad(),
@@ -50,12 +51,8 @@ impl Explainer<'_> {
         };
         let values: Vec<Tensor<1>> = own.iter().map(tracked).collect();
         let row = self.row(input.values()).autodiff();
-        let score = chosen_scores(
-            checked(self.model.forward_with(row, &values)?, 1)?,
-            output,
-            self.model.link(),
-            &[class],
-        );
+        let logits = checked(self.model.forward_with(row, &values)?, 1)?;
+        let score = sum_of_scores(outputs(logits, output, self.model.link()), &[(&score, 1)])?;
         if !score.is_tracked() {
             return Err(Error::NoGradient);
         }

@@ -9,7 +9,7 @@ use super::memory::read;
 use super::parameters::Drawn;
 use super::tally::Tally;
 use super::way::{Nodes, Way};
-use super::{Explainer, Task, checked, chosen_scores};
+use super::{Explainer, Task, checked, outputs, sum_of_scores};
 use crate::Error;
 use crate::attribution::relative_norm;
 use crate::plan::{Plan, Sizes};
@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
         let device = explainer.model.device();
         let maps: Vec<Map> = ways
             .iter()
-            .map(|&(task, way)| Map { task, way, nodes: way.nodes(plan, device) })
+            .map(|(task, way)| Map { task: task.clone(), way, nodes: way.nodes(plan, device) })
             .collect();
         let tally = |map: &Map| Tally::new(plan, &map.nodes, map.task.input.values().len(), device);
         let tallies = maps.iter().map(tally).collect();
@@ -163,11 +163,9 @@ impl<'a> Run<'a> {
             None => model.forward(points.clone()),
         }?;
         let logits = checked(logits, points.dims()[0])?;
-        let classes: Vec<usize> = pieces
-            .iter()
-            .flat_map(|piece| std::iter::repeat_n(self.maps[piece.map].task.class, piece.rows))
-            .collect();
-        let score = chosen_scores(logits, self.plan.output, model.link(), &classes);
+        let score = |piece: &Piece| (&self.maps[piece.map].task.score, piece.rows);
+        let scores: Vec<_> = pieces.iter().map(score).collect();
+        let score = sum_of_scores(outputs(logits, self.plan.output, model.link()), &scores)?;
         if !score.is_tracked() {
             return Err(Error::NoGradient);
         }

@@ -41,7 +41,7 @@ pub fn adversarial_pixels(
     }
     let clean = explainer.predict(input)?;
     explainer.check_output(Output::Probability, &clean)?;
-    clean.class(Target::Index(class))?;
+    clean.score(&Target::Index(class))?;
     if clean.probability(class) < threshold {
         return Ok(AdversarialPixels::Enough(0));
     }

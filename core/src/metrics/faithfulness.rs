@@ -93,7 +93,7 @@ fn curve(
     let probability = |prediction: Result<crate::Prediction, Error>| {
         let prediction = prediction?;
         explainer.check_output(Output::Probability, &prediction)?;
-        prediction.class(crate::Target::Index(class))?;
+        prediction.score(&crate::Target::Index(class))?;
         Ok(prediction.probability(class))
     };
     let probabilities = predictions.into_iter().map(probability).collect::<Result<_, Error>>()?;

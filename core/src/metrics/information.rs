@@ -259,9 +259,9 @@ pub fn reveal(
     for prediction in explainer.predict_all(&inputs.iter().collect::<Vec<_>>()) {
         let prediction = prediction?;
         explainer.check_output(Output::Probability, &prediction)?;
-        prediction.class(Target::Index(class))?;
+        prediction.score(&Target::Index(class))?;
         probabilities.push(prediction.probability(class));
-        hits.push(prediction.class(Target::Predicted)? == class);
+        hits.push(prediction.ranking()[0] == class);
     }
     Ok(Revealed { sizes, probabilities, hits })
 }

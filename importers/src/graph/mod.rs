@@ -22,6 +22,7 @@ pub use build::{build, opset_of};
 pub struct Id(pub usize);
 
 /// The nodes in the order in which they run, and the values they read and write.
+#[derive(Clone)]
 pub struct Graph {
     pub values: Vec<Info>,
     pub nodes: Vec<Node>,

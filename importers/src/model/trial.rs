@@ -99,7 +99,11 @@ impl OnnxModel {
             None => self.tried(graph, 2)?,
             Some(batch) => self.tried(graph, batch)?,
         };
-        self.scores = Scores::of(&tried.dims, tried.rows, link)?;
+        let scores = Scores::of(&tried.dims, tried.rows, link, self.channels_last)?;
+        self.scores = match &self.region {
+            Some(region) => scores.within(region, &self.shape, &tried.dims)?,
+            None => scores,
+        };
         self.bytes_per_sample = tried.bytes_per_sample;
         if let Some(remark) = self.scores.remark(&tried.dims) {
             log::warn!("{remark}");

@@ -3,6 +3,7 @@
 
 mod affine;
 mod finite;
+pub mod fixed;
 mod fold;
 mod gelu;
 mod identity;
@@ -11,6 +12,7 @@ mod link;
 mod parameters;
 mod prune;
 pub mod quantized;
+pub mod scaling;
 pub mod segments;
 #[cfg(test)]
 mod tests;

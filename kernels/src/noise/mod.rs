@@ -44,7 +44,10 @@ pub enum Width {
 }
 
 /// What happens to noisy values outside the domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Boundary {
     /// They stay.
     #[default]

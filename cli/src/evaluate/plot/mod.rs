@@ -8,7 +8,7 @@ use attriburn::WidthRule;
 
 use super::cells::Cell;
 use super::metric::{FALLS_WITH_WIDTH, Metric, TRADED};
-use crate::variants::{Level, Variant};
+use crate::plans::{Level, Variant};
 
 use chart::{Chart, Series};
 
@@ -251,7 +251,7 @@ mod tests {
         let options =
             ["evaluate", "--methods", "smoothgrad,gradient", "--sweep", "alpha=0.4,0.1,0.2"];
         let args = crate::args::EvaluateArgs::parse_from(options);
-        let variants = crate::variants::variants(&args.plan, None, &args.sweep, &[]);
+        let variants = crate::plans::variants(&args.plan, None, &args.sweep);
         let variants = variants.expect("variants");
         let record = |variant: &Variant, value| Record {
             picture: "a".into(),
@@ -262,6 +262,7 @@ mod tests {
             value: Some(value),
             curve: None,
             reason: None,
+            not_applicable: false,
         };
         let values = [0.1, 0.4, 0.2, 0.3];
         let records: Vec<Record> = variants.iter().zip(values).map(|(v, x)| record(v, x)).collect();

@@ -171,6 +171,17 @@ impl Recipe {
         }
     }
 
+    /// Height and width of the input, where the recipe says them: those of the crop, or of the resize where
+    /// nothing is cropped off.
+    pub fn input_size(&self) -> Option<(usize, usize)> {
+        let resized = match self.resize {
+            Some(Side::Pixels(side)) => Some((side, side)),
+            Some(Side::Size(height, width)) => Some((height, width)),
+            _ => None,
+        };
+        self.size.or(resized)
+    }
+
     /// The preprocessing for inputs of `shape` (channels, height, width). What is missing is: the centre crop of
     /// the shorter side, bilinear, bytes divided by 255, no mean, a deviation of 1.
     ///

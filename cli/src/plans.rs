@@ -1,9 +1,12 @@
 //! The methods with their settings: one variant of each, or several where settings are swept.
 
-use attriburn::Plan;
+use std::path::Path;
 
-use crate::args::PlanArgs;
-use crate::settings;
+use attriburn::npy::{self, Array};
+use attriburn::{Plan, Settings, WidthRule};
+
+use crate::args::{Choice, PlanArgs, PlanOption, Sweep};
+use crate::manifest::File;
 
 /// A method with settings.
 #[derive(Clone)]
@@ -30,133 +33,104 @@ impl Level {
     }
 }
 
-/// A setting and the values that it takes in turn, from `--sweep SETTING=VALUE,VALUE`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sweep {
-    setting: String,
-    values: Vec<Choice>,
-}
-
-/// A value, and those of other settings that go with it, from `VALUE:SETTING=VALUE`.
-#[derive(Clone, Debug, PartialEq)]
-struct Choice {
-    value: String,
-    with: Vec<(String, String)>,
-}
-
-/// Writes a value into the command line's settings.
-type Set = fn(&mut PlanArgs, &str) -> Option<()>;
-
-/// The settings that can be swept.
-const SWEPT: [(&str, Set); 10] = [
-    ("alpha", |args, value| read(&mut args.alpha, value)),
-    ("sigma", |args, value| read(args.sigma.get_or_insert_default(), value)),
-    ("confidence", |args, value| read(&mut args.confidence, value)),
-    ("samples", |args, value| read(&mut args.samples, value)),
-    ("kernel", |args, value| read(&mut args.kernel, value)),
-    ("steps", |args, value| read(&mut args.steps, value)),
-    ("weight-samples", |args, value| read(&mut args.weight_samples, value)),
-    ("weight-alpha", |args, value| read(&mut args.weight_alpha, value)),
-    ("weight-sigma", |args, value| read(args.weight_sigma.get_or_insert_default(), value)),
-    ("weight-confidence", |args, value| {
-        read(args.weight_confidence.get_or_insert_default(), value)
-    }),
-];
-
-fn read<T: std::str::FromStr>(place: &mut T, value: &str) -> Option<()> {
-    *place = value.parse().ok()?;
-    Some(())
-}
-
-/// Whether two values of a setting mean the same.
-fn is_same(a: &str, b: &str) -> bool {
-    let numbers = a.parse::<f64>().ok().zip(b.parse::<f64>().ok());
-    a == b || numbers.is_some_and(|(a, b)| a == b)
-}
-
-impl Sweep {
-    /// Reads `SETTING=VALUE,VALUE`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (setting, values) = pair(text)?;
-        let mut found: Vec<Choice> = Vec::new();
-        for choice in values.split(',') {
-            let mut parts = choice.split(':').map(str::trim);
-            let value = parts.next().unwrap_or_default().to_owned();
-            if let Some(known) = found.iter().find(|known| is_same(&known.value, &value)) {
-                return Err(match known.value == value {
-                    true => format!("{value} is given twice"),
-                    false => format!("{} and {value} are the same", known.value),
-                });
-            }
-            let with = parts.map(pair).collect::<Result<Vec<_>, _>>()?;
-            let names: Vec<&String> = with.iter().map(|(name, _)| name).chain([&setting]).collect();
-            if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
-                return Err(format!("{choice}: {} is given twice", names[i]));
-            }
-            found.push(Choice { value, with });
-        }
-        Ok(Self { setting, values: found })
-    }
-
-    /// Whether it sets the setting of `option`, as clap names it.
-    pub fn sets(&self, option: &str) -> bool {
-        self.all().any(|setting| option.replace('_', "-") == setting)
-    }
-
-    /// Every setting that it sets.
-    fn all(&self) -> impl Iterator<Item = &str> {
-        let with = self.values.iter().flat_map(|choice| &choice.with);
-        std::iter::once(self.setting.as_str()).chain(with.map(|(setting, _)| setting.as_str()))
+/// The settings that all methods share, with the library's defaults for what was not given.
+fn settings(args: &PlanArgs, baseline: Option<&Array>) -> Settings {
+    let (method, noise, path, weights) = (&args.method, &args.noise, &args.path, &args.weights);
+    let usual = Settings::default();
+    let rule = noise.width_rule.unwrap_or(usual.rule);
+    Settings {
+        samples: method.samples.unwrap_or(usual.samples),
+        confidence: noise.confidence.unwrap_or(usual.confidence),
+        rule,
+        alpha: noise.alpha.unwrap_or(usual.alpha),
+        sigma: noise.sigma,
+        mollifier: noise.kernel.unwrap_or(usual.mollifier),
+        steps: path.steps.unwrap_or(usual.steps),
+        quadrature: path.quadrature.unwrap_or(usual.quadrature),
+        baseline: baseline.map(|array| array.values.clone()),
+        weight_samples: weights.weight_samples.unwrap_or(usual.weight_samples),
+        weight_width: match (weights.weight_confidence, weights.weight_sigma, weights.weight_alpha)
+        {
+            (Some(confidence), ..) => WidthRule::Adaptive { confidence, rule },
+            (None, Some(sigma), _) => WidthRule::Absolute { sigma },
+            (None, None, Some(alpha)) => WidthRule::Relative { alpha },
+            (None, None, None) => usual.weight_width,
+        },
+        freeze: weights.freeze.clone(),
+        budget: method.budget,
+        until: method.until,
+        estimate: method.estimate.unwrap_or(usual.estimate),
+        output: method.score.unwrap_or(usual.output),
+        seed: method.seed.unwrap_or(usual.seed),
     }
 }
 
-/// Sets a setting to what the command line says of it.
-fn set(args: &mut PlanArgs, setting: &str, value: &str) -> Result<(), String> {
-    let found = SWEPT.iter().find(|(name, _)| *name == setting).map(|(_, set)| *set);
-    found
-        .and_then(|set| set(args, value))
-        .ok_or_else(|| format!("--sweep {setting}: {value:?} is no value of it"))
+/// The array in a baseline's file, and how the manifest names it.
+pub fn baseline(path: &Path) -> Result<(Array, File), String> {
+    let wrong = |what: String| format!("--baseline {}: {what}", path.display());
+    if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+        return Err(wrong("give a .npy file".into()));
+    }
+    let array = npy::read(path).map_err(|error| format!("--baseline: {error}"))?;
+    if let Some(index) = array.values.iter().position(|value| !value.is_finite()) {
+        return Err(wrong(format!("its value {index} is not finite")));
+    }
+    let file = File::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    Ok((array, file))
 }
 
-/// A setting that can be swept, and what stands behind its `=`.
-fn pair(text: &str) -> Result<(String, String), String> {
-    let names: Vec<&str> = SWEPT.iter().map(|(name, _)| *name).collect();
-    let Some((setting, values)) = text.split_once('=') else {
-        return Err(format!("write SETTING=VALUE,VALUE, with one of {}", names.join(", ")));
+/// Refuses an option that was typed and that none of the plans uses.
+pub fn all_used<'o>(
+    mut options: impl Iterator<Item = &'o PlanOption>,
+    variants: &[Variant],
+) -> Result<(), String> {
+    let is_idle =
+        |option: &&PlanOption| !variants.iter().any(|variant| (option.is_used)(&variant.plan));
+    let Some(option) = options.find(is_idle) else {
+        return Ok(());
     };
-    if !names.contains(&setting) {
-        return Err(format!("{setting:?} cannot be swept; choose one of {}", names.join(", ")));
+    let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+    Err(format!(
+        "--{} is not used by {}; leave it out, or ask for a method that uses it",
+        option.name,
+        names.join(", ")
+    ))
+}
+
+/// Sets a setting to what a sweep says of it.
+fn set(args: &mut PlanArgs, setting: &str, value: &str) -> Result<(), String> {
+    match PlanOption::named(setting) {
+        Some(option) => option.set(args, value),
+        None => Err(format!("--sweep: there is no setting {setting:?}")),
     }
-    Ok((setting.to_owned(), values.to_owned()))
 }
 
 /// The variants of the methods in `args`, and those of the methods whose settings are swept.
 ///
 /// # Errors
 ///
-/// When a method or setting is wrong, or a swept setting is also `typed` or used by no method.
+/// When a setting is wrong, or a swept setting is also given by itself or used by no method.
 pub fn variants(
     args: &PlanArgs,
-    baseline: Option<&attriburn::npy::Array>,
+    baseline: Option<&Array>,
     sweeps: &[Sweep],
-    typed: &[String],
 ) -> Result<Vec<Variant>, String> {
     for (index, sweep) in sweeps.iter().enumerate() {
         let before = |name: &str| sweeps[..index].iter().any(|other| other.sets(name));
-        let is_typed = |name: &str| typed.iter().any(|option| option.replace('_', "-") == name);
-        if let Some(name) = sweep.all().find(|name| before(name) || is_typed(name)) {
+        let is_given =
+            |name: &str| PlanOption::named(name).is_some_and(|option| option.is_given(args));
+        if let Some(name) = sweep.all().find(|name| before(name) || is_given(name)) {
             let setting = &sweep.setting;
             return Err(format!("--sweep {setting}: {name} is given twice; give it once"));
         }
     }
-    let methods = settings::methods(args)?;
+    let methods = args.method.methods();
     let mut found: Vec<Variant> = Vec::new();
     for method in &methods {
         for choices in combinations(sweeps) {
             let mut own = args.clone();
             let plan = |args: &PlanArgs| {
-                let settings = settings::settings(args, baseline)?;
-                method.plan(&settings).map_err(|error| error.to_string())
+                method.plan(&settings(args, baseline)).map_err(|error| error.to_string())
             };
             for (sweep, choice) in sweeps.iter().zip(&choices) {
                 set(&mut own, &sweep.setting, &choice.value)?;
@@ -164,7 +138,7 @@ pub fn variants(
             // What goes with a value is of the methods that use it.
             let first = plan(&own)?;
             let pairs = || sweeps.iter().zip(&choices);
-            let is_used = |sweep: &Sweep| settings::is_used(&sweep.setting, &first);
+            let is_used = |sweep: &Sweep| PlanOption::uses(&first, &sweep.setting);
             for (_, choice) in pairs().filter(|(sweep, _)| is_used(sweep)) {
                 choice.with.iter().try_for_each(|(name, value)| set(&mut own, name, value))?;
             }
@@ -173,7 +147,7 @@ pub fn variants(
                 setting: sweep.setting.clone(),
                 value: choice.value.clone(),
             };
-            let used = pairs().filter(|(sweep, _)| settings::is_used(&sweep.setting, &plan));
+            let used = pairs().filter(|(sweep, _)| PlanOption::uses(&plan, &sweep.setting));
             let levels: Vec<Level> = used.map(level).collect();
             let texts = levels.iter().map(|level| format!(" {}={}", level.setting, level.value));
             let name = method.name() + &texts.collect::<String>();
@@ -196,7 +170,7 @@ pub fn variants(
             ));
         }
         let is_idle =
-            |name: &&str| !of_sweep.iter().any(|variant| settings::is_used(name, &variant.plan));
+            |name: &&str| !of_sweep.iter().any(|variant| PlanOption::uses(&variant.plan, name));
         if let Some(name) = sweep.all().find(is_idle) {
             return Err(format!(
                 "--sweep {}: none of its methods uses the {name} that goes with it; leave it out, or ask for one that does",
@@ -227,7 +201,7 @@ mod tests {
     fn names(options: &str) -> Result<Vec<String>, String> {
         let args = EvaluateArgs::try_parse_from(["evaluate"].into_iter().chain(options.split(' ')))
             .map_err(|error| error.to_string())?;
-        let found = variants(&args.plan, None, &args.sweep, &[])?;
+        let found = variants(&args.plan, None, &args.sweep)?;
         Ok(found.into_iter().map(|variant| variant.name).collect())
     }
 
@@ -256,7 +230,7 @@ mod tests {
         let sweep = "kernel=gaussian:alpha=0.25:weight-sigma=0.01,rect:alpha=0.5";
         let options = ["evaluate", "--methods", "gradient,smoothgrad,ng", "--sweep", sweep];
         let args = EvaluateArgs::parse_from(options);
-        let found = variants(&args.plan, None, &args.sweep, &[]).expect("variants");
+        let found = variants(&args.plan, None, &args.sweep).expect("variants");
         let names: Vec<&str> = found.iter().map(|variant| variant.name.as_str()).collect();
         let expected = [
             "gradient",
@@ -276,7 +250,7 @@ mod tests {
         let sweep = "confidence=0.9:samples=10,0.99:samples=100";
         let options = ["evaluate", "--methods", "smoothgrad,adaptgrad", "--sweep", sweep];
         let args = EvaluateArgs::parse_from(options);
-        let found = variants(&args.plan, None, &args.sweep, &[]).expect("variants");
+        let found = variants(&args.plan, None, &args.sweep).expect("variants");
         let samples: Vec<u32> = found.iter().map(|variant| variant.plan.samples).collect();
         assert_eq!(samples, [50, 10, 100]);
     }
@@ -285,7 +259,7 @@ mod tests {
     fn what_cannot_be_swept_is_refused() {
         let cases = [
             ("--sweep alpha", "write SETTING=VALUE,VALUE"),
-            ("--sweep seed=1,2", "\"seed\" cannot be swept; choose one of alpha, sigma"),
+            ("--sweep seed=1,2", "\"seed\" cannot be swept; choose one of samples, confidence"),
             ("--sweep alpha=0.1,0.1", "0.1 is given twice"),
             ("--sweep alpha=0.1,0.10", "0.1 and 0.10 are the same"),
             ("--sweep samples=0.5", "--sweep samples: \"0.5\" is no value of it"),

@@ -1,0 +1,78 @@
+//! `attriburn methods`, `metrics`, `completions` and `man`.
+
+use std::process::ExitCode;
+
+use attriburn::Method;
+use clap_complete::Shell;
+use serde::Serialize;
+
+use crate::Fatal;
+use crate::args::{ListArgs, command};
+use crate::evaluate::METRICS;
+use crate::report::print_line;
+
+/// A line of a list.
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    summary: &'a str,
+}
+
+/// Lists every method.
+pub fn methods(args: &ListArgs) -> Result<ExitCode, Fatal> {
+    let all = Method::all();
+    let lines: Vec<_> = all.iter().map(|method| (method.name(), method.summary())).collect();
+    list(args, lines.iter().map(|(name, summary)| Line { name, summary }))
+}
+
+/// Lists every metric.
+pub fn metrics(args: &ListArgs) -> Result<ExitCode, Fatal> {
+    list(args, METRICS.iter().map(|metric| Line { name: metric.name, summary: metric.summary }))
+}
+
+fn list<'a>(args: &ListArgs, lines: impl Iterator<Item = Line<'a>>) -> Result<ExitCode, Fatal> {
+    let lines: Vec<Line> = lines.collect();
+    let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
+    for line in lines {
+        match args.json {
+            true => print_line!("{}", serde_json::to_string(&line)?),
+            false => print_line!("{:width$}  {}", line.name, line.summary),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a shell's script.
+pub fn completions(shell: Shell) -> Result<ExitCode, Fatal> {
+    clap_complete::generate(shell, &mut command(), "attriburn", &mut std::io::stdout());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the manual page: the program's, and behind it a section for each command.
+pub fn manual() -> Result<ExitCode, Fatal> {
+    let mut whole = command();
+    whole.build();
+    let mut page = Vec::new();
+    let man = clap_mangen::Man::new(whole.clone());
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    man.render_subcommands_section(&mut page)?;
+    for subcommand in whole.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = subcommand.get_name().to_uppercase();
+        page.extend(format!(".SH \"{name}\"\n").bytes());
+        let man = clap_mangen::Man::new(subcommand.clone());
+        let mut section = Vec::new();
+        man.render_synopsis_section(&mut section)?;
+        man.render_description_section(&mut section)?;
+        man.render_options_section(&mut section)?;
+        // A command's sections are parts of its own.
+        page.extend(String::from_utf8_lossy(&section).replace("\n.SH", "\n.SS").bytes());
+    }
+    man.render_version_section(&mut page)?;
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(&page);
+    Ok(ExitCode::SUCCESS)
+}

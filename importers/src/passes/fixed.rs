@@ -1,0 +1,104 @@
+//! Inputs of a model that the caller gives a value once and for all.
+
+use attriburn::npy::Array;
+
+use crate::error::{ErrorKind, LoadError};
+use crate::file::Element;
+use crate::graph::{Attributes, Constant, Graph, Id, Node};
+use crate::operators::operator;
+use crate::summary::ValueInfo;
+use crate::value::{Outcome, Value};
+
+/// The opset of the nodes that are put in front.
+const OPSET: i64 = 13;
+
+/// Makes the input that `info` describes a constant. Where its first axis is the free one of the batch, the value
+/// is one sample's, with a first axis of 1 or without, and repeated for all samples.
+///
+/// # Errors
+///
+/// When the value does not fit the input.
+pub fn fix(graph: &mut Graph, info: &ValueInfo, array: &Array) -> Result<(), LoadError> {
+    let wrong = |message: String| LoadError::new(ErrorKind::Input, message);
+    let Some(at) = graph.inputs.iter().position(|id| graph.values[id.0].name == info.name) else {
+        return Err(wrong(format!("there is no input {:?} to fix", info.name)));
+    };
+    let shape = fitting(info, &array.shape).ok_or_else(|| {
+        wrong(format!("the input {info} does not take an array of {:?}", array.shape))
+    })?;
+    let value = value(info, &array.values, &shape).map_err(wrong)?;
+    let id = graph.inputs.remove(at);
+    let is_of_batch = info.shape.first().is_some_and(Result::is_err);
+    if is_of_batch {
+        let one = graph.add(format!("one sample of {:?}", info.name), Some(constant(value)));
+        repeat(graph, one, id, &shape);
+    } else {
+        graph.values[id.0].constant = Some(constant(value));
+    }
+    Ok(())
+}
+
+fn constant(value: Value) -> Constant {
+    Constant::Computed(Box::new(value))
+}
+
+/// The shape of an array as the input's; with a first axis of 1 where the batch is free.
+fn fitting(info: &ValueInfo, found: &[usize]) -> Option<Vec<usize>> {
+    let fits = |found: &[usize]| {
+        let same = |(axis, size): (&Result<usize, String>, &usize)| {
+            axis.as_ref().map_or(true, |own| own == size)
+        };
+        let is_one = !info.shape.first().is_some_and(Result::is_err) || found.first() == Some(&1);
+        found.len() == info.shape.len() && is_one && info.shape.iter().zip(found).all(same)
+    };
+    let with_batch = [&[1], found].concat();
+    [found.to_vec(), with_batch].into_iter().find(|shape| fits(shape))
+}
+
+fn value(info: &ValueInfo, values: &[f32], shape: &[usize]) -> Outcome<Value> {
+    let element = Element::named(&info.element);
+    let whole = || match values.iter().find(|value| value.fract() != 0.0) {
+        Some(value) => Err(format!("the input {info} takes whole numbers, not {value}")),
+        None => Ok(values.iter().map(|&value| value as i64).collect::<Vec<i64>>()),
+    };
+    let flat = match () {
+        () if element.is_float() => Value::from_floats(values.to_vec()),
+        () if element.integer().is_some() => Value::from_ints(whole()?),
+        () => Value::from_bools(values.iter().map(|&value| value != 0.0).collect()),
+    };
+    flat.reshape(shape)
+}
+
+/// Makes `outer` the value `one` for every sample of the model's input.
+fn repeat(graph: &mut Graph, one: Id, outer: Id, shape: &[usize]) {
+    let sample = graph.inputs[0];
+    let name = graph.values[outer.0].name.clone();
+    let mut made = |what: &str, constant: Option<Value>| {
+        graph
+            .add(format!("{what} {name:?}"), constant.map(|value| Constant::Computed(value.into())))
+    };
+    let ints = |values: &[i64]| Some(Value::from_ints(values.to_vec()));
+    let rest: Vec<i64> = shape[1..].iter().map(|&size| size as i64).collect();
+    let (start, end) = (made("the start for", ints(&[0])), made("the end for", ints(&[1])));
+    let rest = (!rest.is_empty()).then(|| made("the axes of", ints(&rest)));
+    let (whole, rows) = (made("the input's shape for", None), made("the samples of", None));
+    let target = made("the shape of", None);
+    let node = |kind: &str, attributes, inputs: Vec<Option<Id>>, output| Node {
+        operator: operator("", kind),
+        kind: kind.into(),
+        name: format!("in front of {name:?}"),
+        opset: OPSET,
+        attributes,
+        inputs,
+        outputs: vec![Some(output)],
+        blocks: Vec::new(),
+    };
+    let sizes = [Some(rows)].into_iter().chain(rest.map(Some)).collect();
+    let nodes = [
+        node("Shape", Attributes::default(), vec![Some(sample)], whole),
+        node("Slice", Attributes::default(), vec![Some(whole), Some(start), Some(end)], rows),
+        node("Concat", Attributes::made(&[("axis", 0)]), sizes, target),
+        node("Expand", Attributes::default(), vec![Some(one), Some(target)], outer),
+    ];
+    graph.nodes.splice(0..0, nodes);
+}
