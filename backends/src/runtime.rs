@@ -156,6 +156,9 @@ impl Runtime {
             return Err(DeviceError::new(name, reason));
         }
         let device = devices.swap_remove(index);
+        if is_software(&device) {
+            tune_little();
+        }
         hardware(&device).map_err(|reason| DeviceError::new(name, reason))?;
         Ok(device)
     }
@@ -172,7 +175,7 @@ pub fn describe(device: &Device) -> String {
 }
 
 #[cfg(feature = "gpu")]
-use of_cubecl::{hardware, is_software, runtime_of};
+use of_cubecl::{hardware, is_software, runtime_of, tune_little};
 
 #[cfg(feature = "gpu")]
 mod of_cubecl {
@@ -180,6 +183,8 @@ mod of_cubecl {
 
     use burn::backend::{CubeDevice, DispatchDevice};
     use burn::tensor::Device;
+    use cubecl::config::autotune::AutotuneLevel;
+    use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
     /// What the hardware calls itself; opens the device.
     pub fn hardware(device: &Device) -> Result<String, String> {
@@ -200,6 +205,22 @@ mod of_cubecl {
             _ => false,
         }
     }
+
+    /// Has kernels tuned as little as can be, where nobody said how much and no device was opened before: on a
+    /// renderer that runs on the CPU, tuning one convolution takes minutes.
+    pub fn tune_little() {
+        if std::env::var_os(LEVEL).is_some() {
+            return;
+        }
+        let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+        if matches!(config.autotune.level, AutotuneLevel::Balanced) {
+            config.autotune.level = AutotuneLevel::Minimal;
+        }
+        CubeClRuntimeConfig::try_set(config);
+    }
+
+    /// The variable with which CubeCL is told how much to tune.
+    const LEVEL: &str = "CUBECL_AUTOTUNE_LEVEL";
 
     /// The name of the runtime of a GPU.
     pub fn runtime_of(device: &Device) -> Option<&'static str> {
@@ -228,3 +249,6 @@ fn is_software(_: &Device) -> bool {
 fn runtime_of(_: &Device) -> Option<&'static str> {
     None
 }
+
+#[cfg(not(feature = "gpu"))]
+fn tune_little() {}

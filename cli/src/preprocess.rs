@@ -4,11 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use attriburn::picture::{Mode, Preprocess, Preset, Recipe, Side, recipe_of};
+use attriburn::picture::{
+    Mode, Preprocess, Preset, Recipe, Side, recipe_of, torchvision, torchvision_weights,
+};
 use attriburn_onnx::{Layout, OnnxModel, Scaling, ValueInfo};
 
 use crate::args::PreprocessArgs;
 use crate::metadata;
+use crate::nearest::nearest;
 
 /// Files beside a model that say how its pictures are prepared.
 const BESIDE: [&str; 2] = ["preprocessor_config.json", "config.json"];
@@ -121,7 +124,7 @@ pub fn free_shape(
     input: &ValueInfo,
 ) -> Result<(Vec<usize>, String), String> {
     let axes = input.shape.get(1..).unwrap_or_default();
-    let &[ref first, _, ref last] = axes else {
+    let [first, _, last] = axes else {
         return Err(format!(
             "the input {input} leaves its size free; give it with --input-shape, for example 3,224,224"
         ));
@@ -292,12 +295,17 @@ fn asked(name: &str) -> Result<Recipe, String> {
     if let Some(preset) = Preset::named(name) {
         return Ok(preset.recipe());
     }
+    if let Some(recipe) = torchvision(name) {
+        return Ok(recipe);
+    }
     let names: Vec<&str> = Preset::ALL.iter().map(|(_, name)| *name).collect();
     let path = Path::new(name);
     if !path.is_file() {
+        let weights = nearest(&name.to_lowercase(), torchvision_weights());
         return Err(format!(
-            "--preprocess {name:?} does not exist; choose one of {}, or a file such as preprocessor_config.json",
-            names.join(", ")
+            "--preprocess {name:?} does not exist; choose one of {}, a file such as preprocessor_config.json, or torchvision's name of weights such as {}",
+            names.join(", "),
+            weights.first().map_or("", String::as_str)
         ));
     }
     let text = std::fs::read_to_string(path)

@@ -8,9 +8,12 @@
 mod boxes;
 #[path = "../../cli/src/labels.rs"]
 mod labels;
+#[path = "../../cli/src/nearest.rs"]
+mod nearest;
 
 mod assets {
     pub const LABELS: &str = "tench\ngoldfish\ntabby";
+    pub const SYNSETS: &str = "n01440764\nn01443537\nn02123045";
 }
 
 type Fatal = Box<dyn std::error::Error>;

@@ -182,10 +182,12 @@ impl Loader {
 
     /// Gives another input of the model, called `name`, a value once and for all, so that one input is left,
     /// which is explained. Where its first axis is a free one of the batch, the value is one sample's, and the
-    /// same for all.
+    /// same for all. A value that was given before goes.
     #[must_use]
     pub fn fixed(mut self, name: impl Into<String>, value: Array) -> Self {
-        self.fixed.push((name.into(), value));
+        let name = name.into();
+        self.fixed.retain(|(own, _)| *own != name);
+        self.fixed.push((name, value));
         self
     }
 
@@ -286,8 +288,7 @@ impl Loader {
         let mut graph = graph::build(&file.proto, &mut file.folder)?;
         for (name, value) in &self.fixed {
             if let Some(info) = fixed.iter().find(|info| info.name == *name) {
-                // The explained input comes first.
-                passes::fixed::fix(&mut graph, info, value)?;
+                passes::fixed::fix(&mut graph, &summary.inputs[0], info, value)?;
             }
         }
         let most = room::of_file(file.folder.size());

@@ -5,6 +5,8 @@
 
 Each case is a configuration as its library writes it, `NAME.json`, and what that library makes of `picture.png`
 with it, `NAME.npy`: timm's transforms, and those of transformers' image processors that compute with Pillow.
+Of torchvision, whose published values are core/src/picture/preprocess/torchvision.csv, the crops of some weights
+are written, `torchvision-N.png`.
 Pillow 12: from version 13 on it resizes columns first where that is less work, which changes some bytes by one.
 """
 
@@ -13,8 +15,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import timm.data
-import transformers
 from PIL import Image
 
 SIZE = 20
@@ -68,6 +68,36 @@ def hugging_face_cases():
     }
 
 
+def torchvision_table(path):
+    """The values that torchvision publishes with its weights: one row for each, where nothing else is asked for
+    than ImageNet's mean and deviation."""
+    import torchvision
+
+    rows = ["weights,resize,crop,interpolation"]
+    for model in torchvision.models.list_models(module=torchvision.models):
+        for weights in torchvision.models.get_model_weights(model):
+            own = weights.transforms()
+            if (own.mean, own.std) == (MEAN, STD):
+                [resize], [crop] = own.resize_size, own.crop_size
+                rows.append(f"{weights},{resize},{crop},{own.interpolation.value}")
+    path.write_text("\n".join(rows) + "\n")
+
+
+TORCHVISION = ["ResNet50_Weights.IMAGENET1K_V2", "MaxVit_T_Weights.IMAGENET1K_V1"]
+
+
+def torchvision_crops(folder, picture):
+    import torch
+    import torchvision
+
+    for at, name in enumerate(TORCHVISION):
+        own = torchvision.models.get_weight(name).transforms()
+        values = own(picture)
+        mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, STD))
+        crop = ((values * std + mean) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        Image.fromarray(crop).save(folder / f"torchvision-{at}.png")
+
+
 def main(folder):
     folder.mkdir(exist_ok=True)
     source = Path(__file__).parents[2] / "cli/assets"
@@ -79,6 +109,11 @@ def main(folder):
         (folder / f"{name}.json").write_text(json.dumps(config, indent=1) + "\n")
         np.save(folder / f"{name}.npy", np.ascontiguousarray(values, dtype=np.float32))
         print(name, values.shape)
+
+    torchvision_table(Path(__file__).parents[2] / "core/src/picture/preprocess/torchvision.csv")
+    torchvision_crops(folder, picture)
+    import timm.data
+    import transformers
 
     for name, config in timm_cases():
         transform = timm.data.create_transform(

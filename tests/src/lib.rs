@@ -127,26 +127,22 @@ pub fn values(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_into_vec().expect("float32 values")
 }
 
-/// Every GPU runtime that is compiled in and finds a device, by name.
+/// A device of every GPU runtime that is compiled in, by name; none where none is.
 ///
 /// # Panics
 ///
-/// When a runtime finds none although its variable is set, `ATTRIBURN_REQUIRE_WGPU` and so on.
+/// When one finds no device: a test that takes a GPU does not pass without.
 pub fn gpus() -> Vec<(&'static str, Device)> {
-    let required = |variable: &str| std::env::var_os(variable).is_some();
-    let names = [
-        ("wgpu", "ATTRIBURN_REQUIRE_WGPU"),
-        ("cuda", "ATTRIBURN_REQUIRE_CUDA"),
-        ("vulkan", "ATTRIBURN_REQUIRE_VULKAN"),
-        ("metal", "ATTRIBURN_REQUIRE_METAL"),
+    let runtimes = [
+        ("wgpu", cfg!(feature = "wgpu")),
+        ("cuda", cfg!(feature = "cuda")),
+        ("vulkan", cfg!(feature = "vulkan")),
+        ("metal", cfg!(feature = "metal")),
     ];
-    let open = |(name, variable)| match attriburn::device(name) {
-        Ok(device) => Some((name, device)),
-        Err(error) if required(variable) => panic!("{error}"),
-        Err(error) => {
-            eprintln!("skipped: {error}");
-            None
-        }
+    let compiled_in = runtimes.into_iter().filter(|(_, is_there)| *is_there);
+    let open = |(name, _)| match attriburn::device(name) {
+        Ok(device) => (name, device),
+        Err(error) => panic!("the feature {name} is on, so that its tests take a device: {error}"),
     };
-    names.into_iter().filter_map(open).collect()
+    compiled_in.map(open).collect()
 }

@@ -55,6 +55,10 @@ fn check_noise(device: &Device, kind: Noise, nodes: usize, (dtype, epsilon): (Fl
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn the_noise_is_the_reference_s() {
     const SINGLE: (FloatDType, f64) = (FloatDType::F32, f32::EPSILON as f64);
     for (name, device) in gpus() {
@@ -77,6 +81,10 @@ fn the_noise_is_the_reference_s() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn the_random_words_are_exactly_the_reference_s() {
     for (name, device) in gpus() {
         for nodes in [1, 3] {
@@ -118,6 +126,10 @@ fn the_estimate_on_the_cpu_is_the_reference_s() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn the_estimate_on_a_gpu_is_the_reference_s() {
     for (_, device) in gpus() {
         check_estimate(&device);
@@ -193,6 +205,10 @@ fn convolutions_on_the_cpu_are_the_reference_s() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn convolutions_on_a_gpu_are_the_reference_s() {
     for (name, device) in gpus() {
         check_convolutions(name, &device);
@@ -276,6 +292,10 @@ fn products_on_the_cpu_are_those_of_double_precision() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn products_on_a_gpu_are_those_of_double_precision() {
     for (name, device) in gpus() {
         check_parts(name, &device);
@@ -324,6 +344,10 @@ fn check_models(folders: &[impl AsRef<Path>]) {
 
 /// Odd sizes and strides, depthwise convolutions, attention.
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn a_handful_of_models_agree_with_the_cpu() {
     check_models(
         &["zoo/mlp", "zoo/resnet-tiny", "operators/conv-depthwise", "operators/matmul-attention"]
@@ -333,6 +357,10 @@ fn a_handful_of_models_agree_with_the_cpu() {
 
 /// AdaptGrad's noise along a path, with the nodes of a sample in one batch and in several.
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn a_path_agrees_with_the_cpu() {
     let input = first_sample(&data("zoo/mlp"), Domain::uniform(-3.0, 3.0));
     let settings = Settings { samples: 6, steps: 5, ..Settings::default() };
@@ -354,6 +382,10 @@ fn a_path_agrees_with_the_cpu() {
 
 /// Noise on the parameters, whose kernels are those of the input.
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn noise_on_parameters_agrees_with_the_cpu() {
     let input = first_sample(&data("zoo/mlp"), Domain::uniform(-3.0, 3.0));
     let settings = Settings { samples: 3, weight_samples: 4, ..Settings::default() };
@@ -386,11 +418,19 @@ fn noise_on_parameters_agrees_with_the_cpu() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn every_model_of_the_zoo_agrees_with_the_cpu() {
     check_models(&folders("zoo"));
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn the_map_of_efficientnet_is_the_cpu_s() {
     let values = array(&data("efficientnet-lite0/input.npy")).values;
     let domain = Domain::uniform(-2.2, 2.7);

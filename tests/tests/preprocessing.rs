@@ -1,6 +1,6 @@
 //! Preprocessing as other libraries write it down makes what they make.
 
-use attriburn::picture::{Picture, recipe_of};
+use attriburn::picture::{Picture, recipe_of, torchvision};
 use attriburn_tests::{array, data};
 
 #[test]
@@ -28,6 +28,22 @@ fn configurations_of_other_libraries_make_what_they_make() {
         cases += 1;
     }
     assert!(cases >= 15, "{cases} cases");
+}
+
+/// torchvision's own crops, to the last byte.
+#[test]
+fn weights_of_torchvision_are_prepared_as_it_does() {
+    let folder = data("preprocessing");
+    let picture = Picture::open(&folder.join("picture.png")).expect("a picture");
+    for (at, name) in
+        ["ResNet50_Weights.IMAGENET1K_V2", "MaxVit_T_Weights.IMAGENET1K_V1"].into_iter().enumerate()
+    {
+        let expected = Picture::open(&folder.join(format!("torchvision-{at}.png")));
+        let recipe = torchvision(name).expect("a recipe");
+        let preprocess = recipe.preprocess([3, 224, 224]).expect("a preprocessing");
+        let prepared = preprocess.apply(&picture).expect("an input");
+        assert!(prepared.crop == expected.expect("a picture"), "{name}: {preprocess}");
+    }
 }
 
 #[test]

@@ -66,6 +66,10 @@ fn are_onnx_runtime_s_and_pytorch_s_on_the_cpu() {
 }
 
 #[test]
+#[cfg_attr(
+    not(feature = "gpu"),
+    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
+)]
 fn are_those_of_a_gpu() {
     let names = ["lenet-qoperator", "mlp-dynamic", "quantize-axis", "moved-between"];
     let folders = names.map(|name| data("quantized").join(name));

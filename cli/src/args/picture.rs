@@ -9,8 +9,8 @@ use super::choice::one_of;
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Preprocessing")]
 pub struct PreprocessArgs {
-    /// imagenet, inception, clip, unit, signed, raw255, caffe-bgr, or a file of Hugging
-    /// Face's or timm's [default: found in or beside the model, else imagenet]
+    /// imagenet, inception, clip, unit, signed, raw255, caffe-bgr, torchvision's weights, or a
+    /// file of Hugging Face's or timm's [default: found by the model, else imagenet]
     #[arg(short, long, value_name = "WHAT")]
     pub preprocess: Option<String>,
 

@@ -44,7 +44,7 @@ impl EvaluateArgs {
 /// What is said where no metric is named.
 pub fn asks_for_metrics() -> String {
     let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
-    format!("name the metrics: {}", names.join(", "))
+    format!("name the metrics, which `attriburn metrics` describes: {}", names.join(", "))
 }
 
 /// Refuses numbers out of their ranges.

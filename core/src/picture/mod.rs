@@ -23,6 +23,7 @@ pub use error::PictureError;
 pub use grid::{Row, grid};
 pub use preprocess::{
     Centre, Channels, Mode, Prepared, Preprocess, Preset, Recipe, Resize, Side, recipe_of,
+    torchvision, torchvision_weights,
 };
 pub use raster::Picture;
 pub use render::{Style, channel_sum, map_picture, map_picture_at, overlay};

@@ -12,17 +12,24 @@ use crate::value::{Outcome, Value};
 /// The opset of the nodes that are put in front.
 const OPSET: i64 = 13;
 
-/// Makes the input that `info` describes a constant. Where its first axis is the free one of the batch, the value
+/// Makes the input that `info` describes a constant; `sample` is the input that is explained. Where its first axis is the free one of the batch, the value
 /// is one sample's, with a first axis of 1 or without, and repeated for all samples.
 ///
 /// # Errors
 ///
 /// When the value does not fit the input.
-pub fn fix(graph: &mut Graph, info: &ValueInfo, array: &Array) -> Result<(), LoadError> {
+pub fn fix(
+    graph: &mut Graph,
+    sample: &ValueInfo,
+    info: &ValueInfo,
+    array: &Array,
+) -> Result<(), LoadError> {
     let wrong = |message: String| LoadError::new(ErrorKind::Input, message);
-    let Some(at) = graph.inputs.iter().position(|id| graph.values[id.0].name == info.name) else {
-        return Err(wrong(format!("there is no input {:?} to fix", info.name)));
+    let place = |graph: &Graph, name: &str| {
+        let at = graph.inputs.iter().position(|id| graph.values[id.0].name == name);
+        at.ok_or_else(|| wrong(format!("there is no input {name:?}")))
     };
+    let at = place(graph, &info.name)?;
     let shape = fitting(info, &array.shape).ok_or_else(|| {
         wrong(format!("the input {info} does not take an array of {:?}", array.shape))
     })?;
@@ -31,7 +38,8 @@ pub fn fix(graph: &mut Graph, info: &ValueInfo, array: &Array) -> Result<(), Loa
     let is_of_batch = info.shape.first().is_some_and(Result::is_err);
     if is_of_batch {
         let one = graph.add(format!("one sample of {:?}", info.name), Some(constant(value)));
-        repeat(graph, one, id, &shape);
+        let sample = graph.inputs[place(graph, &sample.name)?];
+        repeat(graph, sample, one, id, &shape);
     } else {
         graph.values[id.0].constant = Some(constant(value));
     }
@@ -69,9 +77,8 @@ fn value(info: &ValueInfo, values: &[f32], shape: &[usize]) -> Outcome<Value> {
     flat.reshape(shape)
 }
 
-/// Makes `outer` the value `one` for every sample of the model's input.
-fn repeat(graph: &mut Graph, one: Id, outer: Id, shape: &[usize]) {
-    let sample = graph.inputs[0];
+/// Makes `outer` the value `one` for each of the samples in `sample`.
+fn repeat(graph: &mut Graph, sample: Id, one: Id, outer: Id, shape: &[usize]) {
     let name = graph.values[outer.0].name.clone();
     let mut made = |what: &str, constant: Option<Value>| {
         graph

@@ -240,3 +240,47 @@ fn weights_may_be_standardized_by_a_normalization_in_training_mode() {
     let error = Program::new(&norm("x").graph("y"), &Device::flex()).err().expect("it is refused");
     assert!(error.to_string().contains("training_mode=1 is not supported"), "{error}");
 }
+
+/// What the first nodes do to the input, by whatever nodes they say it.
+#[test]
+fn the_scaling_of_the_input_is_found() {
+    let of = |sketch: Sketch, output: &str| {
+        scaling::of_input(&sketch.graph(output), &[3, 4, 4]).map(|own| (own.scale, own.shift))
+    };
+    let filters = || Sketch::new().weight("w", &[1, 3, 1, 1], &[1.0, 2.0, 3.0]);
+    let plain = filters().node("Conv", &["x", "w"], "y", None);
+    assert_eq!(of(plain, "y"), None);
+    // As Keras has it: a Rescaling behind a Transpose and back.
+    let order = |perm: &[i64]| onnx_ir::AttributeProto {
+        name: "perm".into(),
+        type_: onnx_ir::AttributeType::INTS.into(),
+        ints: perm.to_vec(),
+        ..Default::default()
+    };
+    let rescaled = filters()
+        .weight("factor", &[], &[0.5])
+        .weight("offsets", &[3], &[-1.0, -2.0, -3.0])
+        .node_with("Transpose", &["x"], "last", &[order(&[0, 2, 3, 1])])
+        .node("Mul", &["factor", "last"], "scaled", None)
+        .node("Add", &["scaled", "offsets"], "shifted", None)
+        .node_with("Transpose", &["shifted"], "first", &[order(&[0, 3, 1, 2])])
+        .node("Conv", &["first", "w"], "y", None);
+    assert_eq!(of(rescaled, "y"), Some((vec![0.5; 3], vec![-1.0, -2.0, -3.0])));
+    // A mean and a deviation that nodes of constants make.
+    let normalized = filters()
+        .weight("mean", &[3], &[1.0, 2.0, 4.0])
+        .weight("std", &[1, 3, 1, 1], &[2.0, 4.0, 8.0])
+        .ints("shape", &[1, 3, 1, 1])
+        .node("Reshape", &["mean", "shape"], "means", None)
+        .node("Sub", &["x", "means"], "centred", None)
+        .node("Div", &["centred", "std"], "n", None)
+        .node("Conv", &["n", "w"], "y", None);
+    let expected = (vec![0.5, 0.25, 0.125], vec![-0.5, -0.5, -0.5]);
+    assert_eq!(of(normalized, "y"), Some(expected));
+    // What is also read as it is says nothing.
+    let both = filters()
+        .weight("factor", &[], &[0.5])
+        .node("Mul", &["x", "factor"], "scaled", None)
+        .node("Add", &["scaled", "x"], "y", None);
+    assert_eq!(of(both, "y"), None);
+}

@@ -3,6 +3,7 @@
 mod config;
 mod geometry;
 mod recipe;
+mod torchvision;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use super::{Picture, PictureError};
 pub use config::recipe_of;
 pub use geometry::{Centre, Resize};
 pub use recipe::{Mode, Preset, Recipe, Side};
+pub use torchvision::{torchvision, torchvision_weights};
 
 use geometry::Geometry;
 
