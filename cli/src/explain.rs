@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use attriburn::{Attribution, Input, Model, Plan, Prediction, Score, Task};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{ExplainArgs, GridScale};
@@ -333,7 +334,9 @@ impl<'a> Job<'a> {
         let text = serde_json::to_string_pretty(&manifest).map_err(|error| error.to_string())?;
         let path = files::write(&folder, MANIFEST, text.as_bytes())?;
         if self.args.output.json {
-            let line = line_of(&manifest, &folder, &path).map_err(|error| error.to_string())?;
+            let (folder, path) = (folder.display().to_string(), path.display().to_string());
+            let line = Line { folder, manifest: path, content: &manifest };
+            let line = serde_json::to_string(&line).map_err(|error| error.to_string())?;
             print_line!("{line}");
             return Ok(());
         }
@@ -364,7 +367,7 @@ impl<'a> Job<'a> {
             model: &self.setup.model_file,
             image: manifest::Image {
                 file,
-                preprocess_from: preprocess.as_ref().and(self.setup.preprocess_from()),
+                preprocess_parts: preprocess.as_ref().and(self.setup.preprocess_parts()),
                 preprocess,
             },
             domain: manifest::Bounds {
@@ -416,11 +419,12 @@ impl<'a> Job<'a> {
 }
 
 /// A manifest as one line, with where its files are.
-fn line_of(manifest: &Manifest, folder: &Path, path: &Path) -> Result<String, serde_json::Error> {
-    let mut value = serde_json::to_value(manifest)?;
-    value["folder"] = json!(folder.display().to_string());
-    value["manifest"] = json!(path.display().to_string());
-    serde_json::to_string(&value)
+#[derive(Serialize)]
+struct Line<'a> {
+    folder: String,
+    manifest: String,
+    #[serde(flatten)]
+    content: &'a Manifest<'a>,
 }
 
 /// What all maps of a run depend on, as a checksum.

@@ -1,5 +1,6 @@
 //! `attriburn inspect`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use attriburn::{Model, Parameter};
@@ -7,7 +8,7 @@ use attriburn_onnx::{Layout, LoadError, Loader, OnnxModel, Summary, ValueInfo};
 use serde::Serialize;
 
 use crate::args::{InspectArgs, PreprocessArgs, WithModelArgs};
-use crate::preprocess::{self, Found, Known};
+use crate::preprocess::{self, Found, Known, Part};
 use crate::report::{self, print_line};
 use crate::setup::{sized, with_tensors};
 use crate::{Fatal, NOTHING_DONE};
@@ -23,7 +24,7 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
     match loaded {
         Ok(loaded) => {
             if !args.json {
-                print_loaded(args, &loaded);
+                print_loaded(&loaded);
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -68,7 +69,7 @@ struct Line<'a> {
     outputs: Vec<Tensor<'a>>,
     weights: usize,
     parameters: u64,
-    operators: &'a std::collections::BTreeMap<String, usize>,
+    operators: &'a BTreeMap<String, usize>,
     /// Operators that are not supported, with a node of each.
     unsupported: &'a [(String, String)],
     can_be_explained: bool,
@@ -77,7 +78,7 @@ struct Line<'a> {
     input_shape: Option<&'a [usize]>,
     channels_last: Option<bool>,
     preprocess: Option<String>,
-    preprocess_from: Option<std::collections::BTreeMap<&'static str, &'a str>>,
+    preprocess_parts: Option<BTreeMap<&'static str, &'a Part>>,
     /// The parameters that noise can be put on, where they are asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     noise_on: Vec<Noisy<'a>>,
@@ -115,9 +116,6 @@ fn line<'a>(
     let model = loaded.map(|loaded| &loaded.model);
     let found = loaded.and_then(|loaded| loaded.preprocess.as_ref().ok());
     let parameters = model.map(OnnxModel::parameters).unwrap_or_default();
-    let from = |found: &'a Found| {
-        found.sources.iter().map(|(part, source)| (*part, source.as_str())).collect()
-    };
     Line {
         file: args.model.display().to_string(),
         producer: &summary.producer,
@@ -134,7 +132,7 @@ fn line<'a>(
         input_shape: model.map(Model::input_shape),
         channels_last: model.map(OnnxModel::is_transposed),
         preprocess: found.map(|found| found.preprocess.to_string()),
-        preprocess_from: found.map(from),
+        preprocess_parts: found.map(Found::by_name),
         noise_on: parameters
             .iter()
             .map(|parameter| Noisy { name: &parameter.name, shape: &parameter.shape })
@@ -142,7 +140,7 @@ fn line<'a>(
     }
 }
 
-fn print_loaded(args: &InspectArgs, loaded: &Loaded) {
+fn print_loaded(loaded: &Loaded) {
     let Loaded { model, preprocess } = loaded;
     list(model.parameters());
     if model.quantization().is_some() {
@@ -153,15 +151,9 @@ fn print_loaded(args: &InspectArgs, loaded: &Loaded) {
     match preprocess {
         Ok(found) => {
             print_line!("pictures   {}", found.preprocess);
-            for (part, source) in &found.sources {
-                print_line!("  {part:<14} {source}");
-            }
-            if model.is_transposed() {
-                print_line!(
-                    "  {:<14} channels last, by the shape of {}",
-                    "layout",
-                    args.model.display()
-                );
+            for Part { name, value, source } in &found.parts {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                print_line!("  {name:<14} {value:<36} {source}");
             }
         }
         Err(reason) => print_line!("pictures   none: {reason}"),

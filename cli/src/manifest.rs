@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::args::{Given, QUANTIZATIONS};
+use crate::preprocess::Part;
 
 /// The version of the manifest's layout.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -121,9 +122,9 @@ pub struct Image<'a> {
     pub file: &'a File,
     /// How the picture became an input; none for an array used as it is.
     pub preprocess: Option<String>,
-    /// Where each part of that comes from.
+    /// Its parts, and where each of them comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub preprocess_from: Option<BTreeMap<&'static str, &'a str>>,
+    pub preprocess_parts: Option<BTreeMap<&'static str, &'a Part>>,
 }
 
 #[derive(Serialize)]

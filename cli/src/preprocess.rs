@@ -1,6 +1,7 @@
 //! How pictures become inputs: what the options say, then the model, then files beside it, and where none
 //! does, a guess that is said.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -8,6 +9,9 @@ use attriburn::picture::{
     Mode, Preprocess, Preset, Recipe, Side, recipe_of, torchvision, torchvision_weights,
 };
 use attriburn_onnx::{Layout, OnnxModel, Scaling, ValueInfo};
+
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::args::PreprocessArgs;
 use crate::metadata;
@@ -23,8 +27,16 @@ pub const LARGEST_OF_UNIT: f32 = 3.0;
 #[derive(Clone, Debug)]
 pub struct Found {
     pub preprocess: Preprocess,
-    /// The parts by name, each with its source.
-    pub sources: Vec<(&'static str, String)>,
+    pub parts: Vec<Part>,
+}
+
+/// A part of a preprocessing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    #[serde(skip)]
+    pub name: &'static str,
+    pub value: Value,
+    pub source: String,
 }
 
 /// What is known of the model whose pictures are prepared.
@@ -42,6 +54,8 @@ pub struct Known<'a> {
     pub scaling: Option<&'a Scaling>,
     /// Where the size comes from, where the file leaves it free.
     pub size: Option<&'a str>,
+    /// Whether the file has the channels last.
+    pub channels_last: bool,
 }
 
 impl<'a> Known<'a> {
@@ -50,21 +64,43 @@ impl<'a> Known<'a> {
         let summary = model.summary();
         let integers = summary.inputs[0].is_integer();
         let (metadata, scaling) = (&summary.metadata[..], model.scaling());
-        Self { shape, integers, path, metadata, scaling, size: None }
+        let channels_last = model.is_transposed();
+        Self { shape, integers, path, metadata, scaling, size: None, channels_last }
     }
 }
 
-/// The parts of a recipe by name, and whether one has it.
-type Part = (&'static str, fn(&Recipe) -> bool);
+/// The parts of a recipe by name, and the value of each where it is there.
+type PartOf = (&'static str, fn(&Recipe) -> Option<Value>);
 
-const PARTS: [Part; 6] = [
-    ("resize", |recipe| recipe.mode.is_some()),
-    ("interpolation", |recipe| recipe.interpolation.is_some()),
-    ("channels", |recipe| recipe.channels.is_some()),
-    ("scale", |recipe| recipe.divisor.is_some()),
-    ("mean", |recipe| recipe.mean.is_some()),
-    ("std", |recipe| recipe.std.is_some()),
+const PARTS: [PartOf; 6] = [
+    ("resize", |recipe| recipe.mode.map(|mode| json!(resize(mode, recipe.resize)))),
+    ("interpolation", |recipe| recipe.interpolation.map(|own| json!(own.name()))),
+    ("channels", |recipe| recipe.channels.map(|own| json!(own.name()))),
+    ("scale", |recipe| recipe.divisor.map(|own| json!(decimal(own)))),
+    ("mean", |recipe| recipe.mean.as_deref().map(decimals)),
+    ("std", |recipe| recipe.std.as_deref().map(decimals)),
 ];
+
+/// The number as it was written: the shortest decimal that means it.
+fn decimal(own: f32) -> f64 {
+    own.to_string().parse().unwrap_or(own.into())
+}
+
+fn decimals(all: &[f32]) -> Value {
+    all.iter().map(|&own| decimal(own)).collect()
+}
+
+/// How the shape of a picture changes, in words.
+fn resize(mode: Mode, side: Option<Side>) -> String {
+    let name = mode.name();
+    match side {
+        None => name.to_owned(),
+        Some(Side::Pixels(side)) => format!("{name} {side}"),
+        Some(Side::Size(height, width)) => format!("{name} {height}x{width}"),
+        Some(Side::Share(share)) => format!("{name}, of which {share} is cropped"),
+        Some(Side::Usual) => format!("{name}, 256/224 of the crop"),
+    }
+}
 
 /// What a guess is called.
 const GUESS: &str = "a guess";
@@ -108,9 +144,18 @@ pub fn find(args: &PreprocessArgs, known: &Known) -> Result<Found, String> {
             "the preprocessing makes fractions ({preprocess}), but the model takes integers; choose --preprocess raw255"
         ));
     }
-    let mut sources = sources_of(&sources);
-    sources.extend(known.size.map(|source| ("size", source.to_owned())));
-    Ok(Found { preprocess, sources })
+    let mut parts = parts_of(&recipe, &sources);
+    let size = json!([height, width]);
+    let from = |source: &str| Part { name: "size", value: size, source: source.to_owned() };
+    parts.extend(known.size.map(from));
+    let layout = match (args.layout, known.channels_last) {
+        (Some(_), _) => Some("--layout"),
+        (None, true) => Some("the model's shape"),
+        (None, false) => None,
+    };
+    let name = json!(if known.channels_last { "nhwc" } else { "nchw" });
+    parts.extend(layout.map(|own| Part { name: "layout", value: name, source: own.to_owned() }));
+    Ok(Found { preprocess, parts })
 }
 
 /// The shape of a sample of a model that leaves it free, in the file's order, and where the size comes from.
@@ -188,10 +233,14 @@ fn range_before(scaling: &Scaling) -> Option<Preset> {
 }
 
 impl Found {
+    /// The parts by their names.
+    pub fn by_name(&self) -> BTreeMap<&'static str, &Part> {
+        self.parts.iter().map(|part| (part.name, part)).collect()
+    }
+
     /// The parts that were guessed.
     fn guessed(&self) -> Vec<&'static str> {
-        let is_guess = |(_, source): &&(&str, String)| source == GUESS;
-        self.sources.iter().filter(is_guess).map(|(part, _)| *part).collect()
+        self.parts.iter().filter(|part| part.source == GUESS).map(|part| part.name).collect()
     }
 
     /// Warns once of what was guessed.
@@ -211,17 +260,19 @@ impl Found {
     }
 }
 
-/// The first source of each part.
-fn sources_of(sources: &[(String, Recipe)]) -> Vec<(&'static str, String)> {
-    let option = |part: &str| match part {
+/// The parts of the whole `recipe`, each with the first source that has it.
+fn parts_of(recipe: &Recipe, sources: &[(String, Recipe)]) -> Vec<Part> {
+    let option = |name: &str| match name {
         "resize" => "--resize, --resize-mode or --crop-pct".to_owned(),
-        part => format!("--{part}"),
+        name => format!("--{name}"),
     };
-    let first = |(name, has): &Part| {
-        let (at, (source, _)) = sources.iter().enumerate().find(|(_, (_, own))| has(own))?;
-        Some((*name, if at == 0 { option(name) } else { source.clone() }))
+    let part = |&(name, value): &PartOf| {
+        let of_source = |(_, (_, own)): &(usize, &(String, Recipe))| value(own).is_some();
+        let (at, (source, _)) = sources.iter().enumerate().find(of_source)?;
+        let source = if at == 0 { option(name) } else { source.clone() };
+        Some(Part { name, value: value(recipe)?, source })
     };
-    PARTS.iter().filter_map(first).collect()
+    PARTS.iter().filter_map(part).collect()
 }
 
 fn makes_integers(recipe: &Recipe) -> bool {
@@ -356,7 +407,7 @@ mod tests {
     }
 
     fn source<'a>(found: &'a Found, part: &str) -> &'a str {
-        found.sources.iter().find(|(own, _)| *own == part).map_or("", |(_, source)| source)
+        found.by_name().get(part).map_or("", |part| &part.source)
     }
 
     #[test]
@@ -367,7 +418,7 @@ mod tests {
         let args = PreprocessArgs::default();
         let guessed = find(&args, &known(&shape, Some(&model))).unwrap();
         assert_eq!(guessed.preprocess, Preprocess::imagenet(32, 32).unwrap());
-        assert!(guessed.sources.iter().all(|(_, source)| source == GUESS));
+        assert!(guessed.parts.iter().all(|part| part.source == GUESS));
 
         let config = folder.path().join("preprocessor_config.json");
         let text = r#"{"size": {"height": 32, "width": 32}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "resample": 3}"#;

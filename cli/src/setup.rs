@@ -16,7 +16,7 @@ use crate::domain;
 use crate::labels::Labels;
 use crate::manifest::{File, ModelFile};
 use crate::plans::{self, Variant, variants};
-use crate::preprocess::{self, Found, Known};
+use crate::preprocess::{self, Found, Known, Part};
 use crate::source::{Opened, Source, sample_shape};
 use crate::{Fatal, arrays, assets};
 
@@ -139,10 +139,9 @@ impl Setup {
         }
     }
 
-    /// Where each part of the preprocessing comes from, where pictures become inputs.
-    pub fn preprocess_from(&self) -> Option<BTreeMap<&'static str, &str>> {
-        let found = self.preprocess.as_ref().ok()?;
-        Some(found.sources.iter().map(|(part, source)| (*part, source.as_str())).collect())
+    /// The parts of the preprocessing and where each comes from, where pictures become inputs.
+    pub fn preprocess_parts(&self) -> Option<BTreeMap<&'static str, &Part>> {
+        self.preprocess.as_ref().ok().map(Found::by_name)
     }
 
     /// The class that the folder of a source is called after.

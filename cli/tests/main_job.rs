@@ -317,7 +317,10 @@ fn channels_last() {
     assert_eq!(bytes.shape, [63, 65, 3]);
     assert_eq!(manifest["domain"]["upper"][0], 255.0);
     assert_eq!(manifest["target"]["index"], first_manifest["target"]["index"]);
-    assert_eq!(manifest["image"]["preprocess_from"]["scale"], "the model's integer input");
+    assert_eq!(
+        manifest["image"]["preprocess_parts"]["scale"]["source"],
+        "the model's integer input"
+    );
     assert!(stderr.contains("guessed"), "{stderr}");
 
     // An array has the shape that the file gives.
@@ -346,15 +349,15 @@ fn the_preprocessing_is_found_or_said_to_be_guessed() {
     };
     let (guessed, stderr) = explain(&[]);
     assert_eq!(stderr.matches("guessed").count(), 1, "{stderr}");
-    assert_eq!(guessed["image"]["preprocess_from"]["mean"], "a guess");
+    assert_eq!(guessed["image"]["preprocess_parts"]["mean"]["source"], "a guess");
     let config = r#"{"size": {"height": 32, "width": 32}, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}"#;
     std::fs::write(folder.path().join("preprocessor_config.json"), config).expect("a file");
     let (found, stderr) = explain(&[]);
     assert!(!stderr.contains("guessed"), "{stderr}");
     assert_eq!(found["domain"]["upper"][0], 2.0);
-    let from = found["image"]["preprocess_from"]["mean"].as_str().expect("a source");
+    let from = found["image"]["preprocess_parts"]["mean"]["source"].as_str().expect("a source");
     assert!(from.ends_with("preprocessor_config.json"), "{from}");
     let (set, _) = explain(&["--mean", "0.5", "--std", "0.5", "--interpolation", "lanczos"]);
     assert_eq!(set["domain"]["upper"][0], 1.0);
-    assert_eq!(set["image"]["preprocess_from"]["interpolation"], "--interpolation");
+    assert_eq!(set["image"]["preprocess_parts"]["interpolation"]["source"], "--interpolation");
 }

@@ -108,7 +108,9 @@ fn each_gives_the_right_class_domain_and_map() {
             for (found, expected) in [bound("lower"), bound("upper")].iter().zip(case.domain) {
                 assert!((found - expected).abs() < 1e-5, "{}: {found}", case.model);
             }
-            let from = manifest["image"]["preprocess_from"]["scale"].as_str().expect("a source");
+            let from = manifest["image"]["preprocess_parts"]["scale"]["source"]
+                .as_str()
+                .expect("a source");
             assert!(from.ends_with(case.range_from), "{}: {from}", case.model);
             // What is guessed is said.
             assert_eq!(stderr.contains("guessed"), case.is_guessed, "{}: {stderr}", case.model);
@@ -138,9 +140,9 @@ fn a_free_size_is_found_or_guessed() {
     let of = |options: &[&str]| explained("keras.onnx", "red", options);
     let (manifest, shape, _) = of(&["--crop", "48,40"]);
     assert_eq!(shape, [48, 40, 3]);
-    assert_eq!(manifest["image"]["preprocess_from"]["size"], "the options");
+    assert_eq!(manifest["image"]["preprocess_parts"]["size"]["source"], "the options");
     assert_eq!(of(&["--input-shape", "33,44,3"]).1, [33, 44, 3]);
     let (manifest, _, stderr) = of(&[]);
-    assert_eq!(manifest["image"]["preprocess_from"]["size"], "a guess");
+    assert_eq!(manifest["image"]["preprocess_parts"]["size"]["source"], "a guess");
     assert!(stderr.contains("size"), "{stderr}");
 }

@@ -87,7 +87,11 @@ impl FromFile {
                 matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
             };
             // The command line goes before the file, also with another way of saying the same.
-            if is_typed(arg) || command.get_arg_conflicts_with(arg).into_iter().any(is_typed) {
+            let excludes = |one: &Arg, other: &Arg| {
+                command.get_arg_conflicts_with(one).iter().any(|own| own.get_id() == other.get_id())
+            };
+            let mut typed = command.get_arguments().filter(|own| is_typed(own));
+            if is_typed(arg) || typed.any(|own| excludes(own, arg) || excludes(arg, own)) {
                 continue;
             }
             found.add(arg, &values).map_err(|what| wrong(format!("{name}: {what}")))?;
