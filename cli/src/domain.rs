@@ -49,7 +49,9 @@ pub fn domain(
     let Some(bounds) = given else {
         return match preprocess {
             Ok(preprocess) => pixels(preprocess, shape),
-            Err(_) => Err("the model's input is not a picture, so its domain is not known; give it with --domain MIN,MAX".into()),
+            Err(reason) => Err(format!(
+                "the domain of the model's input is not known: {reason}; for arrays give it with --domain MIN,MAX"
+            )),
         };
     };
     let ordered = bounds.chunks(2).all(|pair| matches!(pair, [lower, upper] if lower < upper && lower.is_finite() && upper.is_finite()));

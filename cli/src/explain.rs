@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use attriburn::{Attribution, Input, Model, Plan, Prediction, Score, Task};
+use attriburn::{Attribution, Input, Model, Output, Plan, Prediction, Score, Task};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -42,8 +42,10 @@ struct Item<'a> {
     source: &'a Source,
     opened: Opened,
     prediction: Prediction,
-    /// What is explained; nothing where all of it was made before.
+    /// What is explained.
     scores: Vec<Score>,
+    /// Whether all of it was made before, and is left out.
+    is_made: bool,
     /// The class that its folder is called after.
     expected: Option<usize>,
 }
@@ -69,6 +71,9 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
         (inputs, list) => sources(inputs, list.as_deref())?,
     };
     let job = Job::new(args, sources.len())?;
+    if let Some(path) = &args.run.like {
+        job.compare(path, &sources);
+    }
     files::make_folder(&job.out)?;
     let failed: usize = job.groups(&sources).map(|group| job.explain(group)).sum();
     Ok(match failed {
@@ -97,6 +102,10 @@ impl<'a> Job<'a> {
         let setup = Setup::new(&request)?;
         let targets = Targets::parse(&args.target, &setup.labels)?;
         targets.check(setup.model.classes())?;
+        let score = args.plan.method.score.unwrap_or_default();
+        if targets.are_contrasts() && score != Output::Logit {
+            return Err("--score probability: a contrast is one of logits; leave it out".into());
+        }
         let several = setup.variants.len() * targets.most() > 1;
         if args.given.is_typed("grid-scale") && !several {
             return Err("--grid-scale is not used: one map makes no grid; leave it out".into());
@@ -117,6 +126,24 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// Warns where the model or the picture is another than the manifest in `path` records.
+    fn compare(&self, path: &Path, sources: &[Source]) {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let known: Value = serde_json::from_str(&text).unwrap_or_default();
+        let differs = |part: &str, own: &str| {
+            known[part]["sha256"].as_str().is_some_and(|known| known != own)
+        };
+        if differs("model", &self.setup.model_file.file.sha256) {
+            log::warn!("the model is not the one of {}", path.display());
+        }
+        for source in sources.iter().filter(|source| known["image"]["path"] == source.name()) {
+            let now = source.contents().map(|bytes| manifest::sha256(&bytes)).unwrap_or_default();
+            if differs("image", &now) {
+                log::warn!("{} has changed since {}", source.name(), path.display());
+            }
+        }
+    }
+
     /// The gradients of the maps of one score.
     fn gradients(&self) -> u64 {
         self.setup.variants.iter().map(|variant| variant.plan.gradients()).sum()
@@ -135,14 +162,13 @@ impl<'a> Job<'a> {
         let (mut items, mut failed) = (Vec::new(), 0);
         for (source, item) in sources.iter().zip(self.open(sources)) {
             let left_out = match &item {
+                Ok(item) if item.is_made => self.targets.most(),
                 Ok(item) => self.targets.most() - item.scores.len(),
                 Err(_) => self.targets.most(),
             };
             self.progress.finish(self.gradients() * left_out as u64);
             match item {
-                Ok(item) if item.scores.is_empty() => self.progress.suspend(|| {
-                    log::info!("{}: it was made before", item.source.name());
-                }),
+                Ok(item) if item.is_made => self.progress.suspend(|| self.say_made(&item)),
                 Ok(item) => items.push(item),
                 Err(message) => failed += self.report(source, &[message]),
             }
@@ -205,23 +231,46 @@ impl<'a> Job<'a> {
             let prediction = predictions.next().ok_or("it has no prediction")?;
             let prediction = prediction.map_err(|error| error.to_string())?;
             let expected = self.setup.expected(source);
-            let mut scores = self.targets.scores(&prediction, expected.clone())?;
-            let mut item =
-                Item { source, opened, prediction, scores: Vec::new(), expected: expected.ok() };
-            if self.args.output.skip_existing {
-                scores.retain(|score| !self.is_made(&item, score));
-            }
-            item.scores = scores;
+            let scores = self.targets.scores(&prediction, expected.clone())?;
+            let (is_made, expected) = (false, expected.ok());
+            let mut item = Item { source, opened, prediction, scores, is_made, expected };
+            item.is_made = self.args.output.skip_existing && self.is_made(&item);
             Ok(item)
         };
         sources.iter().zip(opened).map(item).collect()
     }
 
-    /// Whether the maps of a score are there, made with the same settings from the same picture.
-    fn is_made(&self, item: &Item, score: &Score) -> bool {
-        let folder = self.folder(item, &self.target(item, score));
-        manifest::Known::read(&folder)
-            .is_some_and(|known| known.is_of(&self.key, score, &item.opened.file, &folder))
+    /// Whether all maps of an input are there, made with the same settings from the same picture, and its grid.
+    fn is_made(&self, item: &Item) -> bool {
+        let methods: Vec<&str> = self.setup.variants.iter().map(|own| own.name.as_str()).collect();
+        let is_there = |score: &Score| {
+            let folder = self.folder(item, &self.target(item, score));
+            manifest::Known::read(&folder).is_some_and(|known| {
+                known.is_of(&self.key, &methods, score, &item.opened.file, &folder)
+            })
+        };
+        let maps = methods.len() * item.scores.len();
+        let has_grid = (2..=MOST_MAPS).contains(&maps) && self.setup.pictures.len() == 3;
+        let grid = self.out.join(&item.source.stem).join(GRID);
+        item.scores.iter().all(is_there) && (!has_grid || grid.is_file())
+    }
+
+    /// Says of an input that it is left out, with what was made before.
+    fn say_made(&self, item: &Item) {
+        if !self.args.output.json {
+            say!("{}: made before", item.source.name());
+            return;
+        }
+        for score in &item.scores {
+            let folder = self.folder(item, &self.target(item, score));
+            let path = folder.join(MANIFEST);
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let Ok(mut line) = serde_json::from_str::<Value>(&text) else { continue };
+            line["folder"] = json!(folder.display().to_string());
+            line["manifest"] = json!(path.display().to_string());
+            line["skipped"] = json!(true);
+            print_line!("{line}");
+        }
     }
 
     /// The folder of the maps of a target.
@@ -323,6 +372,8 @@ impl<'a> Job<'a> {
     ) -> Result<(), String> {
         let folder = self.folder(item, target);
         files::make_folder(&folder)?;
+        // It would be of other maps until it is written again.
+        files::remove(&folder, MANIFEST)?;
         let (mut methods, mut lines) = (Vec::new(), Vec::new());
         for made in made {
             let with_error = self.args.output.standard_error;
@@ -445,7 +496,7 @@ fn key(args: &ExplainArgs, setup: &Setup) -> Result<String, serde_json::Error> {
         "plans": plans,
         "standard_error": args.output.standard_error,
         "exact": with.compute.exact,
-        "inputs": [options.get("fix"), options.get("model-output"), options.get("region"), options.get("mask")],
+        "output": [options.get("model-output"), options.get("region")],
     });
     Ok(manifest::sha256(everything.to_string().as_bytes()))
 }

@@ -37,6 +37,17 @@ pub fn make_folder(folder: &Path) -> Result<(), String> {
     })
 }
 
+/// Removes `folder/name`, where it is there.
+pub fn remove(folder: &Path, name: &str) -> Result<(), String> {
+    let path = folder.join(name);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("{} cannot be written anew: {error}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes `bytes` to `folder/name`, beside it first and then renamed; returns the path.
 pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, String> {
     let path = folder.join(name);

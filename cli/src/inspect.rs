@@ -73,6 +73,8 @@ struct Line<'a> {
     /// Operators that are not supported, with a node of each.
     unsupported: &'a [(String, String)],
     can_be_explained: bool,
+    /// Why it cannot.
+    reason: Option<String>,
     classes: Option<usize>,
     quantized: Option<bool>,
     input_shape: Option<&'a [usize]>,
@@ -112,6 +114,7 @@ fn line<'a>(
         element: &info.element,
         shape: info.shape.iter().map(axis).collect(),
     };
+    let reason = loaded.as_ref().err().map(ToString::to_string);
     let loaded = loaded.as_ref().ok();
     let model = loaded.map(|loaded| &loaded.model);
     let found = loaded.and_then(|loaded| loaded.preprocess.as_ref().ok());
@@ -127,6 +130,7 @@ fn line<'a>(
         operators: &summary.operators,
         unsupported: &summary.unsupported,
         can_be_explained: model.is_some(),
+        reason,
         classes: model.map(OnnxModel::classes),
         quantized: model.map(|model| model.quantization().is_some()),
         input_shape: model.map(Model::input_shape),

@@ -44,8 +44,7 @@ impl Labels {
     /// none, or others.
     pub fn beside(model: &Path, metadata: &[(String, String)], classes: usize) -> Self {
         let entry = metadata.iter().find(|(key, _)| key == "names");
-        // Ultralytics' exports have a dictionary as Python prints it.
-        let own = entry.and_then(|(_, text)| parse(&text.replace('\'', "\"")).ok()?);
+        let own = entry.and_then(|(_, text)| parse(text).ok()?);
         let folder = model.parent().unwrap_or(Path::new(""));
         let read = |name: &&str| {
             let text = std::fs::read_to_string(folder.join(name)).ok()?;
@@ -136,10 +135,10 @@ impl Labels {
 fn parse(text: &str) -> Result<Option<Vec<String>>, String> {
     let trimmed = text.trim_start_matches('\u{feff}').trim_start();
     if trimmed.starts_with(['{', '[']) {
-        // Numbers as keys are not JSON, but Python's.
-        let quoted = quoted_keys(trimmed);
-        let value: Value =
-            serde_json::from_str(&quoted).map_err(|error| format!("it is not JSON: {error}"))?;
+        let value: Value = serde_json::from_str(trimmed)
+            // Ultralytics' exports have a dictionary as Python prints it.
+            .or_else(|error| serde_json::from_str(&json_of_python(trimmed)).map_err(|_| error))
+            .map_err(|error| format!("it is not JSON: {error}"))?;
         return Ok(of_json(&value));
     }
     let first = trimmed.lines().next().unwrap_or_default().to_lowercase();
@@ -151,26 +150,44 @@ fn parse(text: &str) -> Result<Option<Vec<String>>, String> {
     }
 }
 
-/// `{0: "a"}` as `{"0": "a"}`.
-fn quoted_keys(text: &str) -> String {
+/// A dictionary or list as Python prints it, `{0: 'a', 1: "it's"}`, as JSON.
+fn json_of_python(text: &str) -> String {
     let mut made = String::with_capacity(text.len());
-    let (mut in_string, mut is_key) = (false, false);
-    for character in text.chars() {
-        if character == '"' {
-            in_string = !in_string;
-        }
+    let mut rest = text.chars();
+    // The brackets that are open, and whether a key of a dictionary comes next.
+    let (mut open, mut is_key) = (Vec::new(), false);
+    while let Some(character) = rest.next() {
         match character {
-            '0'..='9' if !in_string && !is_key && made.trim_end().ends_with(['{', ',']) => {
-                is_key = true;
-                made.push('"');
-            }
-            ':' if is_key => {
+            quote @ ('\'' | '"') => {
+                let mut inner = String::new();
+                while let Some(character) = rest.next().filter(|own| *own != quote) {
+                    inner.push(match character {
+                        '\\' => rest.next().unwrap_or('\\'),
+                        character => character,
+                    });
+                }
+                made.push_str(&Value::String(inner).to_string());
                 is_key = false;
-                made.push('"');
             }
-            _ => {}
+            '0'..='9' if is_key => {
+                let digits = rest.by_ref().take_while(|own| *own != ':');
+                let number: String = std::iter::once(character).chain(digits).collect();
+                made.push_str(&format!("{:?}:", number.trim()));
+                is_key = false;
+            }
+            _ => {
+                match character {
+                    '{' | '[' => open.push(character),
+                    '}' | ']' => drop(open.pop()),
+                    _ => {}
+                }
+                is_key = match character {
+                    '{' | ',' => open.last() == Some(&'{'),
+                    own => is_key && own.is_whitespace(),
+                };
+                made.push(character);
+            }
         }
-        made.push(character);
     }
     made
 }
@@ -242,7 +259,14 @@ mod tests {
             r#"{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish, gold"]}"#,
             r#"{"model_type": "vit", "id2label": {"1": "goldfish, gold", "0": "tench"}}"#,
             r#"{0: "tench", 1: "goldfish, gold"}"#,
+            r#"{0: 'tench', 1: 'goldfish, gold'}"#,
+            r#"{"depths": [2, 2, 6], "id2label": {"0": "tench", "1": "goldfish, gold"}}"#,
+            r#"{'sizes': [2, 6], 'id2label': {0: 'tench', 1: "goldfish, gold"}}"#,
         ];
+        let quoted = r#"{0: 'yellow lady\'s slipper', 1: "jack-o'-lantern", 10: "x"}"#;
+        let json = r#"{"0":"yellow lady's slipper","1":"jack-o'-lantern","10":"x"}"#;
+        let same = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(same(&json_of_python(quoted)), same(json));
         for text in cases {
             let names = parse(text).unwrap().unwrap_or_else(|| panic!("{text}"));
             let second = if text.starts_with('n') { "goldfish" } else { "goldfish, gold" };

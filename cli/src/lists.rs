@@ -44,7 +44,9 @@ fn list<'a>(args: &ListArgs, lines: impl Iterator<Item = Line<'a>>) -> Result<Ex
 
 /// Prints a shell's script.
 pub fn completions(shell: Shell) -> Result<ExitCode, Fatal> {
-    clap_complete::generate(shell, &mut command(), "attriburn", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "attriburn", &mut script);
+    print_bytes(&script);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -72,7 +74,12 @@ pub fn manual() -> Result<ExitCode, Fatal> {
         page.extend(String::from_utf8_lossy(&section).replace("\n.SH", "\n.SS").bytes());
     }
     man.render_version_section(&mut page)?;
-    use std::io::Write;
-    let _ = std::io::stdout().write_all(&page);
+    print_bytes(&page);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints bytes. A reader that has gone away is no failure.
+fn print_bytes(bytes: &[u8]) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(bytes);
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::args::{Given, QUANTIZATIONS};
+use crate::args::{Given, QUANTIZATIONS, WithModelArgs};
 use crate::preprocess::Part;
 
 /// The version of the manifest's layout.
@@ -95,6 +95,12 @@ pub struct ModelFile {
     /// The types of floats that it is stored in, other than the float32 that it is computed in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stored_in: Vec<String>,
+    /// The values of its other inputs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fixed: BTreeMap<String, File>,
+    /// The weights of its output's positions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<File>,
     /// What becomes of the rounding, where it is quantized.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantization: Option<&'static str>,
@@ -103,16 +109,21 @@ pub struct ModelFile {
 impl ModelFile {
     /// A file of float32 alone.
     pub fn new(file: File) -> Self {
-        Self { file, weights: Vec::new(), stored_in: Vec::new(), quantization: None }
+        let (weights, stored_in, fixed) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { file, weights, stored_in, fixed, mask: None, quantization: None }
     }
 
     /// The one that `model` was read from.
-    pub fn read(path: &Path, model: &OnnxModel) -> std::io::Result<Self> {
+    pub fn read(path: &Path, model: &OnnxModel, args: &WithModelArgs) -> std::io::Result<Self> {
         let weights = model.weight_files().iter().map(|path| File::read(path));
         let stored_in = model.summary().other_floats().into_iter().map(str::to_owned).collect();
         let weights = weights.collect::<std::io::Result<_>>()?;
         let quantization = model.quantization().and_then(quantization_name);
-        Ok(Self { file: File::read(path)?, weights, stored_in, quantization })
+        let pairs = args.tensors.fixed.iter().filter_map(|text| text.split_once('='));
+        let fixed = pairs.map(|(name, path)| Ok((name.to_owned(), File::read(Path::new(path))?)));
+        let fixed = fixed.collect::<std::io::Result<_>>()?;
+        let mask = args.mask.as_deref().map(File::read).transpose()?;
+        Ok(Self { file: File::read(path)?, weights, stored_in, fixed, mask, quantization })
     }
 }
 
@@ -195,7 +206,7 @@ impl Target {
             [] if self.kind == "against" => format!("against {own}"),
             [] => own,
             [other] => format!("{own}, and not {}", name(&other.label, other.index)),
-            others => format!("{own}, among the {} most likely", others.len() + 1),
+            others => format!("{own}, against the {} most likely others", others.len()),
         }
     }
 }
@@ -262,6 +273,7 @@ struct KnownClass {
 
 #[derive(Deserialize)]
 struct KnownMethod {
+    name: String,
     files: Vec<String>,
 }
 
@@ -272,8 +284,17 @@ impl Known {
         serde_json::from_str(&text).ok()
     }
 
-    /// Whether it is of maps with this `key` of this `score` of this `image`, and all its files are there.
-    pub fn is_of(&self, key: &str, score: &Score, image: &File, folder: &Path) -> bool {
+    /// Whether it is of maps with this `key` by all these `methods` of this `score` of this `image`, and all its
+    /// files are there.
+    pub fn is_of(
+        &self,
+        key: &str,
+        methods: &[&str],
+        score: &Score,
+        image: &File,
+        folder: &Path,
+    ) -> bool {
+        let made = self.methods.iter().map(|method| method.name.as_str());
         let others: Vec<usize> = self.target.others.iter().map(|other| other.index).collect();
         let own: &[usize] = match score {
             Score::Contrast { others, .. } => others,
@@ -281,6 +302,7 @@ impl Known {
         };
         let files = self.methods.iter().flat_map(|method| &method.files);
         self.run.key == key
+            && made.eq(methods.iter().copied())
             && self.image.sha256 == image.sha256
             && (self.target.kind.as_str(), Some(self.target.index))
                 == (Target::kind(score), score.class())

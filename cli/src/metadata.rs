@@ -1,6 +1,8 @@
 //! What a model's own metadata says of its pictures.
 
-use attriburn::picture::{Channels, Interpolation, Mode, Preset, Recipe, recipe_of};
+use attriburn::picture::{Channels, Interpolation, Mode, Preset, Recipe, Side, recipe_of};
+
+use crate::preprocess::values_alone;
 
 /// An entry of a model's metadata.
 type Entry = (String, String);
@@ -49,7 +51,8 @@ fn props(metadata: &[Entry]) -> Recipe {
     Recipe { mode: None, interpolation: None, channels, ..range }
 }
 
-/// Ultralytics' classifiers: the shorter side to the size, the centre, values from 0 to 1
+/// Ultralytics' classifiers: the shorter side to the size and the centre, or both sides where the size is no
+/// square, values from 0 to 1
 /// (`classify_transforms` in `ultralytics/data/augment.py`).
 fn ultralytics(metadata: &[Entry]) -> Recipe {
     let is_theirs = value(metadata, "author") == Some("Ultralytics");
@@ -65,17 +68,17 @@ fn ultralytics(metadata: &[Entry]) -> Recipe {
     match value(metadata, "task") {
         Some("classify") => Recipe {
             size,
-            mode: Some(Mode::Shortest),
+            mode: size.map(|(height, width)| match height == width {
+                true => Mode::Shortest,
+                false => Mode::Squash,
+            }),
+            resize: size.map(|(height, width)| Side::Size(height, width)),
             interpolation: Some(Interpolation::Bilinear),
-            ..range_alone(Preset::Unit)
+            ..values_alone(Preset::Unit)
         },
         // Other tasks fill up with grey, which is no mean; their values are the same.
-        _ => Recipe { size, ..range_alone(Preset::Unit) },
+        _ => Recipe { size, ..values_alone(Preset::Unit) },
     }
-}
-
-fn range_alone(preset: Preset) -> Recipe {
-    Recipe { mode: None, resize: None, interpolation: None, ..preset.recipe() }
 }
 
 /// A `mean` and a `std`, of values from 0 to 1, or of bytes where they are greater than such values have.
@@ -115,7 +118,7 @@ mod tests {
         let text = recipe.preprocess([3, 224, 192]).unwrap().to_string();
         assert_eq!(
             text,
-            "resize around 224x192, centre crop 224x192, mean [0.0, 0.0, 0.0], std [1.0, 1.0, 1.0]"
+            "resize 224x192, centre crop 224x192, mean [0.0, 0.0, 0.0], std [1.0, 1.0, 1.0]"
         );
         let own = entries(&[("mean", "[123.0, 116.0, 103.0]"), ("std", "(58, 57, 57)")]);
         assert_eq!(recipes(&own)[0].1.divisor, Some(1.0));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use attriburn::picture::{
-    Mode, Preprocess, Preset, Recipe, Side, recipe_of, torchvision, torchvision_weights,
+    Channels, Mode, Preprocess, Preset, Recipe, Side, recipe_of, torchvision, torchvision_weights,
 };
 use attriburn_onnx::{Layout, OnnxModel, Scaling, ValueInfo};
 
@@ -135,7 +135,20 @@ pub fn find(args: &PreprocessArgs, known: &Known) -> Result<Found, String> {
         (_, _) if known.integers => (GUESS.to_owned(), Preset::Raw255.recipe()),
         _ => (GUESS.to_owned(), Preset::ImageNet.recipe()),
     };
+    let says_mean = |(_, own): &(String, Recipe)| own.mean.is_some();
+    if sources[0].1.divisor.is_some() && !sources.iter().any(says_mean) {
+        // A guess would be of values in another range.
+        let plain = Recipe { mean: Some(vec![0.0]), std: Some(vec![1.0]), ..Recipe::default() };
+        sources.push(("--scale".into(), plain));
+    }
     sources.push(usual);
+    let channel_order = sources.iter().find_map(|(_, own)| own.channels);
+    for (_, own) in &mut sources[1..] {
+        if channel_order == Some(Channels::Bgr) && own.channels != Some(Channels::Bgr) {
+            // What it says of the channels is in the order red, green, blue.
+            own.mean.iter_mut().chain(&mut own.std).for_each(|numbers| numbers.reverse());
+        }
+    }
     let recipe = sources.iter().fold(Recipe::default(), |all, (_, own)| all.or(own.clone()));
     let preprocess =
         recipe.preprocess([channels, height, width]).map_err(|error| error.to_string())?;
@@ -203,31 +216,33 @@ fn said(
     if let Some(name) = &args.preprocess {
         sources.push((format!("--preprocess {name}"), asked(name)?));
     }
-    sources.extend(metadata::recipes(known.metadata));
+    let own = metadata::recipes(known.metadata).into_iter();
+    sources.extend(own.filter(|(source, recipe)| is_for(recipe, size, source)));
     sources.extend(beside(known, size));
     Ok(sources)
 }
 
 /// A preset's range of values without its geometry.
-fn values_alone(preset: Preset) -> Recipe {
+pub fn values_alone(preset: Preset) -> Recipe {
     Recipe { mode: None, resize: None, interpolation: None, ..preset.recipe() }
 }
 
 /// The range of values before a model that scales them itself: behind such nodes they lie a few units around
-/// zero, so that a range of bytes is told from one of 0 to 1 by what becomes of it. None where neither fits.
+/// zero. Values from 0 to 255 are told by a scale of hundredths or by a mean that only they have; values from 0 to
+/// 1 by a range that has zero well inside it, for which they were shifted. None where neither is sure.
 fn range_before(scaling: &Scaling) -> Option<Preset> {
-    let spread = |range: f64| {
-        let all = scaling.scale.iter().map(|scale| (scale * range).abs());
-        all.fold((f64::MAX, 0.0), |(least, most): (f64, f64), own| (least.min(own), most.max(own)))
+    let all = |test: &dyn Fn(f64, f64) -> bool| {
+        scaling.scale.iter().zip(&scaling.shift).all(|(&scale, &shift)| test(scale, shift))
     };
-    let is_usual = |range: f64| {
-        let (least, most) = spread(range);
-        least >= 0.5 && most <= 12.0
-    };
-    let is_of_bytes = scaling.shift.iter().any(|shift| shift.abs() > 12.0);
+    let is_usual = |range: f64| (0.5..=12.0).contains(&range);
+    let is_scaled_down = all(&|scale, _| is_usual(255.0 * scale));
+    let has_mean_of_bytes = all(&|scale, shift| scale > 0.0 && scale <= 2.0 && -shift > 12.0);
+    // Between a fifth and four fifths of the range.
+    let is_centred =
+        all(&|scale, shift| is_usual(scale) && (0.2..=0.8).contains(&(-shift / scale)));
     match () {
-        () if is_usual(255.0) || (is_of_bytes && spread(1.0).1 <= 12.0) => Some(Preset::Raw255),
-        () if is_usual(1.0) => Some(Preset::Unit),
+        () if is_scaled_down || has_mean_of_bytes => Some(Preset::Raw255),
+        () if is_centred => Some(Preset::Unit),
         () => None,
     }
 }
@@ -370,6 +385,23 @@ fn asked(name: &str) -> Result<Recipe, String> {
     }
 }
 
+/// Whether a recipe is for inputs of a size; one for another is warned of.
+fn is_for(recipe: &Recipe, size: Option<(usize, usize)>, source: &str) -> bool {
+    match recipe.size.zip(size) {
+        Some((own, size)) if own != size => {
+            log::warn!(
+                "{source} is not used: it is for inputs of {}x{}, but the model takes {}x{}",
+                own.0,
+                own.1,
+                size.0,
+                size.1
+            );
+            false
+        }
+        _ => true,
+    }
+}
+
 /// What files beside the model say, or around its folder where that is called `onnx`. One that is not
 /// understood, or is of another size, is warned of and left out.
 fn beside(known: &Known, size: Option<(usize, usize)>) -> Sources {
@@ -382,13 +414,10 @@ fn beside(known: &Known, size: Option<(usize, usize)>) -> Sources {
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).ok()?;
         let problem = match recipe_of(&text) {
-            Ok(Some(recipe)) => match recipe.size.zip(size) {
-                Some((own, size)) if own != size => format!(
-                    "it is for inputs of {}x{}, but the model takes {}x{}",
-                    own.0, own.1, size.0, size.1
-                ),
-                _ => return Some((path.display().to_string(), recipe)),
-            },
+            Ok(Some(recipe)) => {
+                let name = path.display().to_string();
+                return is_for(&recipe, size, &name).then_some((name, recipe));
+            }
             Ok(None) => return None,
             Err(reason) => reason,
         };
@@ -448,6 +477,65 @@ mod tests {
         );
         assert_eq!(source(&found, "scale"), "--scale");
         assert_eq!(found.preprocess.domain().0[0], -123.0 / 58.0);
+    }
+
+    #[test]
+    fn metadata_says_the_whole_geometry() {
+        let yolo = |size: &str| {
+            [("author", "Ultralytics"), ("task", "classify"), ("imgsz", size)]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        };
+        let text = |size: &str, shape: &[usize]| {
+            let metadata = yolo(size);
+            let own = Known { metadata: &metadata, ..known(shape, Some(Path::new("yolo.onnx"))) };
+            find(&PreprocessArgs::default(), &own).unwrap().preprocess.to_string()
+        };
+        let values = "mean [0.0, 0.0, 0.0], std [1.0, 1.0, 1.0]";
+        let expected = format!("resize 64, centre crop 64x64, {values}");
+        assert_eq!(text("[64, 64]", &[3, 64, 64]), expected);
+        let expected = format!("resize 64x96, centre crop 64x96, {values}");
+        assert_eq!(text("[64, 96]", &[3, 64, 96]), expected);
+        // Of another size it is left out, and what is left is guessed.
+        assert!(text("[32, 32]", &[3, 64, 64]).contains("0.485"));
+    }
+
+    #[test]
+    fn a_range_is_told_only_where_it_is_sure() {
+        let of = |scale: f64, shift: f64| {
+            range_before(&Scaling { scale: vec![scale; 3], shift: vec![shift; 3] })
+        };
+        for (scale, shift) in
+            [(1.0 / 255.0, 0.0), (1.0 / 127.5, -1.0), (1.0 / 58.0, -2.1), (1.0, -116.0)]
+        {
+            assert_eq!(of(scale, shift), Some(Preset::Raw255), "{scale} {shift}");
+        }
+        for (scale, shift) in [(2.0, -1.0), (1.0 / 0.229, -0.485 / 0.229), (1.0, -0.5)] {
+            assert_eq!(of(scale, shift), Some(Preset::Unit), "{scale} {shift}");
+        }
+        // Nothing is done, or values around zero are moved.
+        for (scale, shift) in
+            [(1.0, 0.0), (0.95, 0.01), (0.5, 0.5), (2.18, 0.07), (-1.0, 0.0), (0.0, 0.0)]
+        {
+            assert_eq!(of(scale, shift), None, "{scale} {shift}");
+        }
+    }
+
+    #[test]
+    fn what_goes_together_stays_together() {
+        let shape = [3, 32, 32];
+        let found = |args: PreprocessArgs| {
+            let own = known(&shape, Some(Path::new("model.onnx")));
+            find(&args, &own).unwrap().preprocess.to_string()
+        };
+        let bgr = PreprocessArgs { channels: Some(Channels::Bgr), ..PreprocessArgs::default() };
+        assert!(found(bgr.clone()).contains("channels bgr, mean [0.406, 0.456, 0.485]"));
+        let typed = (Some(vec![0.1, 0.2, 0.3]), Some(vec![1.0]));
+        assert!(
+            found(PreprocessArgs { mean: typed.0, std: typed.1, ..bgr })
+                .contains("[0.1, 0.2, 0.3]")
+        );
+        let none = PreprocessArgs { scale: Some("none".into()), ..PreprocessArgs::default() };
+        assert!(found(none).contains("values from 0 to 255, mean [0.0, 0.0, 0.0], std [1.0"));
     }
 
     #[test]

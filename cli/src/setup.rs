@@ -109,6 +109,9 @@ impl Setup {
             name => name,
         };
         log::info!("on {device}, {} classes, inputs of {shape:?}", model.classes());
+        for Part { name, value, source } in preprocess.iter().flat_map(|found| &found.parts) {
+            log::info!("preprocessing: {name} {value}, from {source}");
+        }
         let batch = with.compute.batch;
         Ok(Self {
             variants,
@@ -226,12 +229,27 @@ fn load(args: &ModelArgs, parameters: bool, device: &Device) -> Result<Loaded, F
             let file = File::new(assets::MODEL_NAME.into(), assets::MODEL);
             Ok(Loaded { model, file: ModelFile::new(file), size_from: None })
         }
-        Some(path) => load_file(path, &args.with, parameters, device),
+        Some(path) => load_file(path, &args.with, parameters, None, device),
     }
 }
 
-/// The model in a file, loaded as `args` say.
+/// The model in a file, loaded as `args` say, and where it leaves its size free with the one of samples `like` it.
 pub fn load_file(
+    path: &Path,
+    args: &WithModelArgs,
+    parameters: bool,
+    like: Option<&[usize]>,
+    device: &Device,
+) -> Result<Loaded, Fatal> {
+    let mut args = args.clone();
+    if let (None, Some(&[_, height, width])) = (&args.preprocess.crop, like) {
+        // As if it were asked for, which it is where the file leaves it free.
+        args.preprocess.crop = Some(vec![height, width]);
+    }
+    load_sized(path, &args, parameters, device)
+}
+
+fn load_sized(
     path: &Path,
     args: &WithModelArgs,
     parameters: bool,
@@ -239,7 +257,7 @@ pub fn load_file(
 ) -> Result<Loaded, Fatal> {
     let loaded = |shape| loader(args, shape, parameters, device).map(|loader| loader.load(path));
     let (model, size_from) = sized(path, args, loaded)?;
-    let file = ModelFile::read(path, &model)?;
+    let file = ModelFile::read(path, &model, args)?;
     Ok(Loaded { model, file, size_from })
 }
 
@@ -299,6 +317,10 @@ pub fn with_tensors(
             return Err(format!("--fix {text:?}: write INPUT=FILE.npy"));
         };
         let array = npy::read(Path::new(path)).map_err(|error| format!("--fix {name}: {error}"))?;
+        let is_other = |other: &&String| other.starts_with(&format!("{name}="));
+        if args.fixed.iter().filter(is_other).count() > 1 {
+            return Err(format!("--fix {name} is given twice"));
+        }
         loader = loader.fixed(name, array);
     }
     Ok(loader)

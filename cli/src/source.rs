@@ -24,6 +24,11 @@ enum Place {
     File(PathBuf),
     /// The bytes of a picture or array that came through standard input.
     Stdin(Vec<u8>),
+    /// What could not be found, and why.
+    Missing {
+        name: String,
+        reason: String,
+    },
     /// A row of an array that was read, in the model's units.
     Row {
         name: String,
@@ -57,9 +62,11 @@ const STDIN: &str = "-";
 /// standard input. No two share a folder for their maps: those of a picture in a folder lie as deep below the
 /// output folder as the picture below that.
 ///
+/// A folder or pattern without pictures is a source that fails when it is opened.
+///
 /// # Errors
 ///
-/// When a folder or list cannot be read, or a folder or pattern has no pictures.
+/// When a list or standard input cannot be read.
 pub fn sources(paths: &[PathBuf], list: Option<&Path>) -> Result<Vec<Source>, String> {
     let listed = list.map(lines_of).transpose()?.unwrap_or_default();
     let mut taken = HashSet::new();
@@ -73,13 +80,13 @@ pub fn sources(paths: &[PathBuf], list: Option<&Path>) -> Result<Vec<Source>, St
             sources.push(Source { stem, place: Place::Stdin(bytes) });
             continue;
         }
-        let parent = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
-        let (files, below) = match path.is_dir() {
-            true => (pictures_in(path)?, path.clone()),
-            false => match matches_of(path)? {
-                Some((files, below)) => (files, below),
-                None => (vec![path.clone()], parent(path)),
-            },
+        let (files, below) = match found(path) {
+            Ok(found) => found,
+            Err(reason) => {
+                let (name, stem) = (path.display().to_string(), free_stem(path, &mut taken));
+                sources.push(Source { stem, place: Place::Missing { name, reason } });
+                continue;
+            }
         };
         for file in files {
             let stem = free_stem(file.strip_prefix(&below).unwrap_or(&file), &mut taken);
@@ -87,6 +94,23 @@ pub fn sources(paths: &[PathBuf], list: Option<&Path>) -> Result<Vec<Source>, St
         }
     }
     Ok(sources)
+}
+
+/// The files that a path means, and the folder that they are below.
+fn found(path: &Path) -> Result<(Vec<PathBuf>, PathBuf), String> {
+    if path.is_dir() {
+        return Ok((pictures_in(path)?, path.to_owned()));
+    }
+    let parent = || path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(matches_of(path)?.unwrap_or_else(|| (vec![path.to_owned()], parent())))
+}
+
+/// The first of these that could not be found, and why.
+pub fn missing(sources: &[Source]) -> Option<String> {
+    sources.iter().find_map(|source| match &source.place {
+        Place::Missing { reason, .. } => Some(reason.clone()),
+        _ => None,
+    })
 }
 
 /// The picture that is part of the program.
@@ -122,11 +146,19 @@ fn matches_of(path: &Path) -> Result<Option<(Vec<PathBuf>, PathBuf)>, String> {
     let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
     let found = glob::glob_with(&text, options).map_err(|error| wrong(error.msg.to_owned()))?;
     let files: Result<Vec<PathBuf>, _> = found.collect();
-    let mut files = files.map_err(|error| wrong(error.to_string()))?;
-    files.retain(|file| !file.is_dir());
+    let files = files.map_err(|error| wrong(error.to_string()))?;
+    let (folders, mut files): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.into_iter().partition(|file| file.is_dir());
+    // Folders that match themselves, and not those around files that do.
+    let is_around = |folder: &PathBuf| files.iter().any(|file| file.starts_with(folder));
+    let folders: Vec<PathBuf> = folders.into_iter().filter(|own| !is_around(own)).collect();
+    for folder in &folders {
+        collect(folder, &mut files)?;
+    }
     files.sort();
+    files.dedup();
     if files.is_empty() {
-        return Err(wrong("it matches no file".into()));
+        return Err(wrong("it matches no picture".into()));
     }
     let fixed = path.iter().take_while(|part| !is_wild(&part.to_string_lossy()));
     Ok(Some((files, fixed.collect())))
@@ -198,7 +230,7 @@ impl Source {
             Place::BuiltIn => assets::PICTURE_NAME.into(),
             Place::File(path) => path.display().to_string(),
             Place::Stdin(_) => "standard input".into(),
-            Place::Row { name, .. } => name.clone(),
+            Place::Row { name, .. } | Place::Missing { name, .. } => name.clone(),
         }
     }
 
@@ -207,7 +239,7 @@ impl Source {
         match &self.place {
             Place::File(path) => Some(path.display().to_string()),
             Place::Stdin(_) => Some(STDIN.to_owned()),
-            Place::BuiltIn | Place::Row { .. } => None,
+            Place::BuiltIn | Place::Row { .. } | Place::Missing { .. } => None,
         }
     }
 
@@ -236,6 +268,7 @@ impl Source {
             Place::BuiltIn => Some(assets::PICTURE.to_vec()),
             Place::File(path) => std::fs::read(path).ok(),
             Place::Stdin(bytes) => Some(bytes.clone()),
+            Place::Missing { .. } => None,
             Place::Row { values, .. } => {
                 Some(values.iter().flat_map(|value| value.to_le_bytes()).collect())
             }
@@ -271,6 +304,7 @@ impl Source {
                     preprocess: None,
                 })
             }
+            Place::Missing { reason, .. } => Err(reason.clone()),
             Place::Stdin(bytes) if bytes.starts_with(NPY) => {
                 self.array(Path::new("standard input"), bytes, shape, turned, domain)
             }
@@ -376,7 +410,9 @@ mod tests {
         let pattern = |text: &str| folder.path().join(text);
         assert_eq!(stems(&[pattern("*/*.png")], None), ["cats/a", "dogs/a", "round/b"]);
         assert_eq!(stems(&[pattern("cats/**/*.JPG")], None), ["deep/A"]);
-        assert!(sources(&[pattern("*.webp")], None).is_err());
+        let none = sources(&[pattern("*.webp")], None).unwrap();
+        assert!(missing(&none).unwrap().contains("matches no picture"));
+        assert_eq!(stems(&[pattern("ca*")], None), ["cats/a", "cats/deep/A"]);
         let list = folder.path().join("list.txt");
         std::fs::write(&list, format!("{}\n\n{}\n", single.display(), again.display())).unwrap();
         assert_eq!(stems(&[], Some(&list)), ["a", "a-2"]);

@@ -83,13 +83,19 @@ impl Targets {
             _ => None,
         };
         let too_many = |count: usize| {
-            (count > classes)
-                .then(|| format!("--target top:{count}: the model has {classes} classes"))
+            (count > classes).then(|| {
+                format!("--target {}: the model has {classes} classes", self.texts.join(", "))
+            })
         };
+        let nothing = |what: &str| Some(format!("--target {}: {what}", self.texts.join(", ")));
         let problem = |wanted: &Wanted| match wanted {
             Wanted::Top(count) => too_many(*count),
             Wanted::One(Asked::Class(class) | Asked::Against(class)) => known(class),
+            Wanted::One(Asked::Difference(class, other)) if class == other => {
+                nothing("a class is compared with itself")
+            }
             Wanted::One(Asked::Difference(class, other)) => known(class).or_else(|| known(other)),
+            Wanted::One(Asked::Contrast(_, 0 | 1)) => nothing("a contrast is one of at least 2"),
             Wanted::One(Asked::Contrast(class, top)) => known(class).or_else(|| too_many(*top)),
         };
         self.wanted.iter().find_map(problem).map_or(Ok(()), Err)
@@ -105,6 +111,12 @@ impl Targets {
         let is_class =
             |wanted: &Wanted| matches!(wanted, Wanted::One(Asked::Class(_)) | Wanted::Top(_));
         self.wanted.iter().all(is_class)
+    }
+
+    /// Whether one of them compares several classes, which takes logits.
+    pub fn are_contrasts(&self) -> bool {
+        let is_contrast = |wanted: &Wanted| matches!(wanted, Wanted::One(Asked::Contrast(_, count)) if *count > 2);
+        self.wanted.iter().any(is_contrast)
     }
 
     /// The most scores of one picture.
@@ -205,7 +217,14 @@ fn class(text: &str, labels: &Labels) -> Result<Class, String> {
     if text == "expected" {
         return Ok(Class::Expected);
     }
-    let text = text.strip_prefix("expected:").unwrap_or(text);
+    // As a folder of that name: a label first.
+    if let Some(name) = text.strip_prefix("expected:") {
+        return match (labels.classes(name.trim()).as_slice(), name.trim().parse()) {
+            ([class], _) => Ok(Class::Index(*class)),
+            (_, Ok(index)) => Ok(Class::Index(index)),
+            _ => labels.class(name.trim()).map(Class::Index),
+        };
+    }
     match text.parse() {
         Ok(index) if !text.starts_with('+') => Ok(Class::Index(index)),
         _ => labels.class(text).map(Class::Index),

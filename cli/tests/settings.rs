@@ -149,7 +149,8 @@ fn what_was_made_with_other_settings_is_made_again() {
     };
     assert_eq!(skipping(&[]).matches("manifest.json").count(), 2);
     let before = (modified("3/a"), modified("red/a"));
-    assert_eq!(skipping(&[]), "");
+    let made_before = "photos/3/a.png: made before\nphotos/red/a.png: made before\n";
+    assert_eq!(skipping(&[]), made_before);
     assert_eq!((modified("3/a"), modified("red/a")), before);
     // A file that is gone, another picture, other settings, another target.
     std::fs::remove_file(folder.join("attriburn-out/3/a/adaptgrad.png")).expect("a file");
@@ -159,11 +160,14 @@ fn what_was_made_with_other_settings_is_made_again() {
     for more in [["--seed", "1"], ["--target", "2"], ["--domain", "0,1"], ["--preprocess", "unit"]]
     {
         assert_eq!(skipping(&more).matches("manifest.json").count(), 2, "{more:?}");
-        assert_eq!(skipping(&more), "", "{more:?}");
+        assert_eq!(skipping(&more), made_before, "{more:?}");
     }
-    // Of several targets those that are new.
+    // Of several targets all are made again where one is new, or the grid is missing.
     assert_eq!(skipping(&["--target", "2,3"]).matches("manifest.json").count(), 4);
-    assert_eq!(skipping(&["--target", "2,3,4-5"]).matches("manifest.json").count(), 2);
+    assert_eq!(skipping(&["--target", "2,3,4-5"]).matches("manifest.json").count(), 6);
+    assert_eq!(skipping(&["--target", "2,3,4-5"]), made_before);
+    std::fs::remove_file(folder.join("attriburn-out/3/a/grid.png")).expect("a grid");
+    assert_eq!(skipping(&["--target", "2,3,4-5"]).matches("manifest.json").count(), 3);
 }
 
 /// A manifest is made again bit for bit, and the command line goes before it.
@@ -245,6 +249,45 @@ fn settings_come_from_a_file() {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(stderr(&output).contains(expected), "{text}: {}", stderr(&output));
     }
+}
+
+/// What a command cannot do without may come from a file.
+#[test]
+fn comparisons_are_run_again() {
+    let (_held, folder) = pictures();
+    let model = data("zoo/lenet/model.onnx");
+    let settings =
+        format!("model = \"{model}\"\nother = \"{model}\"\nimages = [\"photos/3\"]\nsamples = 2\n");
+    std::fs::write(folder.join("run.toml"), settings).expect("a file");
+    run(&["compare", "--config", "run.toml", "--out", "once"], &folder);
+    run(&["compare", "--like", "once/settings.json", "--out", "twice"], &folder);
+    let results =
+        |name: &str| std::fs::read(folder.join(name).join("results.jsonl")).expect("results");
+    assert!(results("once") == results("twice"));
+    let output = run_with(&["compare", "--images", "photos/3"], &folder, b"");
+    assert!(
+        stderr(&output).contains("required arguments were not provided"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+/// What was changed since is said.
+#[test]
+fn another_picture_is_not_the_same_again() {
+    let (_held, folder) = pictures();
+    let quick = quick();
+    run(&explain(&quick, &["photos/3/a.png"]), &folder);
+    let manifest = "attriburn-out/a/manifest.json";
+    let again =
+        |more: &[&str]| stderr(&run(&[&["explain", "--like", manifest], more].concat(), &folder));
+    assert!(!again(&["--out", "again"]).contains("has changed since"));
+    std::fs::copy(data("pictures/grey.png"), folder.join("photos/3/a.png")).expect("a picture");
+    assert!(again(&["--out", "other"]).contains("photos/3/a.png has changed since"));
+    assert!(
+        again(&["--model", &data("zoo/mlp/model.onnx"), "--out", "third"])
+            .contains("the model is not the one of")
+    );
 }
 
 #[test]

@@ -40,6 +40,6 @@ mod value;
 
 pub use error::{ErrorKind, LoadError};
 pub use evaluator::{HostTensor, evaluate};
-pub use model::{Layout, Loader, OnnxModel, Quantization, Region, Scaling, summary, summary_of};
+pub use model::{Layout, Loader, OnnxModel, Quantization, Region, Scaling, summary};
 pub use operators::{Name as OperatorName, names as operators};
 pub use summary::{Summary, ValueInfo};

@@ -444,16 +444,6 @@ pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
     file::open(path).map(|mut file| summarize(&mut file)).map_err(|error| error.of(path))
 }
 
-/// What the file in `bytes` contains.
-///
-/// # Errors
-///
-/// When it is no ONNX model.
-pub fn summary_of(bytes: &[u8]) -> Result<Summary, LoadError> {
-    let bytes = Mapped::in_memory(bytes);
-    file::parse(&bytes, Folder::none(bytes.clone())).map(|mut file| summarize(&mut file))
-}
-
 /// The one output that a model is explained at.
 fn only(outputs: Vec<Value>) -> Result<Value, String> {
     let output = outputs.into_iter().next().ok_or("the graph has no output")?;

@@ -42,7 +42,7 @@ impl Scores {
         dims: &[usize],
         rows: usize,
         link: Option<Link>,
-        channels_last: bool,
+        plane: Option<[usize; 2]>,
     ) -> Result<Self, LoadError> {
         let flat = |classes| Self { classes, positions: 1, ..Self::default() };
         match dims {
@@ -52,7 +52,9 @@ impl Scores {
                     ([], _) => flat(1),
                     (&[classes], _) => flat(classes),
                     (_, &[positions, classes]) => Self { positions, last: true, ..flat(classes) },
-                    (_, &[height, width, classes]) if channels_last => {
+                    (_, &[height, width, classes])
+                        if plane.is_some_and(|plane| is_last([height, width, classes], plane)) =>
+                    {
                         Self { positions: height * width, last: true, ..flat(classes) }
                     }
                     (_, rest) => {
@@ -114,12 +116,13 @@ impl Scores {
 
     /// What is said of an output with several positions.
     pub fn remark(&self, dims: &[usize]) -> Option<String> {
-        (self.positions > 1 && self.weights.is_none()).then(|| {
+        (self.positions > 1).then(|| {
             let (classes, positions) = (self.classes, self.positions);
             let sizes: Vec<String> = dims[1..].iter().map(ToString::to_string).collect();
             format!(
-                "the output [n, {}] has {positions} positions of {classes} classes; the mean over the positions is explained",
-                sizes.join(", ")
+                "the output [n, {}] has {positions} positions of {classes} classes; the mean over {} is explained",
+                sizes.join(", "),
+                if self.weights.is_some() { "those of the region" } else { "the positions" }
             )
         })
     }
@@ -143,6 +146,15 @@ impl Scores {
         let scores = scores.reshape([rows, classes]);
         Ok(if self.binary { Tensor::cat(vec![scores.clone().neg(), scores], 1) } else { scores })
     }
+}
+
+/// Whether the classes are the last axis of an output, of a model whose input has its channels last and this
+/// height and width: so it is, unless the last two axes alone have the shape of the input.
+fn is_last([a, b, c]: [usize; 3], [height, width]: [usize; 2]) -> bool {
+    let is_alike = |rows: usize, columns: usize| {
+        (rows * width).abs_diff(columns * height) <= height.max(width)
+    };
+    is_alike(a, b) || !is_alike(b, c)
 }
 
 /// A part of the input, of which the outputs with positions are averaged.
@@ -251,13 +263,13 @@ mod tests {
     #[test]
     fn a_region_is_one_of_positions() {
         let region = Region::Rectangle { x: 0, y: 0, width: 2, height: 1 };
-        let scores = Scores::of(&[1, 3, 2, 2], 1, None, false).expect("a rule");
+        let scores = Scores::of(&[1, 3, 2, 2], 1, None, None).expect("a rule");
         let scores = scores.within(&region, &[3, 2, 2], &[1, 3, 2, 2]).expect("positions");
         let output = Value::from_floats((0..12).map(|i| i as f32).collect());
         let output = output.reshape(&[1, 3, 2, 2]).expect("twelve values");
         let read = scores.read(output, 1).expect("scores").into_data();
         assert_eq!(read.try_into_vec::<f32>().expect("floats"), [0.5, 4.5, 8.5]);
-        let flat = Scores::of(&[1, 10], 1, None, false).expect("a rule");
+        let flat = Scores::of(&[1, 10], 1, None, None).expect("a rule");
         assert!(flat.within(&region, &[3, 2, 2], &[1, 10]).is_err());
     }
 
@@ -275,36 +287,38 @@ mod tests {
             (&[2, 10, 4, 5], 10, 20, false),
         ];
         for (dims, classes, positions, last) in cases {
-            let scores = Scores::of(dims, 2, None, false).expect("a rule");
+            let scores = Scores::of(dims, 2, None, None).expect("a rule");
             let found = (scores.classes, scores.positions, scores.last);
             assert_eq!(found, (classes, positions, last), "{dims:?}");
         }
-        assert!(Scores::of(&[], 2, None, false).is_err());
-        assert!(Scores::of(&[1, 10], 2, None, false).is_err());
+        assert!(Scores::of(&[], 2, None, None).is_err());
+        assert!(Scores::of(&[1, 10], 2, None, None).is_err());
     }
 
     #[test]
     fn a_single_score_with_a_sigmoid_is_a_binary_classifier() {
-        let scores = Scores::of(&[2, 1], 2, Some(Link::Sigmoid), false).expect("a rule");
+        let scores = Scores::of(&[2, 1], 2, Some(Link::Sigmoid), None).expect("a rule");
         assert_eq!((scores.classes, scores.link), (2, Some(Link::Sigmoid)));
         let output = Value::from_floats(vec![0.5, -3.0]).reshape(&[2, 1]).expect("two values");
         let read = scores.read(output, 2).expect("scores").into_data();
         assert_eq!(read.try_into_vec::<f32>().expect("floats"), [-0.5, 0.5, 3.0, -3.0]);
-        let alone = Scores::of(&[2, 1], 2, None, false).expect("a rule");
+        let alone = Scores::of(&[2, 1], 2, None, None).expect("a rule");
         assert_eq!((alone.classes, alone.link), (1, None));
     }
 
     #[test]
     fn classes_are_last_where_channels_are() {
-        let scores = Scores::of(&[2, 4, 5, 10], 2, None, true).expect("a rule");
+        let scores = Scores::of(&[2, 4, 5, 10], 2, None, Some([16, 20])).expect("a rule");
         assert_eq!((scores.classes, scores.positions, scores.last), (10, 20, true));
+        let first = Scores::of(&[2, 5, 32, 32], 2, None, Some([64, 64])).expect("a rule");
+        assert_eq!((first.classes, first.positions, first.last), (5, 1024, false));
     }
 
     #[test]
     fn positions_are_averaged() {
         let output = Value::from_floats((0..12).map(|i| i as f32).collect());
         let read = |dims: &[usize]| {
-            let scores = Scores::of(dims, 2, None, false).expect("a rule");
+            let scores = Scores::of(dims, 2, None, None).expect("a rule");
             let output = output.clone().reshape(dims).expect("twelve values");
             let scores = scores.read(output, 2).expect("scores");
             scores.into_data().try_into_vec::<f32>().expect("floats")

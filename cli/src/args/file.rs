@@ -19,6 +19,12 @@ pub struct Given {
     from_file: BTreeSet<String>,
 }
 
+/// What a file cannot say.
+const NOT_IN_FILES: [&str; 3] = ["config", "like", "help"];
+
+/// What is explained or measured, of which a file's goes where the command line has any.
+const INPUTS: [&str; 3] = ["inputs", "files-from", "images"];
+
 /// What shapes no map, and is not repeated with `--like`.
 const NOT_RECORDED: [&str; 10] = [
     "config",
@@ -56,9 +62,11 @@ impl Given {
     }
 }
 
-/// The options of a file as arguments, and their names.
+/// The options and inputs of a file as arguments, and their names.
+#[derive(Default)]
 pub struct FromFile {
-    pub arguments: Vec<OsString>,
+    pub options: Vec<OsString>,
+    pub inputs: Vec<OsString>,
     pub names: BTreeSet<String>,
 }
 
@@ -76,9 +84,21 @@ impl FromFile {
             _ => return Ok(None),
         };
         let wrong = |what: String| format!("{option} {}: {what}", path.display());
-        let mut found = Self { arguments: Vec::new(), names: BTreeSet::new() };
+        let mut found = Self::default();
+        let is_given = |name: &str| {
+            let given = |own: &Arg| {
+                matches.value_source(own.get_id().as_str()) == Some(ValueSource::CommandLine)
+            };
+            command.get_arguments().any(|own| name_of(own) == name && given(own))
+        };
+        // Two ways of naming the same.
+        let has_inputs = INPUTS.iter().any(|name| is_given(name));
         for (name, values) in entries.map_err(wrong)? {
-            let arg = argument(command, &name).ok_or_else(|| {
+            if has_inputs && INPUTS.contains(&name.as_str()) {
+                continue;
+            }
+            let known = argument(command, &name).filter(|_| !NOT_IN_FILES.contains(&name.as_str()));
+            let arg = known.ok_or_else(|| {
                 let names = command.get_arguments().map(name_of);
                 let near = nearest(&name, names).join(", ");
                 wrong(format!("there is no option {name:?}; near ones are {near}"))
@@ -103,18 +123,18 @@ impl FromFile {
     fn add(&mut self, arg: &Arg, values: &[String]) -> Result<(), String> {
         match (arg.get_long(), arg.get_action()) {
             // Positional arguments stand by themselves.
-            (None, _) => self.arguments.extend(values.iter().map(OsString::from)),
+            (None, _) => self.inputs.extend(values.iter().map(OsString::from)),
             (Some(long), ArgAction::SetTrue) => match values {
-                [] => self.arguments.push(format!("--{long}").into()),
-                [value] if value == "true" => self.arguments.push(format!("--{long}").into()),
+                [] => self.options.push(format!("--{long}").into()),
+                [value] if value == "true" => self.options.push(format!("--{long}").into()),
                 [value] if value == "false" => {}
                 _ => return Err("write true or false".into()),
             },
             (Some(long), ArgAction::Append) if arg.get_value_delimiter().is_none() => {
                 let each = values.iter().map(|value| format!("--{long}={value}").into());
-                self.arguments.extend(each);
+                self.options.extend(each);
             }
-            (Some(long), _) => self.arguments.push(format!("--{long}={}", values.join(",")).into()),
+            (Some(long), _) => self.options.push(format!("--{long}={}", values.join(",")).into()),
         }
         Ok(())
     }

@@ -73,24 +73,31 @@ fn color(arguments: &[OsString]) -> clap::ColorChoice {
 }
 
 fn parse(mut command: clap::Command, arguments: Vec<OsString>) -> Result<Args, clap::Error> {
-    let matches = command.try_get_matches_from_mut(&arguments)?;
-    let Some((name, own)) = matches.subcommand() else {
-        return Args::from_arg_matches(&matches);
+    // What is missing may be in a file, so that it is not missed yet.
+    let lenient = command.clone().ignore_errors(true).try_get_matches_from_mut(&arguments);
+    let found = lenient.as_ref().ok().and_then(ArgMatches::subcommand);
+    let file = match found.and_then(|(name, own)| Some((command.find_subcommand(name)?, own))) {
+        None => None,
+        Some((subcommand, own)) => FromFile::read(subcommand, own)
+            .map_err(|what| command.clone().error(clap::error::ErrorKind::InvalidValue, what))?,
     };
-    let Some(subcommand) = command.find_subcommand(name).cloned() else {
-        return Args::from_arg_matches(&matches);
+    let (arguments, from_file) = match (file, found) {
+        (Some(file), Some((name, _))) => {
+            // Options go behind the subcommand, which is the first argument of its name; inputs to the end.
+            let at = arguments.iter().position(|argument| argument == name).map_or(1, |at| at + 1);
+            let (before, behind) = arguments.split_at(at);
+            let ends = behind.iter().any(|argument| argument == "--") || file.inputs.is_empty();
+            let end: &[OsString] = if ends { &[] } else { &["--".into()] };
+            ([before, &file.options[..], behind, end, &file.inputs[..]].concat(), file.names)
+        }
+        _ => (arguments, Default::default()),
     };
-    let file = FromFile::read(&subcommand, own)
-        .map_err(|what| command.error(clap::error::ErrorKind::InvalidValue, what))?;
-    let Some(file) = file else {
-        return finished(&matches, &subcommand, Default::default());
-    };
-    // Behind the subcommand, which is the first argument of its name.
-    let at = arguments.iter().position(|argument| argument == name).map_or(1, |at| at + 1);
-    let (before, behind) = arguments.split_at(at);
-    let all = [before, &file.arguments[..], behind].concat();
-    let matches = command.try_get_matches_from_mut(all)?;
-    finished(&matches, &subcommand, file.names)
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let own = matches.subcommand().and_then(|(name, _)| command.find_subcommand(name));
+    match own.cloned() {
+        Some(subcommand) => finished(&matches, &subcommand, from_file),
+        None => Args::from_arg_matches(&matches),
+    }
 }
 
 /// The arguments, with what was given kept beside them.

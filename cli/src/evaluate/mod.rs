@@ -22,8 +22,8 @@ mod value;
 use std::process::ExitCode;
 
 use crate::args::EvaluateArgs;
-use crate::report::{note, print_line, say};
-use crate::source::sources;
+use crate::report::{error, note, print_line, say};
+use crate::source::{missing, sources};
 use crate::{Fatal, NOTHING_DONE, SOME_FAILED, files};
 
 pub use metric::{METRICS, Metric};
@@ -42,6 +42,9 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode, Fatal> {
         }
         None => {
             let sources = sources(&args.images.images, args.images.files_from.as_deref())?;
+            if let Some(reason) = missing(&sources) {
+                return Err(reason.into());
+            }
             vec![paper::Run { args: args.clone(), sources }]
         }
     };
@@ -88,7 +91,12 @@ fn evaluate(job: &Job) -> Result<End, Fatal> {
     let (all, path) = (results.records.len(), results.path.display());
     match missing().count() {
         0 => return Ok(End::AllMeasured),
-        count => note(format!("{count} of {all} values are missing; {path} says why")),
+        count if failed == 0 => {
+            note(format!("{count} of {all} values are missing; {path} says why"))
+        }
+        count => error(format!(
+            "{count} of {all} values are missing, of which {failed} failed; {path} says why"
+        )),
     }
     Ok(match failed {
         // A metric that is not defined for a picture or a method is no failure.

@@ -50,7 +50,8 @@ impl Others {
 
 fn load(path: &Path, args: &EvaluateArgs, setup: &Setup) -> Result<Other, Fatal> {
     let noisy = setup.variants.iter().any(|variant| variant.plan.weights.is_some());
-    let loaded = load_file(path, &args.model.with, noisy, setup.model.device())?;
+    let like = setup.model.input_shape();
+    let loaded = load_file(path, &args.model.with, noisy, Some(like), setup.model.device())?;
     let Loaded { model, file, .. } = loaded;
     if (model.input_shape(), model.classes()) != (setup.model.input_shape(), setup.model.classes())
     {

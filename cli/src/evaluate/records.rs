@@ -84,7 +84,7 @@ impl Results {
             _ if written.is_empty() => {
                 crate::files::write(folder, SETTINGS, text.as_bytes())?;
             }
-            Ok(known) if known != text => {
+            Ok(known) if !is_same_run(&known, settings) => {
                 return Err(format!(
                     "{} is of another run; give the same options as before, or choose another folder with --out:\n{}",
                     path.display(),
@@ -177,6 +177,18 @@ fn whole_groups(
         Some((at, _)) => Err(at + 1),
         None => Ok((records, length)),
     }
+}
+
+/// Whether the settings that are there are these, but for how they were asked for.
+fn is_same_run(known: &str, settings: &serde_json::Value) -> bool {
+    let without = |mut own: serde_json::Value| {
+        own.as_object_mut().map(|own| own.remove("run"));
+        own
+    };
+    let Ok(known) = serde_json::from_str::<serde_json::Value>(known) else { return false };
+    // As they are read again.
+    let now = serde_json::from_str(&settings.to_string()).unwrap_or_default();
+    without(known) == without(now)
 }
 
 /// The lines in which two settings differ.

@@ -21,7 +21,7 @@ impl Dtype {
             "f2" => |bits| Ok(half(bits as u16)),
             "f4" => |bits| Ok(f32::from_bits(bits as u32)),
             "f8" => |bits| narrowed(f64::from_bits(bits)),
-            "u1" | "u2" | "u4" | "u8" => |bits| Ok(bits as f32),
+            "b1" | "u1" | "u2" | "u4" | "u8" => |bits| Ok(bits as f32),
             "i1" => |bits| Ok(f32::from(bits as i8)),
             "i2" => |bits| Ok(f32::from(bits as i16)),
             "i4" => |bits| Ok(bits as i32 as f32),
@@ -69,10 +69,11 @@ mod tests {
 
     #[test]
     fn only_plain_numbers_have_a_type() {
-        for name in ["<f16", "|b1", "|O", "<U3", "<c8", "<M8[ns]", "f4", "<", "", "é4", "<i3"] {
+        for name in ["<f16", "|O", "<U3", "<c8", "<M8[ns]", "f4", "<", "", "é4", "<i3"] {
             assert!(Dtype::named(name).is_none(), "{name}");
         }
         assert_eq!(Dtype::named("=f4").map(|dtype| dtype.size), Some(4));
+        assert_eq!(Dtype::named("|b1").map(|dtype| dtype.size), Some(1));
     }
 
     #[test]

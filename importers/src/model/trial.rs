@@ -99,7 +99,11 @@ impl OnnxModel {
             None => self.tried(graph, 2)?,
             Some(batch) => self.tried(graph, batch)?,
         };
-        let scores = Scores::of(&tried.dims, tried.rows, link, self.channels_last)?;
+        let plane = match self.shape[..] {
+            [_, height, width] if self.channels_last => Some([height, width]),
+            _ => None,
+        };
+        let scores = Scores::of(&tried.dims, tried.rows, link, plane)?;
         self.scores = match &self.region {
             Some(region) => scores.within(region, &self.shape, &tried.dims)?,
             None => scores,

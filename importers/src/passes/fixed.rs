@@ -30,12 +30,12 @@ pub fn fix(
         at.ok_or_else(|| wrong(format!("there is no input {name:?}")))
     };
     let at = place(graph, &info.name)?;
-    let shape = fitting(info, &array.shape).ok_or_else(|| {
+    let is_of_batch = is_of_batch(info, sample);
+    let shape = fitting(info, is_of_batch, &array.shape).ok_or_else(|| {
         wrong(format!("the input {info} does not take an array of {:?}", array.shape))
     })?;
     let value = value(info, &array.values, &shape).map_err(wrong)?;
     let id = graph.inputs.remove(at);
-    let is_of_batch = info.shape.first().is_some_and(Result::is_err);
     if is_of_batch {
         let one = graph.add(format!("one sample of {:?}", info.name), Some(constant(value)));
         let sample = graph.inputs[place(graph, &sample.name)?];
@@ -50,17 +50,28 @@ fn constant(value: Value) -> Constant {
     Constant::Computed(Box::new(value))
 }
 
-/// The shape of an array as the input's; with a first axis of 1 where the batch is free.
-fn fitting(info: &ValueInfo, found: &[usize]) -> Option<Vec<usize>> {
+/// Whether the first axis of an input is the free one of the batch: it has the same name as that of the sample, or
+/// neither has one.
+fn is_of_batch(info: &ValueInfo, sample: &ValueInfo) -> bool {
+    match (info.shape.first(), sample.shape.first()) {
+        (Some(Err(own)), Some(Err(batch))) => own == batch,
+        _ => false,
+    }
+}
+
+/// The shape of an array as the input's; with a first axis of 1 where that is the batch's.
+fn fitting(info: &ValueInfo, is_of_batch: bool, found: &[usize]) -> Option<Vec<usize>> {
     let fits = |found: &[usize]| {
         let same = |(axis, size): (&Result<usize, String>, &usize)| {
             axis.as_ref().map_or(true, |own| own == size)
         };
-        let is_one = !info.shape.first().is_some_and(Result::is_err) || found.first() == Some(&1);
+        let is_one = !is_of_batch || found.first() == Some(&1);
         found.len() == info.shape.len() && is_one && info.shape.iter().zip(found).all(same)
     };
     let with_batch = [&[1], found].concat();
-    [found.to_vec(), with_batch].into_iter().find(|shape| fits(shape))
+    let candidates =
+        if is_of_batch { vec![found.to_vec(), with_batch] } else { vec![found.to_vec()] };
+    candidates.into_iter().find(|shape| fits(shape))
 }
 
 fn value(info: &ValueInfo, values: &[f32], shape: &[usize]) -> Outcome<Value> {

@@ -276,6 +276,10 @@ impl fmt::Display for Preprocess {
         }
         let (height, width) = self.geometry.crop;
         write!(f, ", centre crop {height}x{width}")?;
+        let whole = Resize::Exact { height, width };
+        if self.geometry.centre == Centre::Down && self.geometry.resize != whole {
+            write!(f, ", rounded down")?;
+        }
         if self.geometry.fill != [0; 3] {
             write!(f, " on {:?}", self.geometry.fill)?;
         }
