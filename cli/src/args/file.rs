@@ -158,7 +158,7 @@ type Entries = Vec<(String, Vec<String>)>;
 fn settings(path: &Path) -> Result<Entries, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     let table: BTreeMap<String, Value> =
-        toml::from_str(&text).map_err(|error| format!("is no TOML: {error}"))?;
+        toml_edit::de::from_str(&text).map_err(|error| format!("is no TOML: {error}"))?;
     table.into_iter().map(|(name, value)| Ok((name, texts(&value)?))).collect()
 }
 
