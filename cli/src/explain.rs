@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use attriburn::{Attribution, Input, Model, Output, Plan, Prediction, Score, Task};
+use attriburn::{Attribution, Input, Output, Plan, Prediction, Score, Task};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -151,10 +151,11 @@ impl<'a> Job<'a> {
 
     /// The sources in groups whose maps share batches.
     fn groups<'s>(&self, sources: &'s [Source]) -> impl Iterator<Item = &'s [Source]> {
-        let widest =
-            self.setup.variants.iter().map(|v| self.maps_at_once(&v.plan)).max().unwrap_or(1);
         let maps_each = (self.setup.variants.len() * self.targets.most()).max(1);
-        sources.chunks(widest.min(MOST_MAPS.div_ceil(maps_each)))
+        // So that the first maps are not long in coming.
+        let few = GRADIENTS_AT_ONCE / self.gradients().max(1);
+        let most = MOST_MAPS.div_ceil(maps_each) as u64;
+        sources.chunks(few.clamp(1, most) as usize)
     }
 
     /// Explains some sources together; gives the number of those that failed.
@@ -286,15 +287,12 @@ impl<'a> Job<'a> {
     fn maps(&self, plan: &Plan, tasks: &[Task]) -> Vec<Result<Attribution, String>> {
         let show = |done: u64, _: u64| self.progress.show(done);
         let explainer = self.setup.explainer().progress(&show);
-        let together = |tasks: &[Task]| {
-            let maps = match explainer.explain_all(plan, tasks) {
-                Ok(maps) => maps.into_iter().map(|map| map.map_err(|e| e.to_string())).collect(),
-                Err(error) => vec![Err(error.to_string()); tasks.len()],
-            };
-            self.progress.finish(plan.gradients() * tasks.len() as u64);
-            maps
+        let maps = match explainer.explain_all(plan, tasks) {
+            Ok(maps) => maps.into_iter().map(|map| map.map_err(|e| e.to_string())).collect(),
+            Err(error) => vec![Err(error.to_string()); tasks.len()],
         };
-        tasks.chunks(self.maps_at_once(plan)).flat_map(together).collect()
+        self.progress.finish(plan.gradients() * tasks.len() as u64);
+        maps
     }
 
     /// Writes a part's maps, score by score, and prints what was written.
@@ -430,15 +428,6 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// How many maps of a plan share batches; their paths lie on the device together.
-    fn maps_at_once(&self, plan: &Plan) -> usize {
-        let features: usize = self.setup.model.input_shape().iter().product();
-        let steps = plan.path.as_ref().map_or(1, |path| u64::from(path.steps));
-        let fitting = MOST_NODE_VALUES / (steps * features as u64).max(1);
-        (GRADIENTS_AT_ONCE / plan.gradients().max(1)).min(fitting).clamp(1, MOST_MAPS as u64)
-            as usize
-    }
-
     fn record(&self, made: &Made, written: &[PathBuf]) -> Result<manifest::Method, String> {
         let map = &made.map;
         let file_name =
@@ -513,6 +502,3 @@ const MOST_MAPS: usize = 64;
 /// Gradients that maps are made together for, several times what a batch holds: so the last batch,
 /// which is not full, counts little.
 const GRADIENTS_AT_ONCE: u64 = 256;
-
-/// The most values of the paths of maps that are made together: 256 MiB of float32.
-const MOST_NODE_VALUES: u64 = 1 << 26;

@@ -159,11 +159,8 @@ impl Input {
 
     /// The domain as the noise kernel takes it.
     pub(crate) fn kernel_domain(&self) -> attriburn_kernels::noise::Domain {
-        attriburn_kernels::noise::Domain {
-            lower: self.domain.lower.clone(),
-            upper: self.domain.upper.clone(),
-            inner: self.channel_len(),
-        }
+        let Domain { lower, upper } = self.domain.clone();
+        attriburn_kernels::noise::Domain::new(lower, upper, self.channel_len())
     }
 }
 

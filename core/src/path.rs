@@ -18,7 +18,7 @@ pub struct Path {
     pub steps: u32,
 }
 
-/// The most nodes of a path: all lie on the device at once.
+/// The most nodes of a path: beyond, rounding is larger than what more of them gain.
 const MOST_STEPS: u32 = 10_000;
 
 /// Where a path starts.
@@ -194,20 +194,6 @@ fn blurred(input: &Input) -> Result<Vec<f32>, Error> {
 }
 
 impl Path {
-    /// The nodes `[steps, features]` as rows one after another, and their weights.
-    pub(crate) fn nodes(&self, input: &Input, baseline: &[f32]) -> (Vec<f32>, Vec<f64>) {
-        let nodes = self.quadrature.nodes(self.steps);
-        let mut rows = Vec::with_capacity(nodes.len() * baseline.len());
-        for (a, _) in &nodes {
-            let at = |(&x, &b): (&f32, &f32)| {
-                let (x, b) = (f64::from(x), f64::from(b));
-                (b + a * (x - b)) as f32
-            };
-            rows.extend(input.values().iter().zip(baseline).map(at));
-        }
-        (rows, nodes.into_iter().map(|(_, weight)| weight).collect())
-    }
-
     /// Checks that there are nodes.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let range = match self.quadrature {

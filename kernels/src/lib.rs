@@ -35,4 +35,4 @@ mod quantile;
 
 pub use activation::Activation;
 pub use mollifier::Mollifier;
-pub use noise::{Address, Boundary, Noise, Width};
+pub use noise::{Batch, Boundary, Noise, Row, Width};

@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use crate::noise::{Domain, PARAMETERS, noise};
-use crate::{Address, Boundary, Mollifier, Noise, Width};
+use crate::noise::{Batch, Domain, PARAMETERS, Points, Row, noise};
+use crate::{Boundary, Mollifier, Noise, Width};
 
 /// Which draw of which parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,9 @@ pub fn perturb<const D: usize>(
     }
     assert!(matches!(width, Width::Proportional(_) | Width::Absolute(_)), "{width:?}");
     let kind = Noise { mollifier, width, boundary: Boundary::Free };
-    let unbounded = Domain { lower: vec![f32::MIN], upper: vec![f32::MAX], inner: elements };
-    let at = Address {
-        seed: address.seed,
-        stream: PARAMETERS,
-        node: address.parameter,
-        first: address.draw.into(),
-        rows: 1,
-    };
-    noise(parameter.reshape([1, elements]), &kind, &unbounded, &at).reshape(shape)
+    let unbounded = Domain::new(vec![f32::MIN], vec![f32::MAX], elements);
+    let row = Row { node: address.parameter, ..Row::sample(address.draw) };
+    let batch = Batch { seed: address.seed, stream: PARAMETERS, rows: vec![row] };
+    let points = Points::at(parameter.reshape([1, elements]));
+    noise(&points, Some(&kind), &unbounded, &batch).reshape(shape)
 }

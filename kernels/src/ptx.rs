@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{bf16, f16};
 use cubecl::ir::features::Features;
 use cubecl::ir::nvidia::SmArch;
 use cubecl::ir::{AddressType, DeviceIdentity, HardwareProperties, MemoryDeviceProperties};
@@ -31,19 +30,27 @@ const DRIVER: i32 = 12_080;
 pub fn kernels(architecture: u32) -> Vec<(String, String)> {
     let noises = variants().into_iter().flat_map(|variant| {
         let name = format!(
-            "noise-{}-{:?}{}{}",
+            "{}-{}-{:?}{}{}",
+            if variant.noisy { "noise" } else { "points" },
             variant.mollifier.name(),
             variant.rule,
             if variant.clipped { "-clipped" } else { "" },
-            if variant.single { "" } else { "-path" }
+            match (variant.single, variant.on_paths) {
+                (true, _) => "",
+                (false, false) => "-several",
+                (false, true) => "-paths",
+            }
         );
-        [
-            (format!("{name}-f32"), noise::<f32>(variant, architecture)),
-            (format!("{name}-f16"), noise::<f16>(variant, architecture)),
-            (format!("{name}-bf16"), noise::<bf16>(variant, architecture)),
-        ]
+        [(name, noise(variant, architecture))]
     });
-    let words = words_kernel::WordsKernel::new(settings(), properties(), target(), buffer(), job());
+    let words = words_kernel::WordsKernel::new(
+        settings(),
+        properties(),
+        target(),
+        buffer(),
+        buffer(),
+        job(),
+    );
     let estimators = [Pass::Marking, Pass::Again].map(|pass| {
         let update = update_kernel::UpdateKernel::new(
             settings(),
@@ -89,12 +96,13 @@ pub fn kernels(architecture: u32) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The noise kernel that writes rows of `F`.
-fn noise<F: Float>(variant: Variant, architecture: u32) -> String {
-    let kernel = noise_kernel::NoiseKernel::<F>::new(
+fn noise(variant: Variant, architecture: u32) -> String {
+    let kernel = noise_kernel::NoiseKernel::new(
         settings(),
         properties(),
         target(),
+        buffer(),
+        buffer(),
         buffer(),
         buffer(),
         buffer(),
@@ -109,11 +117,15 @@ fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for (mollifier, _) in Mollifier::ALL {
         for rule in rules {
-            for (clipped, single) in [(false, false), (false, true), (true, false), (true, true)] {
-                all.push(Variant { mollifier, rule, clipped, single });
+            for clipped in [false, true] {
+                for (single, on_paths) in [(true, false), (false, false), (false, true)] {
+                    all.push(Variant { mollifier, rule, clipped, single, on_paths, noisy: true });
+                }
             }
         }
     }
+    let points = Variant { single: false, on_paths: true, noisy: false, ..all[0] };
+    all.push(points);
     all
 }
 
@@ -131,7 +143,7 @@ fn buffer() -> BufferCompilationArg {
 
 /// The noise kernel's scalars.
 fn job() -> <Job as LaunchArg>::CompilationArg {
-    scalars::<Job>(JobLaunch::new(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0))
+    scalars::<Job>(JobLaunch::new(0, 0, 0, 0, 0, 0, 0, 0, 0.0))
 }
 
 /// A kernel's scalars, as a launch registers them.

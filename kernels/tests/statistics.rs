@@ -2,8 +2,8 @@
 //!
 //! Every test draws at fixed seeds, so that it gives the same answer each time.
 
-use attriburn_kernels::noise::{Domain, noise};
-use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width};
+use attriburn_kernels::noise::{Domain, Points, noise};
+use attriburn_kernels::{Batch, Boundary, Mollifier, Noise, Row, Width};
 use burn::tensor::{Device, Tensor};
 use statrs::distribution::{Cauchy, ContinuousCDF, Normal};
 
@@ -13,20 +13,20 @@ const DRAWS: usize = 1_000_000;
 /// The deviation, in standard errors, that one in 150,000 honest tests exceeds.
 const BOUND: f64 = 4.5;
 
-/// `rows` rows of unit draws of `mollifier` from `address` on, around `nodes` nodes at zero.
-fn draws(mollifier: Mollifier, nodes: usize, address: &Address) -> Vec<f32> {
+/// Unit draws of `mollifier` for the rows of a batch, around zeros.
+fn draws(mollifier: Mollifier, batch: &Batch) -> Vec<f32> {
     let kind = Noise { mollifier, width: Width::Absolute(1.0), boundary: Boundary::Free };
-    let domain = Domain { lower: vec![-1.0], upper: vec![1.0], inner: 1 };
-    let nodes = Tensor::<2>::zeros([nodes, FEATURES], &Device::flex());
-    noise(nodes, &kind, &domain, address).into_data().try_into_vec().expect("float32")
+    let domain = Domain::new(vec![-1.0], vec![1.0], 1);
+    let points = Points::at(Tensor::zeros([1, FEATURES], &Device::flex()));
+    noise(&points, Some(&kind), &domain, batch).into_data().try_into_vec().expect("float32")
 }
 
-fn address(stream: u32, first: u64) -> Address {
-    Address { seed: 20_241_007, stream, node: 0, first, rows: DRAWS / FEATURES }
+fn batch(stream: u32, first: u32) -> Batch {
+    Batch::samples(20_241_007, stream, first, DRAWS / FEATURES)
 }
 
 fn million(mollifier: Mollifier) -> Vec<f32> {
-    draws(mollifier, 1, &address(0, 0))
+    draws(mollifier, &batch(0, 0))
 }
 
 /// The cumulative distribution function, written down from the density and not from the quantile.
@@ -129,12 +129,18 @@ fn draws_do_not_correlate() {
         check_independent(&format!("words {a} and {b} of a counter"), &words(a), &words(b));
     }
     check_independent("neighbouring samples", &draws_[FEATURES..], &draws_[..DRAWS - FEATURES]);
-    let other = |address: &Address| draws(Mollifier::Gaussian, 1, address);
-    check_independent("neighbouring streams", &draws_, &other(&address(1, 0)));
-    check_independent("neighbouring nodes", &draws_, &other(&Address { node: 1, ..address(0, 0) }));
-    let seeded = Address { seed: address(0, 0).seed + 1, ..address(0, 0) };
+    let other = |batch: &Batch| draws(Mollifier::Gaussian, batch);
+    check_independent("neighbouring streams", &draws_, &other(&batch(1, 0)));
+    // Sample by sample, and in each node by node.
+    let of_nodes = |count: u32, first: u32| {
+        let row = |at: u32| Row { node: first + at % count, ..Row::sample(at / count) };
+        let rows = (0..(DRAWS / FEATURES) as u32).map(row).collect();
+        Batch { rows, ..batch(0, 0) }
+    };
+    check_independent("neighbouring nodes", &draws_, &other(&of_nodes(1, 1)));
+    let seeded = Batch { seed: batch(0, 0).seed + 1, ..batch(0, 0) };
     check_independent("neighbouring seeds", &draws_, &other(&seeded));
-    let path = draws(Mollifier::Gaussian, 2, &address(0, 0));
+    let path = draws(Mollifier::Gaussian, &of_nodes(2, 0));
     let (even, odd): (Vec<_>, Vec<_>) =
         path.chunks(FEATURES).enumerate().partition(|(row, _)| row % 2 == 0);
     let rows = |rows: Vec<(usize, &[f32])>| -> Vec<f32> {
@@ -148,13 +154,13 @@ fn draws_do_not_correlate() {
 #[test]
 fn the_interval_is_held_with_the_promised_probability() {
     let x: Vec<f32> = (0..FEATURES).map(|e| -0.9 + 1.8 * e as f32 / FEATURES as f32).collect();
-    let domain = Domain { lower: vec![-1.0], upper: vec![1.0], inner: 1 };
+    let domain = Domain::new(vec![-1.0], vec![1.0], 1);
     for (mollifier, name) in Mollifier::ALL {
         for p in [0.5, 0.9, 0.975] {
             let width = Width::Adaptive(mollifier.width_factor(p) as f32);
             let kind = Noise { mollifier, width, boundary: Boundary::Free };
-            let node = Tensor::<1>::from_floats(x.as_slice(), &Device::flex()).unsqueeze();
-            let rows = noise(node, &kind, &domain, &address(2, 0)).into_data();
+            let input = Tensor::<1>::from_floats(x.as_slice(), &Device::flex()).unsqueeze();
+            let rows = noise(&Points::at(input), Some(&kind), &domain, &batch(2, 0)).into_data();
             let rows: Vec<f32> = rows.try_into_vec().expect("float32");
             let held = rows.chunks(FEATURES).flat_map(|row| row.iter().zip(&x));
             let held = held.filter(|&(value, x)| (value - x).abs() <= 1.0 - x.abs()).count() as f64;

@@ -18,7 +18,8 @@ use std::time::Instant;
 use attriburn::{Domain, Explainer, Input, Model, Plan, Target};
 use attriburn_kernels::estimator::Estimator;
 use attriburn_kernels::frozen::Segment;
-use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
+use attriburn_kernels::noise::Points;
+use attriburn_kernels::{Batch, Boundary, Mollifier, Noise, Width, noise};
 use attriburn_onnx::OnnxModel;
 use burn::tensor::{Tensor, TensorData};
 
@@ -135,10 +136,10 @@ fn bench(path: &str, device: &str) {
 fn one_by_one(model: &OnnxModel, input: &Input, batch: usize) -> Parts {
     let features = input.values().len();
     let data = TensorData::new(input.values().to_vec(), [1, features]);
-    let node = Tensor::<2>::from_data(data, model.device());
+    let input = Points::at(Tensor::<2>::from_data(data, model.device()));
     let width = Width::Adaptive(Mollifier::Gaussian.width_factor(0.975) as f32);
     let kind = Noise { mollifier: Mollifier::Gaussian, width, boundary: Boundary::Free };
-    let domain = noise::Domain { lower: vec![-2.0], upper: vec![2.0], inner: 1 };
+    let domain = noise::Domain::new(vec![-2.0], vec![2.0], 1);
     let mut parts = Parts::default();
     let timed = |part: &mut f64, start: Instant| {
         model.device().sync().expect("the device");
@@ -147,9 +148,9 @@ fn one_by_one(model: &OnnxModel, input: &Input, batch: usize) -> Parts {
     let mut estimator = Estimator::new(features, model.device());
     for first in (0..SAMPLES as usize).step_by(batch) {
         let rows = batch.min(SAMPLES as usize - first);
-        let address = Address { seed: 0, stream: 0, node: 0, first: first as u64, rows };
+        let batch = Batch::samples(0, 0, first as u32, rows);
         let start = Instant::now();
-        let points = noise::noise(node.clone(), &kind, &domain, &address);
+        let points = noise::noise(&input, Some(&kind), &domain, &batch);
         timed(&mut parts.noise, start);
         let start = Instant::now();
         let points = points.autodiff().require_grad();

@@ -11,11 +11,12 @@ use std::time::Instant;
 
 use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
 use attriburn_kernels::estimator::Estimator;
-use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
+use attriburn_kernels::noise::Points;
+use attriburn_kernels::{Batch, Boundary, Mollifier, Noise, Width, noise};
 use burn::tensor::activation::relu;
 use burn::tensor::module::{conv2d, linear, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
-use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 
 const FEATURES: usize = 3 * 224 * 224;
 const ROUNDS: usize = 15;
@@ -78,12 +79,12 @@ fn seconds<const N: usize>(device: &Device, rounds: usize, calls: [Call; N]) -> 
     })
 }
 
-fn address(rows: usize) -> Address {
-    Address { seed: 0, stream: 0, node: 0, first: 0, rows }
+fn batch(rows: usize) -> Batch {
+    Batch::samples(0, 0, 0, rows)
 }
 
 fn domain() -> noise::Domain {
-    noise::Domain { lower: vec![-2.0; 3], upper: vec![2.0; 3], inner: FEATURES / 3 }
+    noise::Domain::new(vec![-2.0; 3], vec![2.0; 3], FEATURES / 3)
 }
 
 fn node(device: &Device) -> Tensor<2> {
@@ -110,13 +111,13 @@ fn noises(device: &Device) {
         vec![random() * (reach * factor) + node.clone()]
     };
     let composed_clipped = || vec![(random() * 0.8 + node.clone()).clamp(-2.0, 2.0)];
-    let fused = |dtype, noise: &Noise| {
-        vec![noise::noise_in(dtype, node.clone(), noise, &domain(), &address(rows))]
-    };
+    let points = Points::at(node.clone());
+    let fused =
+        |noise: &Noise| vec![noise::noise(&points, Some(noise), &domain(), &self::batch(rows))];
     let composed: [(&str, Noise, Call); 2] =
         [("AdaptGrad's", adaptive, &composed_adaptive), ("ClipGrad's", clipped, &composed_clipped)];
     for (name, kind, composed) in composed {
-        let fused = || fused(FloatDType::F32, &kind);
+        let fused = || fused(&kind);
         let [fused, copy, composed] = seconds(device, ROUNDS, [&fused, &copy, composed]);
         println!(
             "  {name} noise: {:.2} GB/s written, {:.2} of a copy's rate, {:.1} times burn's operations'",
@@ -125,27 +126,16 @@ fn noises(device: &Device) {
             composed / fused
         );
     }
-    for dtype in [FloatDType::F16, FloatDType::BF16] {
-        if device.supports_dtype(dtype) {
-            let half = || fused(dtype, &adaptive);
-            let single = || fused(FloatDType::F32, &adaptive);
-            let [half, single] = seconds(device, ROUNDS, [&half, &single]);
-            println!("  in {dtype:?}: {:.2} of float32's time", half / single);
-        }
-    }
 }
 
 fn estimators(device: &Device) {
-    let batch = noise::noise(
-        node(device),
-        &Noise {
-            mollifier: Mollifier::Gaussian,
-            width: Width::Relative(0.2),
-            boundary: Boundary::Free,
-        },
-        &domain(),
-        &address(rows(device)),
-    );
+    let kind = Noise {
+        mollifier: Mollifier::Gaussian,
+        width: Width::Relative(0.2),
+        boundary: Boundary::Free,
+    };
+    let points = Points::at(node(device));
+    let batch = noise::noise(&points, Some(&kind), &domain(), &batch(rows(device)));
     let empty = Estimator::new(FEATURES, device);
     let ours = || {
         let mut estimator = empty.clone();
@@ -173,7 +163,7 @@ fn share(device: &Device) {
     let samples = 10;
     let plan = Plan::adaptgrad().samples(samples as u32);
     let explainer = Explainer::new(&model).batch(Some(samples));
-    let node = node(device);
+    let points = Points::at(node(device));
     let factor = Mollifier::Gaussian.width_factor(0.975) as f32;
     let kind = Noise {
         mollifier: Mollifier::Gaussian,
@@ -181,8 +171,7 @@ fn share(device: &Device) {
         boundary: Boundary::Free,
     };
     let outside = || {
-        let address = address(samples);
-        let rows = noise::noise(node.clone(), &kind, &domain(), &address);
+        let rows = noise::noise(&points, Some(&kind), &domain(), &batch(samples));
         let mut estimator = Estimator::new(FEATURES, device);
         estimator.update(rows);
         vec![estimator.into_state()]

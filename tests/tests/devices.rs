@@ -5,21 +5,30 @@ use std::path::Path;
 use attriburn::{Domain, Explainer, Input, Method, Output, Plan, Settings, Target};
 use attriburn_kernels::convolution::{convolve, reference as convolution};
 use attriburn_kernels::estimator::{self, Estimator};
-use attriburn_kernels::noise::reference::{Sizes, bounds, draw, element, sigma, word};
+use attriburn_kernels::noise::Points;
+use attriburn_kernels::noise::reference::{Element, bounds, draw, element, point, sigma, word};
 use attriburn_kernels::product::{multiply, split};
-use attriburn_kernels::{Address, Boundary, Mollifier, Noise, Width, noise};
+use attriburn_kernels::{Batch, Boundary, Mollifier, Noise, Row, Width, noise};
 use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{
     array, data, efficientnet, first_sample, folders, gpus, logits_and_gradients, relative_l2,
     values,
 };
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 const FEATURES: usize = 3 * 701;
 const ROWS: usize = 11;
-const ADDRESS: Address =
-    Address { seed: 0x0123_4567_89AB_CDEF, stream: 3, node: 2, first: 5, rows: ROWS };
+
+/// Rows that go round `count` inputs, and along the paths to them.
+fn batch(count: usize) -> Batch {
+    let row = |index: usize| {
+        let node = index % count;
+        let position = [0.0, 0.3, 1.0][index % 3];
+        Row { input: node, position, sample: (index / count) as u32, node: 2 + node as u32 }
+    };
+    Batch { seed: 0x0123_4567_89AB_CDEF, stream: 3, rows: (5..5 + ROWS).map(row).collect() }
+}
 
 fn tensor(values: &[f32], features: usize, device: &Device) -> Tensor<2> {
     let data = TensorData::new(values.to_vec(), [values.len() / features, features]);
@@ -27,29 +36,49 @@ fn tensor(values: &[f32], features: usize, device: &Device) -> Tensor<2> {
 }
 
 /// Number by number, within 1e-5 of the width (times the draw, where that is larger than one)
-/// beyond the rounding of the result to a type whose `epsilon` is given.
-fn check_noise(device: &Device, kind: Noise, nodes: usize, (dtype, epsilon): (FloatDType, f64)) {
-    let domain = noise::Domain {
-        lower: vec![-1.0, -2.0, 0.0],
-        upper: vec![1.0, 2.5, 4.0],
-        inner: FEATURES / 3,
+/// beyond the rounding of the result; of rows of so many inputs, at them or on paths to them.
+fn check_noise(device: &Device, kind: Option<Noise>, count: usize, on_paths: bool) {
+    let of = |input: usize| {
+        let shift = input as f32 * 0.25;
+        let moved = |bounds: [f32; 3]| bounds.map(|bound| bound - shift).to_vec();
+        noise::Domain::new(moved([-1.0, -2.0, 0.0]), moved([1.0, 2.5, 4.0]), FEATURES / 3)
     };
-    let x: Vec<f32> =
-        (0..nodes * FEATURES).map(|i| ((i * 7919) % 1000) as f32 * 0.006 - 2.5).collect();
-    let node = tensor(&x, FEATURES, device);
-    let rows = values(noise::noise_in(dtype, node, &kind, &domain, &ADDRESS));
-    let sizes = Sizes { nodes, features: FEATURES };
+    let domain = noise::Domain::joined(&(0..count).map(of).collect::<Vec<_>>());
+    let numbers = |seed: usize| -> Vec<f32> {
+        let number = |i| ((i * 7919 + seed) % 1000) as f32 * 0.006 - 2.5;
+        (0..count * FEATURES).map(number).collect()
+    };
+    let (x, baselines) = (numbers(0), numbers(331));
+    let points = Points {
+        inputs: tensor(&x, FEATURES, device),
+        baselines: on_paths.then(|| tensor(&baselines, FEATURES, device)),
+    };
+    let batch = batch(count);
+    let rows = values(noise::noise(&points, kind.as_ref(), &domain, &batch));
     for (i, &value) in rows.iter().enumerate() {
-        let (r, e) = (i / FEATURES, i % FEATURES);
-        let x = x[(ADDRESS.first as usize + r) % nodes * FEATURES + e];
-        let expected = element(x, (e, r), sizes, &kind, &domain, &ADDRESS);
-        let (lower, upper) = bounds(&domain, e);
-        let size = draw((e, r), sizes, &kind, &ADDRESS).abs().max(1.0);
-        let width = sigma(kind.width, x, lower, upper).abs() * size;
-        let rounding = epsilon * expected.abs().max(f64::from(x.abs()));
+        let (row, index) = (i / FEATURES, i % FEATURES);
+        let own = Element { batch: &batch, row, index, features: FEATURES };
+        let place = own.row().input * FEATURES + index;
+        let (ends, x) = match on_paths {
+            true => {
+                let (x, baseline) = (x[place], baselines[place]);
+                (x.abs() + baseline.abs(), point(x, baseline, own.row().position))
+            }
+            false => (x[place].abs(), x[place]),
+        };
+        let (expected, width) = match &kind {
+            None => (x.into(), 0.0),
+            Some(kind) => {
+                let (lower, upper) = bounds(&domain, &own);
+                let size = draw(&own, kind).abs().max(1.0);
+                let width = sigma(kind.width, x, lower, upper).abs() * size;
+                (element(x, &own, kind, &domain), width)
+            }
+        };
+        let rounding = 2.0 * f64::from(f32::EPSILON) * expected.abs().max(f64::from(ends));
         assert!(
             (f64::from(value) - expected).abs() <= 1e-5 * width + rounding,
-            "{kind:?}, {nodes} nodes, row {r}, element {e}: {value} for {expected}"
+            "{kind:?}, {count} inputs, row {row}, element {index}: {value} for {expected}"
         );
     }
 }
@@ -60,23 +89,21 @@ fn check_noise(device: &Device, kind: Noise, nodes: usize, (dtype, epsilon): (Fl
     ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
 )]
 fn the_noise_is_the_reference_s() {
-    const SINGLE: (FloatDType, f64) = (FloatDType::F32, f32::EPSILON as f64);
-    for (name, device) in gpus() {
+    for (_, device) in gpus() {
         let kind = |mollifier, width| Noise { mollifier, width, boundary: Boundary::Free };
         for (mollifier, _) in Mollifier::ALL {
-            check_noise(&device, kind(mollifier, Width::Adaptive(0.446)), 1, SINGLE);
+            check_noise(&device, Some(kind(mollifier, Width::Adaptive(0.446))), 1, false);
         }
         let gaussian = |width| kind(Mollifier::Gaussian, width);
-        check_noise(&device, gaussian(Width::Proportional(0.2)), 1, SINGLE);
         let clipped = Noise { boundary: Boundary::Clipped, ..gaussian(Width::Relative(0.2)) };
-        check_noise(&device, clipped, 3, SINGLE);
-        for half in [(FloatDType::F16, 2f64.powi(-11)), (FloatDType::BF16, 2f64.powi(-8))] {
-            if device.supports_dtype(half.0) {
-                check_noise(&device, gaussian(Width::Absolute(0.3)), 1, half);
-            } else {
-                eprintln!("{name} has no {:?}", half.0);
-            }
+        check_noise(&device, Some(gaussian(Width::Proportional(0.2))), 1, false);
+        check_noise(&device, Some(clipped), 1, false);
+        for (count, on_paths) in [(3, false), (1, true), (3, true)] {
+            check_noise(&device, Some(clipped), count, on_paths);
+            check_noise(&device, Some(gaussian(Width::Adaptive(0.446))), count, on_paths);
+            check_noise(&device, None, count, on_paths);
         }
+        check_noise(&device, None, 1, false);
     }
 }
 
@@ -87,14 +114,16 @@ fn the_noise_is_the_reference_s() {
 )]
 fn the_random_words_are_exactly_the_reference_s() {
     for (name, device) in gpus() {
-        for nodes in [1, 3] {
-            let node = tensor(&vec![0.0; nodes * FEATURES], FEATURES, &device);
+        for count in [1, 3] {
+            let batch = batch(count);
+            let inputs = tensor(&vec![0.0; count * FEATURES], FEATURES, &device);
             let words: Vec<u32> =
-                noise::random_words(node, &ADDRESS).into_data().try_into_vec().expect("words");
-            let sizes = Sizes { nodes, features: FEATURES };
-            let expected =
-                (0..ROWS * FEATURES).map(|i| word((i % FEATURES, i / FEATURES), sizes, &ADDRESS));
-            assert!(words.into_iter().eq(expected), "{name}, {nodes} nodes");
+                noise::random_words(inputs, &batch).into_data().try_into_vec().expect("words");
+            let expected = (0..ROWS * FEATURES).map(|i| {
+                let (row, index) = (i / FEATURES, i % FEATURES);
+                word(&Element { batch: &batch, row, index, features: FEATURES })
+            });
+            assert!(words.into_iter().eq(expected), "{name}, {count} inputs");
         }
     }
 }

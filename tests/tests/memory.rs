@@ -1,10 +1,13 @@
 //! Memory does not grow with the samples of a map, nor with the number of maps.
 #![cfg(target_os = "linux")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
-use attriburn::{Domain, Explainer, Input, Model, ModuleModel, Plan, Target};
+use attriburn::{
+    Baseline, Domain, Explainer, Input, Model, ModuleModel, Path, Plan, Quadrature, Score, Target,
+    Task,
+};
 use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{data, gpus, relative_l2};
 use burn::tensor::{Device, Tensor};
@@ -50,6 +53,46 @@ fn ten_thousand_samples_take_no_more_than_fifty() {
     assert!(growth < 4 * MIB, "{} MiB more", growth / MIB);
 }
 
+/// Nodes of a path are computed, and sums of finished maps are brought to the host: neither many nodes nor many
+/// maps at once take more than a few of them.
+#[test]
+fn nodes_and_maps_take_no_more_than_few_of_them() {
+    const FEATURES: usize = 3 * 224 * 224;
+    let _alone = ALONE.lock();
+    let device = Device::flex();
+    let model =
+        ModuleModel::<2>::new(&[FEATURES], &device, |x: Tensor<2>| x.powi_scalar(2).sum_dim(1));
+    let input = |shift: f32| {
+        let values = (0..FEATURES).map(|i| (i as f32 * 0.37 + shift).sin()).collect();
+        Input::new(values, &[FEATURES], Domain::uniform(-1.0, 1.0)).expect("an input")
+    };
+    let peak = |maps: usize, steps: u32| {
+        let inputs: Vec<Input> = (0..maps).map(|map| input(map as f32)).collect();
+        let explainer = Explainer::new(&model).batch(Some(8));
+        let predictions: Vec<_> =
+            inputs.iter().map(|input| explainer.predict(input).expect("a score")).collect();
+        let pairs = inputs.iter().zip(&predictions);
+        let task = |(input, prediction)| Task { input, score: Score::Class(0), prediction };
+        let tasks: Vec<Task> = pairs.map(task).collect();
+        let path = Path { baseline: Baseline::Black, quadrature: Quadrature::Midpoint, steps };
+        let plan = Plan { path: Some(path), ..Plan::gradient() };
+        std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
+        let before = process("VmRSS");
+        let maps = explainer.explain_all(&plan, &tasks).expect("maps");
+        assert!(maps.iter().all(Result::is_ok));
+        process("VmHWM").saturating_sub(before)
+    };
+    peak(1, 8);
+    let few = peak(1, 8);
+    // All nodes of this path are 1.2 GiB.
+    let nodes = peak(1, 2000);
+    assert!(nodes < few + 32 * MIB, "{} MiB, and {} for few", nodes / MIB, few / MIB);
+    // The host keeps what a map is made of: three numbers of four or eight bytes for each element, the map, its
+    // error, and the baseline; the device would keep four more.
+    let each = (peak(40, 8).saturating_sub(few)) / 39 / FEATURES as u64;
+    assert!(each <= 40, "{each} bytes for each element of a map");
+}
+
 /// A file of `n` bytes, with the weights beside it, takes no more than 4 GiB and 64 bytes for each of its
 /// own while it is loaded, whatever it asks for.
 #[test]
@@ -83,7 +126,7 @@ fn loading_a_file_takes_no_more_than_it_may() {
 }
 
 /// The ONNX files below `folder`.
-fn models_in(folder: &Path) -> Vec<PathBuf> {
+fn models_in(folder: &std::path::Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         match entry.path() {

@@ -1,27 +1,30 @@
 //! The engine: cuts a plan's samples into batches, takes their gradients and their mean.
 //!
 //! ```text
-//! inputs -> way (nodes) -> points, with noise -> gradients -> tally (sums) -> moments -> map
+//! inputs -> line (positions) -> points, with noise -> gradients -> tally (sums) -> moments -> map
 //! ```
 
+mod line;
 mod memory;
 mod parameters;
 mod run;
 mod tally;
-mod way;
 
 #[cfg(feature = "metrics")]
 pub(crate) use memory::read as read_back;
 pub use parameters::{ParameterGradient, check_parameters};
 
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Instant;
 
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use self::line::Line;
 use self::memory::{is_out_of_memory, is_out_of_memory_of, read};
 use self::run::Run;
-use self::way::Way;
+use self::tally::Moments;
 use crate::plan::{Estimate, Output, Plan, Readout, WidthRule};
 use crate::target::{Prediction, Score, Target};
 use crate::{Attribution, Error, Input, Link, Model, ModelError};
@@ -135,12 +138,8 @@ impl<'a> Explainer<'a> {
     /// [`Explainer::predict`].
     pub fn predict_all(&self, inputs: &[&Input]) -> Vec<Result<Prediction, Error>> {
         let fits = |input: &&&Input| self.check_shape(input).is_ok();
-        let fitting: Vec<&Input> = inputs.iter().filter(fits).copied().collect();
-        let mut logits = fitting
-            .chunks(self.batch_size(u64::MAX))
-            .flat_map(|batch| self.logits(batch))
-            .collect::<Vec<_>>()
-            .into_iter();
+        let fitting: Vec<&[f32]> = inputs.iter().filter(fits).map(|input| input.values()).collect();
+        let mut logits = self.answers(&fitting).into_iter();
         let answer = |input: &&Input| {
             self.check_shape(input)?;
             self.finite(logits.next().unwrap_or_else(|| Ok(Vec::new()))?)
@@ -148,12 +147,17 @@ impl<'a> Explainer<'a> {
         inputs.iter().map(answer).collect()
     }
 
-    /// The logits of each input of a batch. One that fails is tried in halves: the memory may not
+    /// The logits of each sample, in batches.
+    fn answers(&self, samples: &[&[f32]]) -> Vec<Result<Vec<f32>, Error>> {
+        let batches = samples.chunks(self.batch_size(u64::MAX));
+        batches.flat_map(|batch| self.logits(batch)).collect()
+    }
+
+    /// The logits of each sample of a batch. One that fails is tried in halves: the memory may not
     /// do for all, or one of them be at fault.
-    fn logits(&self, batch: &[&Input]) -> Vec<Result<Vec<f32>, Error>> {
+    fn logits(&self, batch: &[&[f32]]) -> Vec<Result<Vec<f32>, Error>> {
         let together = || -> Result<Vec<Vec<f32>>, Error> {
-            let values: Vec<f32> = batch.iter().flat_map(|input| input.values()).copied().collect();
-            let data = TensorData::new(values, [batch.len(), batch[0].values().len()]);
+            let data = TensorData::new(batch.concat(), [batch.len(), batch[0].len()]);
             let rows = self.model.forward(Tensor::from_data(data, self.model.device()))?;
             let rows = checked(rows, batch.len())?;
             let classes = rows.dims()[1];
@@ -229,25 +233,44 @@ impl<'a> Explainer<'a> {
             return Ok(maps?.into_iter().flatten().collect());
         }
         let start = Instant::now();
-        let begin = |task: &Task<'t>| {
+        // An input of several tasks has one line and one baseline.
+        let mut lines: HashMap<*const Input, Rc<Line>> = HashMap::new();
+        let mut begin = |task: &Task<'t>| {
             self.check_task(plan, task)?;
-            let way = Way::new(plan, task.input)?;
-            let difference = self.difference(plan, &way, task)?;
-            Ok((task.clone(), way, difference))
+            let key: *const Input = task.input;
+            let line = match lines.get(&key) {
+                Some(line) => Rc::clone(line),
+                None => Rc::new(Line::new(plan, task.input)?),
+            };
+            lines.insert(key, Rc::clone(&line));
+            Ok((task.clone(), line))
         };
-        let begun: Vec<Result<_, Error>> = tasks.iter().map(begin).collect();
-        let ways: Vec<(Task, &Way)> =
-            begun.iter().flatten().map(|(task, way, _)| (task.clone(), way)).collect();
-        if ways.is_empty() {
+        let begun: Vec<Result<(Task<'t>, Rc<Line>), Error>> =
+            tasks.iter().map(&mut begin).collect();
+        let mut at_baselines = self.at_baselines(plan, begun.iter().flatten());
+        let with_difference = |begun: Result<(Task<'t>, Rc<Line>), Error>| {
+            let (task, line) = begun?;
+            let key: *const Line = Rc::as_ptr(&line);
+            let difference = match at_baselines.get_mut(&key) {
+                None => None,
+                Some(Ok(at_baseline)) => Some(self.difference(plan, &task, at_baseline)?),
+                Some(Err(message)) => return Err(Error::Baseline(message.clone())),
+            };
+            Ok((task, line, difference))
+        };
+        let begun: Vec<Result<_, Error>> = begun.into_iter().map(with_difference).collect();
+        let ready: Vec<(Task, &Line)> =
+            begun.iter().flatten().map(|(task, line, _)| (task.clone(), &**line)).collect();
+        if ready.is_empty() {
             return Ok(begun
                 .into_iter()
                 .map(|failed| Err(failed.err().unwrap_or(Error::NoGradient)))
                 .collect());
         }
-        let first_batch = self.batch_size(plan.gradients().saturating_mul(ways.len() as u64));
+        let first_batch = self.batch_size(plan.gradients().saturating_mul(ready.len() as u64));
         let mut batch = first_batch;
-        let mut run = loop {
-            match Run::finished(self, plan, &ways, batch) {
+        let run = loop {
+            match Run::finished(self, plan, &ready, batch) {
                 Err(error)
                     if is_out_of_memory(&error)
                         && batch > 1
@@ -266,37 +289,56 @@ impl<'a> Explainer<'a> {
         if let Err(error) = self.model.device().sync() {
             return Err(ModelError::new(format!("the device failed: {error}")).into());
         }
-        let seconds = start.elapsed().as_secs_f64() / ways.len() as f64;
+        let seconds = start.elapsed().as_secs_f64() / ready.len() as f64;
         let cost = Cost {
             sizes: run.sizes,
             batch,
             refused_batch: (batch < first_batch).then_some(first_batch),
             seconds,
         };
-        let mut tallies = run.tallies.drain(..);
-        let finish = |begun: Result<(Task<'t>, Way, Option<f64>), Error>| {
-            let (task, way, difference) = begun?;
-            let tally = tallies.next().ok_or(Error::NoGradient)?;
-            attribution(plan, &task, &way, &tally, &cost, difference)
+        let mut moments: Vec<Result<Moments, Error>> = run.moments().collect();
+        let mut moments = moments.drain(..);
+        let finish = |begun: Result<(Task<'t>, Rc<Line>, Option<f64>), Error>| {
+            let (task, line, difference) = begun?;
+            let moments = moments.next().unwrap_or(Err(Error::NoGradient))?;
+            attribution(plan, &task, &line, &moments, &cost, difference)
         };
         Ok(begun.into_iter().map(finish).collect())
     }
 
-    /// What the map of a path should add up to: the output at the input less that at the baseline.
-    /// None where it need not add up.
-    fn difference(&self, plan: &Plan, way: &Way, task: &Task) -> Result<Option<f64>, Error> {
+    /// The model's answers at the baselines of paths whose maps add up, in batches and once for each line; or what
+    /// is wrong with one.
+    fn at_baselines<'l, 't: 'l>(
+        &self,
+        plan: &Plan,
+        begun: impl Iterator<Item = &'l (Task<'t>, Rc<Line>)>,
+    ) -> HashMap<*const Line, Result<Prediction, String>> {
         let complete = (plan.readout, plan.estimate) == (Readout::TimesDifference, Estimate::Mean);
-        let Some(baseline) = way.baseline.as_ref().filter(|_| complete) else {
-            return Ok(None);
+        let mut lines: Vec<&Rc<Line>> = Vec::new();
+        for (_, line) in begun.filter(|_| complete) {
+            if line.baseline.is_some() && !lines.iter().any(|own| Rc::ptr_eq(own, line)) {
+                lines.push(line);
+            }
+        }
+        let baselines: Vec<&[f32]> =
+            lines.iter().filter_map(|line| line.baseline.as_deref()).collect();
+        let answers = self.answers(&baselines);
+        let named = |answer: Result<Vec<f32>, Error>| {
+            answer.and_then(|logits| self.finite(logits)).map_err(|error| match error {
+                Error::NoFinitePrediction { class, value } => {
+                    format!("gives an output that is not finite: class {class} is {value}")
+                }
+                other => format!("cannot be run: {other}"),
+            })
         };
-        let at_baseline = self.predict_at(baseline).map_err(|error| match error {
-            Error::NoFinitePrediction { class, value } => Error::Baseline(format!(
-                "gives an output that is not finite: class {class} is {value}"
-            )),
-            other => other,
-        })?;
+        let keys = lines.into_iter().map(Rc::as_ptr);
+        keys.zip(answers.into_iter().map(named)).collect()
+    }
+
+    /// What the map of a path should add up to: the output at the input less that at the baseline.
+    fn difference(&self, plan: &Plan, task: &Task, at_baseline: &Prediction) -> Result<f64, Error> {
         let value = |prediction| self.value(plan.output, &task.score, prediction);
-        Ok(Some(value(task.prediction)? - value(&at_baseline)?))
+        Ok(value(task.prediction)? - value(at_baseline)?)
     }
 
     /// The value of a score that is differentiated.
@@ -363,20 +405,19 @@ struct Cost {
 fn attribution(
     plan: &Plan,
     task: &Task,
-    way: &Way,
-    tally: &tally::Tally,
+    line: &Line,
+    moments: &Moments,
     cost: &Cost,
     difference: Option<f64>,
 ) -> Result<Attribution, Error> {
     let drawn = cost.sizes.draws * cost.sizes.samples;
-    let moments = tally.moments()?;
     if moments.samples == 0 {
         return Err(Error::NoFiniteGradient { samples: drawn });
     }
     if plan.estimate == Estimate::Variance && moments.samples == 1 {
         return Err(Error::TooFewFinite { kept: 1, samples: drawn });
     }
-    let factors = way.factors(plan.readout, task.input);
+    let factors = line.factors(plan.readout, task.input);
     let values = moments.map(plan.estimate, &factors);
     let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
     Ok(Attribution {

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use attriburn_kernels::Address;
-use burn::tensor::Tensor;
+use attriburn_kernels::Batch;
+use attriburn_kernels::noise::{Domain, Points, noise};
+use burn::tensor::{Tensor, TensorData};
 
+use super::line::Line;
 use super::memory::read;
 use super::parameters::Drawn;
-use super::tally::Tally;
-use super::way::{Nodes, Way};
+use super::tally::{Moments, Tally};
 use super::{Explainer, Task, checked, outputs, sum_of_scores};
 use crate::Error;
 use crate::attribution::relative_norm;
@@ -25,15 +26,32 @@ pub struct Run<'a> {
     done: u64,
     /// What was taken of the plan in the end.
     pub sizes: Sizes,
-    /// The sums of each map, in the maps' order.
-    pub tallies: Vec<Tally>,
+    /// The inputs of the last batch on the device.
+    uploaded: Option<Uploaded>,
 }
 
-/// What a map's points are made from.
+/// One map of a run.
 struct Map<'a> {
     task: Task<'a>,
-    way: &'a Way,
-    nodes: Nodes,
+    line: &'a Line,
+    sums: Sums,
+}
+
+/// What was taken in of a map.
+enum Sums {
+    /// Nothing yet.
+    None,
+    /// On the device.
+    Open(Box<Tally>),
+    /// All, on the host: so the device's memory does not depend on the number of maps.
+    Closed(Moments),
+}
+
+/// The inputs of neighbouring maps on the device.
+struct Uploaded {
+    maps: Range<usize>,
+    points: Points,
+    domain: Domain,
 }
 
 /// Neighbouring gradients of one map.
@@ -44,21 +62,21 @@ struct Piece {
 }
 
 impl<'a> Run<'a> {
-    /// All of `plan`'s gradients for each of `ways`, `batch` at a time.
+    /// All of `plan`'s gradients for each of the tasks, `batch` at a time.
     pub fn finished(
         explainer: &'a Explainer<'a>,
         plan: &'a Plan,
-        ways: &[(Task<'a>, &'a Way)],
+        tasks: &[(Task<'a>, &'a Line)],
         batch: usize,
     ) -> Result<Self, Error> {
-        let device = explainer.model.device();
-        let maps: Vec<Map> = ways
-            .iter()
-            .map(|(task, way)| Map { task: task.clone(), way, nodes: way.nodes(plan, device) })
-            .collect();
-        let tally = |map: &Map| Tally::new(plan, &map.nodes, map.task.input.values().len(), device);
-        let tallies = maps.iter().map(tally).collect();
-        let mut run = Self { explainer, plan, maps, batch, done: 0, sizes: plan.sizes(), tallies };
+        let map = |(task, line): &(Task<'a>, &'a Line)| Map {
+            task: task.clone(),
+            line,
+            sums: Sums::None,
+        };
+        let maps = tasks.iter().map(map).collect();
+        let (done, sizes, uploaded) = (0, plan.sizes(), None);
+        let mut run = Self { explainer, plan, maps, batch, done, sizes, uploaded };
         match &plan.weights {
             None => run.take(run.sizes.samples, |run, samples| {
                 run.sizes.samples = samples.end;
@@ -78,6 +96,15 @@ impl<'a> Run<'a> {
             }
         }?;
         Ok(run)
+    }
+
+    /// The moments of each map, in the maps' order.
+    pub fn moments(self) -> impl Iterator<Item = Result<Moments, Error>> {
+        self.maps.into_iter().map(|map| match map.sums {
+            Sums::Closed(moments) => Ok(moments),
+            Sums::Open(tally) => tally.moments(),
+            Sums::None => Err(Error::NoGradient),
+        })
     }
 
     /// Takes `all` samples or draws, or as many as the plan needs, by `next`.
@@ -103,11 +130,11 @@ impl<'a> Run<'a> {
 
     /// The relative standard error of the first map as it is.
     fn relative_error(&self) -> Result<Option<f64>, Error> {
-        let (Some(map), Some(tally)) = (self.maps.first(), self.tallies.first()) else {
+        let Some(Map { task, line, sums: Sums::Open(tally) }) = self.maps.first() else {
             return Ok(None);
         };
         let moments = tally.moments()?;
-        let factors = map.way.factors(self.plan.readout, map.task.input);
+        let factors = line.factors(self.plan.readout, task.input);
         let values = moments.map(self.plan.estimate, &factors);
         Ok(relative_norm(&moments.standard_error(self.plan, &factors), &values))
     }
@@ -128,11 +155,16 @@ impl<'a> Run<'a> {
             let pieces = pieces(first..first + rows, per_map, from);
             let gradients = self.gradients(&pieces, stream, parameters)?;
             self.tally(&pieces, gradients);
-            if let (0, Some(piece)) = (self.done, pieces.first()) {
+            if let (0, Some(piece)) = (self.done, pieces.first())
+                && let Sums::Open(tally) = &self.maps[piece.map].sums
+            {
                 // Batches are alike: what the device refuses, it refuses with the first.
-                read(self.tallies[piece.map].probe())?;
+                read(tally.probe())?;
             }
             first += rows;
+            if self.plan.weights.is_none() && self.plan.until.is_none() {
+                self.close(0..(first / per_map) as usize)?;
+            }
             self.done += rows;
             if let Some(progress) = self.explainer.progress {
                 progress(self.done, self.plan.gradients().saturating_mul(self.maps.len() as u64));
@@ -143,19 +175,12 @@ impl<'a> Run<'a> {
 
     /// The gradients `[rows, features]` of the pieces.
     fn gradients(
-        &self,
+        &mut self,
         pieces: &[Piece],
         stream: u32,
         parameters: Option<&[Tensor<1>]>,
     ) -> Result<Tensor<2>, Error> {
-        let points = |piece: &Piece| {
-            let map = &self.maps[piece.map];
-            let (first, rows) = (piece.first, piece.rows);
-            let at = Address { seed: self.plan.seed, stream, node: 0, first, rows };
-            map.nodes.points(self.plan.sampler.as_ref(), map.task.input, &at)
-        };
-        let mut parts: Vec<Tensor<2>> = pieces.iter().map(points).collect();
-        let points = if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 0) };
+        let points = self.points(pieces, stream);
         let points = points.autodiff().require_grad();
         let model = self.explainer.model;
         let logits = match parameters {
@@ -172,21 +197,86 @@ impl<'a> Run<'a> {
         points.grad(&score.backward()).ok_or(Error::NoGradient)
     }
 
+    /// The points `[rows, features]` of the pieces, in one launch.
+    fn points(&mut self, pieces: &[Piece], stream: u32) -> Tensor<2> {
+        let (first, last) = (pieces[0].map, pieces[pieces.len() - 1].map);
+        let maps = first..last + 1;
+        let uploaded = match self.uploaded.take().filter(|own| own.maps == maps) {
+            Some(uploaded) => uploaded,
+            None => self.upload(maps),
+        };
+        let rows = pieces.iter().flat_map(|piece| {
+            let line = self.maps[piece.map].line;
+            let indices = piece.first..piece.first + piece.rows as u64;
+            indices.map(move |index| line.row(index, stream, piece.map - first))
+        });
+        let batch = Batch { seed: self.plan.seed, stream, rows: rows.collect() };
+        let kind = self.plan.sampler.as_ref().map(|sampler| sampler.noise());
+        let points = noise(&uploaded.points, kind.as_ref(), &uploaded.domain, &batch);
+        self.uploaded = Some(uploaded);
+        points
+    }
+
+    fn upload(&self, maps: Range<usize>) -> Uploaded {
+        let own = &self.maps[maps.clone()];
+        let device = self.explainer.model.device();
+        let tensor = |rows: Vec<&[f32]>| {
+            let shape = [rows.len(), rows[0].len()];
+            Tensor::<2>::from_data(TensorData::new(rows.concat(), shape), device)
+        };
+        let inputs = tensor(own.iter().map(|map| map.task.input.values()).collect());
+        let baselines: Option<Vec<&[f32]>> =
+            own.iter().map(|map| map.line.baseline.as_deref()).collect();
+        let domains: Vec<Domain> = own.iter().map(|map| map.task.input.kernel_domain()).collect();
+        let points = Points { inputs, baselines: baselines.map(tensor) };
+        Uploaded { maps, points, domain: Domain::joined(&domains) }
+    }
+
     /// Hands each map its gradients.
     fn tally(&mut self, pieces: &[Piece], gradients: Tensor<2>) {
-        if let [piece] = pieces {
-            return self.tallies[piece.map].take(gradients);
-        }
         let mut row = 0;
         for piece in pieces {
-            self.tallies[piece.map].take(gradients.clone().narrow(0, row, piece.rows));
+            let own = match pieces.len() {
+                1 => gradients.clone(),
+                _ => gradients.clone().narrow(0, row, piece.rows),
+            };
+            self.open(piece.map).take(own);
             row += piece.rows;
         }
     }
 
+    /// The sums of a map on the device.
+    fn open(&mut self, map: usize) -> &mut Tally {
+        let (plan, device) = (self.plan, self.explainer.model.device());
+        let Map { task, line, sums } = &mut self.maps[map];
+        if !matches!(sums, Sums::Open(_)) {
+            let features = task.input.values().len();
+            *sums = Sums::Open(Box::new(Tally::new(plan, line, features, device)));
+        }
+        match sums {
+            Sums::Open(tally) => tally,
+            // It was opened above.
+            Sums::None | Sums::Closed(_) => unreachable!("the sums of a map are open"),
+        }
+    }
+
+    /// Brings the sums of maps that are complete to the host.
+    fn close(&mut self, maps: Range<usize>) -> Result<(), Error> {
+        for map in &mut self.maps[maps] {
+            if let Sums::Open(tally) = &map.sums {
+                map.sums = Sums::Closed(tally.moments()?);
+            }
+        }
+        Ok(())
+    }
+
     fn end_draw(&mut self) {
         let device = self.explainer.model.device();
-        self.tallies.iter_mut().for_each(|tally| tally.end_draw(device));
+        for map in &mut self.maps {
+            if let Sums::Open(tally) = &mut map.sums {
+                tally.end_draw(device);
+            }
+        }
     }
 }
 

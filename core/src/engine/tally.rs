@@ -3,8 +3,8 @@
 use attriburn_kernels::estimator::{CARRY, Estimator};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::line::Line;
 use super::memory::read;
-use super::way::Nodes;
 use crate::Error;
 use crate::plan::{Estimate, Plan};
 
@@ -19,11 +19,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn new(plan: &Plan, nodes: &Nodes, features: usize, device: &Device) -> Self {
+    pub fn new(plan: &Plan, line: &Line, features: usize, device: &Device) -> Self {
         let estimator = || Estimator::new(features, device);
         let nested = plan.weights.is_some() && plan.sampler.is_some();
         Self {
-            sums: PathSums::new(&nodes.weights(), device),
+            sums: PathSums::new(&line.weights(), device),
             samples: estimator(),
             draws: nested.then(|| (estimator(), estimator())),
         }

@@ -1,7 +1,7 @@
 //! Noise that is drawn where no input lies.
 
-use attriburn_kernels::noise::noise;
-use attriburn_kernels::{Address, Boundary, Mollifier};
+use attriburn_kernels::noise::{Points, noise};
+use attriburn_kernels::{Batch, Boundary, Mollifier};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::plan::{Sampler, WidthRule};
@@ -65,11 +65,12 @@ impl OutOfDomain {
         }
         let features = input.values().len();
         let data = TensorData::new(input.values().to_vec(), [1, features]);
-        let node = Tensor::<2>::from_data(data, &Device::flex());
+        let points = Points::at(Tensor::<2>::from_data(data, &Device::flex()));
+        let domain = input.kernel_domain();
         let (mut outside, mut amount) = (0u64, 0.0);
         for sample in 0..samples {
-            let at = Address { seed, stream: 0, node: 0, first: sample.into(), rows: 1 };
-            let row = noise(node.clone(), &sampler.noise(), &input.kernel_domain(), &at);
+            let batch = Batch::samples(seed, 0, sample, 1);
+            let row = noise(&points, Some(&sampler.noise()), &domain, &batch);
             let row = crate::engine::read_back(row)?;
             for (index, value) in row.into_iter().enumerate() {
                 let (lower, upper) = input.bounds(index);

@@ -1,11 +1,10 @@
 //! The noise kernel on the CPU: all cores, and loops over short arrays that the compiler turns
 //! into vector instructions, chosen at run time for the machine it runs on.
 
-use burn::tensor::{bf16, f16};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Address, Boundary, Domain, Noise, Width};
+use super::{Batch, Boundary, Domain, Noise, Width};
 use crate::mollifier::Mollifier;
 use crate::philox::{key, philox};
 use crate::quantile;
@@ -15,84 +14,67 @@ const LANES: usize = 64;
 /// Counters of one task.
 const TILE: usize = 16 * LANES;
 
-/// What a row is made of.
-pub trait Value: Copy + Send {
-    /// Zero.
-    const ZERO: Self;
-    /// The nearest value.
-    fn nearest(value: f64) -> Self;
+/// The inputs and baselines that rows lie between.
+pub struct Lines<'a> {
+    pub inputs: &'a [f32],
+    pub baselines: Option<&'a [f32]>,
+    pub features: usize,
 }
 
-impl Value for f32 {
-    const ZERO: Self = 0.0;
-    #[inline(always)]
-    fn nearest(value: f64) -> Self {
-        value as f32
-    }
-}
-
-impl Value for f16 {
-    const ZERO: Self = f16::ZERO;
-    #[inline(always)]
-    fn nearest(value: f64) -> Self {
-        f16::from_f64(value)
-    }
-}
-
-impl Value for bf16 {
-    const ZERO: Self = bf16::ZERO;
-    #[inline(always)]
-    fn nearest(value: f64) -> Self {
-        bf16::from_f64(value)
-    }
-}
-
-/// The random words of `address.rows` rows of `features` elements, as [`fill`] uses them.
-pub fn words(features: usize, nodes: usize, address: &Address) -> Vec<u32> {
-    let mut rows = vec![0; address.rows * features];
+/// The random words of the rows of `features` elements, as [`fill`] uses them.
+pub fn words(features: usize, batch: &Batch) -> Vec<u32> {
+    let mut rows = vec![0; batch.rows.len() * features];
     let quarter = features.div_ceil(4);
-    rows.par_chunks_mut(features).enumerate().for_each(|(r, row)| {
-        let [sample, node] = sample_and_node(address, r, nodes as u64);
-        for (word, row) in row.chunks_mut(quarter).enumerate() {
-            for (e, out) in row.iter_mut().enumerate() {
-                let counter = [e as u32, sample, address.node + node, address.stream];
-                *out = philox(counter, key(address.seed))[word];
+    rows.par_chunks_mut(features).zip(&batch.rows).for_each(|(out, row)| {
+        for (word, out) in out.chunks_mut(quarter).enumerate() {
+            for (e, out) in out.iter_mut().enumerate() {
+                let counter = [e as u32, row.sample, row.node, batch.stream];
+                *out = philox(counter, key(batch.seed))[word];
             }
         }
     });
     rows
 }
 
-/// Which sample of which of `count` nodes row `r` is.
-fn sample_and_node(address: &Address, r: usize, count: u64) -> [u32; 2] {
-    let index = address.first + r as u64;
-    [(index / count) as u32, (index % count) as u32]
-}
-
-/// Fills `rows` (`address.rows` rows of `features` elements) from `nodes` (rows of the path).
-pub fn fill<T: Value>(
-    rows: &mut [T],
-    nodes: &[f32],
-    features: usize,
-    noise: &Noise,
+/// Fills `rows`, one for each of the batch's.
+pub fn fill(
+    rows: &mut [f32],
+    lines: &Lines,
+    noise: Option<&Noise>,
     domain: &Domain,
-    address: &Address,
+    batch: &Batch,
 ) {
-    let count = (nodes.len() / features) as u64;
+    let features = lines.features;
     let quarter = features.div_ceil(4);
-    rows.par_chunks_mut(features).enumerate().for_each(|(r, row)| {
-        let [sample, node] = sample_and_node(address, r, count);
-        let x = &nodes[node as usize * features..][..features];
-        tiles(row, quarter).into_par_iter().enumerate().for_each(|(tile, quarters)| {
-            let counter = [(tile * TILE) as u32, sample, address.node + node, address.stream];
-            let place = Place { quarter, x, domain };
-            fill_tile(quarters, counter, key(address.seed), noise, &place);
+    rows.par_chunks_mut(features).zip(&batch.rows).for_each(|(out, row)| {
+        let span = row.input * features..(row.input + 1) * features;
+        let x = &lines.inputs[span.clone()];
+        let path = lines.baselines.map(|own| (&own[span], row.position));
+        let Some(noise) = noise else {
+            return match path {
+                None => out.copy_from_slice(x),
+                Some((baseline, position)) => between(out, x, baseline, position),
+            };
+        };
+        tiles(out, quarter).into_par_iter().enumerate().for_each(|(tile, quarters)| {
+            let counter = [(tile * TILE) as u32, row.sample, row.node, batch.stream];
+            let place = Place { quarter, x, path, domain, input: row.input };
+            fill_tile(quarters, counter, key(batch.seed), noise, &place);
         });
     });
 }
 
+/// The points `b + position (x - b)`.
+#[inline(always)]
+fn between(out: &mut [f32], x: &[f32], baseline: &[f32], position: f64) {
+    for ((out, &x), &b) in out.iter_mut().zip(x).zip(baseline) {
+        let (x, b) = (f64::from(x), f64::from(b));
+        *out = (b + position * (x - b)) as f32;
+    }
+}
+
 /// A row cut in its four quarters, and these in tiles: each word of a counter has its own.
-fn tiles<T>(row: &mut [T], quarter: usize) -> Vec<[&mut [T]; 4]> {
+fn tiles(row: &mut [f32], quarter: usize) -> Vec<[&mut [f32]; 4]> {
     let mut quarters = row.chunks_mut(quarter);
     let mut tiles: [_; 4] =
         std::array::from_fn(|_| quarters.next().unwrap_or_default().chunks_mut(TILE));
@@ -105,13 +87,16 @@ fn tiles<T>(row: &mut [T], quarter: usize) -> Vec<[&mut [T]; 4]> {
 struct Place<'a> {
     quarter: usize,
     x: &'a [f32],
+    /// The baseline and the position, on a path.
+    path: Option<(&'a [f32], f64)>,
     domain: &'a Domain,
+    input: usize,
 }
 
 /// Fills one tile, whose first counter is `counter`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2"))]
-fn fill_tile<T: Value>(
-    mut quarters: [&mut [T]; 4],
+fn fill_tile(
+    mut quarters: [&mut [f32]; 4],
     counter: [u32; 4],
     key: [u32; 2],
     noise: &Noise,
@@ -178,21 +163,24 @@ fn each(draws: &mut [f64; LANES], words: &[u32; LANES], draw: impl Fn(u32) -> f6
 
 /// Adds the scaled draws to `x`, run by run of one channel.
 #[inline(always)]
-fn scale<T: Value>(
-    row: &mut [T],
-    draws: &[f64; LANES],
-    first: usize,
-    noise: &Noise,
-    place: &Place,
-) {
+fn scale(row: &mut [f32], draws: &[f64; LANES], first: usize, noise: &Noise, place: &Place) {
     let domain = place.domain;
-    let x = &place.x[first..][..row.len()];
+    let mut points = [0f32; LANES];
+    let span = first..first + row.len();
+    let x = match place.path {
+        None => &place.x[span],
+        Some((baseline, position)) => {
+            let points = &mut points[..row.len()];
+            between(points, &place.x[span.clone()], &baseline[span], position);
+            &*points
+        }
+    };
     let mut done = 0;
     while done < row.len() {
         let e = first + done;
         let run = (domain.inner - e % domain.inner).min(row.len() - done);
-        let channel = domain.channel(e);
-        let bounds = (f64::from(domain.lower[channel]), f64::from(domain.upper[channel]));
+        let (lower, upper) = domain.bounds(place.input, e);
+        let bounds = (f64::from(lower), f64::from(upper));
         let span = done..done + run;
         let (row, x, draws) = (&mut row[span.clone()], &x[span.clone()], &draws[span]);
         match noise.boundary {
@@ -207,8 +195,8 @@ fn scale<T: Value>(
 
 /// One run of one channel; `keep` is the boundary rule.
 #[inline(always)]
-fn widen<T: Value>(
-    row: &mut [T],
+fn widen(
+    row: &mut [f32],
     x: &[f32],
     draws: &[f64],
     width: Width,
@@ -236,8 +224,8 @@ fn widen<T: Value>(
 }
 
 #[inline(always)]
-fn add<T: Value>(
-    row: &mut [T],
+fn add(
+    row: &mut [f32],
     x: &[f32],
     draws: &[f64],
     sigma: impl Fn(f64) -> f64,
@@ -245,6 +233,6 @@ fn add<T: Value>(
 ) {
     for ((out, &x), &draw) in row.iter_mut().zip(x).zip(draws) {
         let x = f64::from(x);
-        *out = T::nearest(keep(x + sigma(x) * draw));
+        *out = keep(x + sigma(x) * draw) as f32;
     }
 }

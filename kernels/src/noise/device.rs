@@ -1,107 +1,129 @@
 //! Launches of the noise kernel on a CubeCL device.
 
 use burn::backend::TensorMetadata;
-use burn::tensor::{DType, FloatDType, bf16, f16};
+use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::kernel::{JobLaunch, ROWS, Rule, Variant, noise_kernel, words_kernel};
-use super::{Address, Boundary, Domain, Noise, Width};
+use super::op::Kind;
+use super::{Batch, Boundary, Domain, Mollifier, Width};
 use crate::launch::{CUBES, THREADS};
 use crate::philox;
 
-/// Noisy rows of `dtype` on the device of `nodes`.
+/// The rows of a batch on the device of `inputs`.
 pub fn launch(
-    nodes: CubeTensor,
-    noise: &Noise,
+    inputs: CubeTensor,
+    baselines: CubeTensor,
+    kind: &Kind,
     domain: &Domain,
-    address: &Address,
-    dtype: FloatDType,
+    batch: &Batch,
 ) -> CubeTensor {
-    let nodes = into_contiguous(nodes);
-    let client = nodes.client.clone();
-    let rows = empty_rows(&nodes, address, dtype.into());
-    let bounds: Vec<f32> = domain.lower.iter().chain(&domain.upper).copied().collect();
-    let (rule, factor) = match noise.width {
-        Width::Absolute(sigma) => (Rule::Absolute, sigma),
-        Width::Relative(factor) => (Rule::Relative, factor),
-        Width::Adaptive(factor) => (Rule::Adaptive, factor),
-        Width::Proportional(scale) => (Rule::Proportional, scale),
+    let inputs = into_contiguous(inputs);
+    let client = inputs.client.clone();
+    let rows = empty_rows(&inputs, batch, DType::F32);
+    let (rule, factor) = match kind.noise.map(|noise| noise.width) {
+        None => (Rule::Absolute, 0.0),
+        Some(Width::Absolute(sigma)) => (Rule::Absolute, sigma),
+        Some(Width::Relative(factor)) => (Rule::Relative, factor),
+        Some(Width::Adaptive(factor)) => (Rule::Adaptive, factor),
+        Some(Width::Proportional(scale)) => (Rule::Proportional, scale),
     };
+    let first = batch.rows[0].input;
     let variant = Variant {
-        mollifier: noise.mollifier,
+        mollifier: kind.noise.map_or(Mollifier::default(), |noise| noise.mollifier),
         rule,
-        clipped: noise.boundary == Boundary::Clipped,
-        single: nodes.shape()[0] == 1,
+        clipped: kind.noise.is_some_and(|noise| noise.boundary == Boundary::Clipped),
+        single: !kind.on_paths && batch.rows.iter().all(|row| row.input == first),
+        on_paths: kind.on_paths,
+        noisy: kind.noise.is_some(),
     };
-    let job = job(&nodes, domain, address, factor);
-    let cubes = cubes(&nodes, (address.rows as u32).div_ceil(ROWS));
-    let bounds = CubeTensor::new_contiguous(
-        client.clone(),
-        nodes.device.clone(),
-        [bounds.len()].into(),
-        client.create_from_slice(f32::as_bytes(&bounds)),
-        nodes.dtype,
+    let cubes = cubes(&inputs, (batch.rows.len() as u32).div_ceil(ROWS));
+    let job = job(&inputs, domain, batch, factor);
+    // A buffer may be bound once: where there are no baselines, one number stands for them.
+    let baselines = match kind.on_paths {
+        true => into_contiguous(baselines),
+        false => uploaded(&inputs, f32::as_bytes(&[0.0]), 1, DType::F32),
+    };
+    let bounds = bounds(domain);
+    let bounds = uploaded(&inputs, f32::as_bytes(&bounds), bounds.len(), DType::F32);
+    let table = table(&inputs, batch);
+    noise_kernel::launch(
+        &client,
+        cubes,
+        CubeDim::new_1d(THREADS),
+        inputs.into_buffer_arg(),
+        baselines.into_buffer_arg(),
+        bounds.into_buffer_arg(),
+        table.into_buffer_arg(),
+        rows.clone().into_buffer_arg(),
+        job,
+        variant,
     );
-    let (nodes, bounds) = (nodes.into_buffer_arg(), bounds.into_buffer_arg());
-    let (threads, out) = (CubeDim::new_1d(THREADS), rows.clone().into_buffer_arg());
-    match dtype {
-        FloatDType::F16 => {
-            noise_kernel::launch::<f16>(&client, cubes, threads, nodes, bounds, out, job, variant);
-        }
-        FloatDType::BF16 => {
-            noise_kernel::launch::<bf16>(&client, cubes, threads, nodes, bounds, out, job, variant);
-        }
-        _ => {
-            noise_kernel::launch::<f32>(&client, cubes, threads, nodes, bounds, out, job, variant);
-        }
-    }
     rows
 }
 
-/// The random words of the rows at `address`.
-pub fn launch_words(nodes: CubeTensor, address: &Address) -> CubeTensor {
-    let client = nodes.client.clone();
-    let words = empty_rows(&nodes, address, DType::U32);
-    let unbounded = Domain { lower: vec![0.0], upper: vec![0.0], inner: 1 };
+/// The random words of the rows of a batch.
+pub fn launch_words(inputs: CubeTensor, batch: &Batch) -> CubeTensor {
+    let client = inputs.client.clone();
+    let words = empty_rows(&inputs, batch, DType::U32);
+    let unbounded = Domain::new(vec![0.0], vec![0.0], 1);
     words_kernel::launch(
         &client,
-        cubes(&nodes, address.rows as u32),
+        cubes(&inputs, batch.rows.len() as u32),
         CubeDim::new_1d(THREADS),
+        table(&inputs, batch).into_buffer_arg(),
         words.clone().into_buffer_arg(),
-        job(&nodes, &unbounded, address, 0.0),
+        job(&inputs, &unbounded, batch, 0.0),
     );
     words
 }
 
-fn empty_rows(nodes: &CubeTensor, address: &Address, dtype: DType) -> CubeTensor {
-    let shape = [address.rows, nodes.shape()[1]];
-    let (client, device) = (nodes.client.clone(), nodes.device.clone());
+/// Input by input the lower bounds of its channels, then the upper ones.
+fn bounds(domain: &Domain) -> Vec<f32> {
+    let pairs = domain.lower.chunks(domain.channels).zip(domain.upper.chunks(domain.channels));
+    pairs.flat_map(|(lower, upper)| lower.iter().chain(upper)).copied().collect()
+}
+
+/// Row by row its input, sample, node, and the bits of its position.
+fn table(inputs: &CubeTensor, batch: &Batch) -> CubeTensor {
+    let row = |row: &super::Row| {
+        [row.input as u32, row.sample, row.node, (row.position as f32).to_bits()]
+    };
+    let table: Vec<u32> = batch.rows.iter().flat_map(row).collect();
+    uploaded(inputs, u32::as_bytes(&table), table.len(), DType::U32)
+}
+
+fn uploaded(beside: &CubeTensor, bytes: &[u8], count: usize, dtype: DType) -> CubeTensor {
+    let (client, device) = (beside.client.clone(), beside.device.clone());
+    let handle = client.create_from_slice(bytes);
+    CubeTensor::new_contiguous(client, device, [count].into(), handle, dtype)
+}
+
+fn empty_rows(inputs: &CubeTensor, batch: &Batch, dtype: DType) -> CubeTensor {
+    let shape = [batch.rows.len(), inputs.shape()[1]];
+    let (client, device) = (inputs.client.clone(), inputs.device.clone());
     empty_device_contiguous_dtype(client, device, shape.into(), dtype)
 }
 
 /// One thread for each counter of a row, and `rows` times as many.
-fn cubes(nodes: &CubeTensor, rows: u32) -> CubeCount {
-    let blocks = (nodes.shape()[1] as u32).div_ceil(4).div_ceil(THREADS);
+fn cubes(inputs: &CubeTensor, rows: u32) -> CubeCount {
+    let blocks = (inputs.shape()[1] as u32).div_ceil(4).div_ceil(THREADS);
     CubeCount::Static(blocks.min(CUBES), rows, blocks.div_ceil(CUBES))
 }
 
-fn job(nodes: &CubeTensor, domain: &Domain, address: &Address, factor: f32) -> JobLaunch {
-    let [count, features] = [nodes.shape()[0], nodes.shape()[1]];
-    let [key0, key1] = philox::key(address.seed);
+fn job(inputs: &CubeTensor, domain: &Domain, batch: &Batch, factor: f32) -> JobLaunch {
+    let [key0, key1] = philox::key(batch.seed);
     JobLaunch::new(
-        features as u32,
-        address.rows as u32,
-        count as u32,
-        address.node,
-        (address.first / count as u64) as u32,
-        (address.first % count as u64) as u32,
-        address.stream,
+        inputs.shape()[1] as u32,
+        batch.rows.len() as u32,
+        batch.rows[0].input as u32,
+        batch.stream,
         key0,
         key1,
-        domain.lower.len() as u32,
+        domain.channels as u32,
         domain.inner as u32,
         factor,
     )

@@ -24,8 +24,12 @@ pub struct Variant {
     pub mollifier: Mollifier,
     pub rule: Rule,
     pub clipped: bool,
-    /// Whether all rows come from one node, so that it is read once per thread.
+    /// Whether all rows lie at one input, so that it is read once per thread.
     pub single: bool,
+    /// Whether rows lie on paths.
+    pub on_paths: bool,
+    /// Whether there is noise.
+    pub noisy: bool,
 }
 
 /// What is known when the kernel is launched.
@@ -33,12 +37,8 @@ pub struct Variant {
 pub struct Job {
     features: u32,
     rows: u32,
-    nodes: u32,
-    /// The number of the first node.
-    base: u32,
-    /// The flat index of the first row, as sample and node.
-    sample: u32,
-    node: u32,
+    /// The input of the first row.
+    input: u32,
     stream: u32,
     key0: u32,
     key1: u32,
@@ -49,12 +49,15 @@ pub struct Job {
 
 /// Each thread takes one counter of [`ROWS`] rows: four elements, a quarter of a row apart, of
 /// each. Cubes lie along x, and along z where a device allows no more of them in one direction;
-/// rows along y. `bounds` holds the lower bounds of all channels, then the upper ones.
+/// rows along y. `bounds` holds input by input the lower bounds of its channels, then the upper ones, and `table`
+/// row by row its input, sample, node, and the bits of its position.
 #[cube(launch)]
-pub fn noise_kernel<F: Float>(
-    nodes: &[f32],
+pub fn noise_kernel(
+    inputs: &[f32],
+    baselines: &[f32],
     bounds: &[f32],
-    rows: &mut [F],
+    table: &[u32],
+    rows: &mut [f32],
     job: &Job,
     #[comptime] variant: Variant,
 ) {
@@ -65,8 +68,8 @@ pub fn noise_kernel<F: Float>(
     }
     let start = ABSOLUTE_POS_Y * ROWS;
     let end = u32::min(start + ROWS, job.rows);
-    // Registers are scarce. What is kept of each element: of a single node its value, and its
-    // width or, where noise is clipped, its bounds; on a path its channel.
+    // Registers are scarce. What is kept of each element: at a single input its value, and its
+    // width or, where noise is clipped, its bounds; else its channel.
     let mut x = Array::<f32>::new(4usize);
     let mut sigma = Array::<f32>::new(4usize);
     let mut lower = Array::<f32>::new(4usize);
@@ -79,58 +82,74 @@ pub fn noise_kernel<F: Float>(
             let i = word as usize;
             channels[i] = (e / job.inner) % job.channels;
             if variant.single {
-                x[i] = nodes[e as usize];
-                lower[i] = bounds[channels[i] as usize];
-                upper[i] = bounds[(job.channels + channels[i]) as usize];
+                let first = 2u32 * job.channels * job.input + channels[i];
+                x[i] = inputs[(job.input as usize) * (job.features as usize) + (e as usize)];
+                lower[i] = bounds[first as usize];
+                upper[i] = bounds[(first + job.channels) as usize];
                 sigma[i] = width(x[i], lower[i], upper[i], job.factor, variant.rule);
             }
         }
     }
-    let mut sample = job.sample + (job.node + start) / job.nodes;
-    let mut node = (job.node + start) % job.nodes;
     for row in start..end {
-        let words = philox_words(block, sample, job.base + node, job.stream, job.key0, job.key1);
+        let entry = (row * 4u32) as usize;
+        let words = if comptime!(variant.noisy) {
+            let (sample, node) = (table[entry + 1], table[entry + 2]);
+            philox_words(block, sample, node, job.stream, job.key0, job.key1)
+        } else {
+            Array::<u32>::new(4usize)
+        };
         #[unroll]
         for word in 0..4u32 {
             let e = block + word * quarter;
             if e < job.features {
                 let i = word as usize;
-                let draw = draw(words[i], variant.mollifier);
                 let value = if comptime!(!variant.single) {
-                    let at = nodes[(node * job.features + e) as usize];
-                    let low = bounds[channels[i] as usize];
-                    let high = bounds[(job.channels + channels[i]) as usize];
-                    let value = at + width(at, low, high, job.factor, variant.rule) * draw;
-                    keep(value, low, high, variant.clipped)
+                    let input = table[entry];
+                    let index = (input as usize) * (job.features as usize) + (e as usize);
+                    let at = if comptime!(variant.on_paths) {
+                        let baseline = baselines[index];
+                        let position = f32::reinterpret(table[entry + 3]);
+                        baseline + position * (inputs[index] - baseline)
+                    } else {
+                        inputs[index]
+                    };
+                    if comptime!(variant.noisy) {
+                        let draw = draw(words[i], variant.mollifier);
+                        let first = 2u32 * job.channels * input + channels[i];
+                        let low = bounds[first as usize];
+                        let high = bounds[(first + job.channels) as usize];
+                        let value = at + width(at, low, high, job.factor, variant.rule) * draw;
+                        keep(value, low, high, variant.clipped)
+                    } else {
+                        at
+                    }
+                } else if comptime!(!variant.noisy) {
+                    x[i]
                 } else if variant.clipped {
+                    let draw = draw(words[i], variant.mollifier);
                     let sigma = width(x[i], lower[i], upper[i], job.factor, variant.rule);
                     keep(x[i] + sigma * draw, lower[i], upper[i], true)
                 } else {
-                    x[i] + sigma[i] * draw
+                    x[i] + sigma[i] * draw(words[i], variant.mollifier)
                 };
-                rows[(row as usize) * (job.features as usize) + (e as usize)] = F::cast_from(value);
+                rows[(row as usize) * (job.features as usize) + (e as usize)] = value;
             }
-        }
-        node += 1u32;
-        if node == job.nodes {
-            node = 0u32;
-            sample += 1u32;
         }
     }
 }
 
 /// The random words that [`noise_kernel`] uses, one row at a time.
 #[cube(launch)]
-pub fn words_kernel(words: &mut [u32], job: &Job) {
+pub fn words_kernel(table: &[u32], words: &mut [u32], job: &Job) {
     let quarter = job.features.div_ceil(4);
     let block = counter();
     if block >= quarter {
         terminate!();
     }
     let row = CUBE_POS_Y;
-    let flat = job.node + row;
-    let (node, sample) = (flat % job.nodes, job.sample + flat / job.nodes);
-    let four = philox_words(block, sample, job.base + node, job.stream, job.key0, job.key1);
+    let entry = (row * 4u32) as usize;
+    let (sample, node) = (table[entry + 1], table[entry + 2]);
+    let four = philox_words(block, sample, node, job.stream, job.key0, job.key1);
     #[unroll]
     for word in 0..4u32 {
         let e = block + word * quarter;

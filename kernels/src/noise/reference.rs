@@ -1,52 +1,59 @@
 //! The noise kernel in plain Rust and double precision, one element at a time: what every device
 //! is compared with.
 
-use super::{Address, Boundary, Domain, Noise, Width};
+use super::{Batch, Boundary, Domain, Noise, Row, Width};
 use crate::philox::{key, philox};
 use crate::quantile::{is_negative, tail_probability};
 
-/// The size of a problem: the number of nodes and of elements per row.
+/// An element of a batch.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    /// Nodes of the path.
-    pub nodes: usize,
-    /// Elements of a row.
+pub struct Element<'a> {
+    /// The batch.
+    pub batch: &'a Batch,
+    /// The row's number in the batch.
+    pub row: usize,
+    /// The element's number in the row.
+    pub index: usize,
+    /// The number of elements of a row.
     pub features: usize,
 }
 
-/// Element `e` of row `r`, from the value `x` of its node; unrounded.
-pub fn element(
-    x: f32,
-    (e, r): (usize, usize),
-    sizes: Sizes,
-    noise: &Noise,
-    domain: &Domain,
-    at: &Address,
-) -> f64 {
-    let (lower, upper) = bounds(domain, e);
-    let draw = draw((e, r), sizes, noise, at);
-    let value = f64::from(x) + sigma(noise.width, x, lower, upper) * draw;
+impl Element<'_> {
+    /// Its row.
+    pub fn row(&self) -> &Row {
+        &self.batch.rows[self.row]
+    }
+}
+
+/// The point on the path from `baseline` to `x` at a position, rounded to float32.
+pub fn point(x: f32, baseline: f32, position: f64) -> f32 {
+    let (x, baseline) = (f64::from(x), f64::from(baseline));
+    (baseline + position * (x - baseline)) as f32
+}
+
+/// The element whose point is `x`; unrounded.
+pub fn element(x: f32, at: &Element, noise: &Noise, domain: &Domain) -> f64 {
+    let (lower, upper) = bounds(domain, at);
+    let value = f64::from(x) + sigma(noise.width, x, lower, upper) * draw(at, noise);
     match noise.boundary {
         Boundary::Free => value,
         Boundary::Clipped => value.clamp(lower, upper),
     }
 }
 
-/// The draw at unit scale of element `e` of row `r`.
-pub fn draw((e, r): (usize, usize), sizes: Sizes, noise: &Noise, at: &Address) -> f64 {
-    let word = word((e, r), sizes, at);
+/// The element's draw at unit scale.
+pub fn draw(at: &Element, noise: &Noise) -> f64 {
+    let word = word(at);
     let magnitude = noise.mollifier.tail_quantile(tail_probability(word).0);
     if is_negative(word) { -magnitude } else { magnitude }
 }
 
-/// The random word of element `e` of row `r`.
-pub fn word((e, r): (usize, usize), sizes: Sizes, at: &Address) -> u32 {
-    let index = at.first + r as u64;
-    let sample = (index / sizes.nodes as u64) as u32;
-    let node = at.node + (index % sizes.nodes as u64) as u32;
-    let quarter = sizes.features.div_ceil(4);
-    let counter = [(e % quarter) as u32, sample, node, at.stream];
-    philox(counter, key(at.seed))[e / quarter]
+/// The element's random word.
+pub fn word(at: &Element) -> u32 {
+    let quarter = at.features.div_ceil(4);
+    let (row, batch) = (at.row(), at.batch);
+    let counter = [(at.index % quarter) as u32, row.sample, row.node, batch.stream];
+    philox(counter, key(batch.seed))[at.index / quarter]
 }
 
 /// The width at a value `x` between `lower` and `upper`.
@@ -60,8 +67,8 @@ pub fn sigma(width: Width, x: f32, lower: f64, upper: f64) -> f64 {
     }
 }
 
-/// The bounds of element `e`.
-pub fn bounds(domain: &Domain, e: usize) -> (f64, f64) {
-    let channel = domain.channel(e);
-    (f64::from(domain.lower[channel]), f64::from(domain.upper[channel]))
+/// The bounds of an element.
+pub fn bounds(domain: &Domain, at: &Element) -> (f64, f64) {
+    let (lower, upper) = domain.bounds(at.row().input, at.index);
+    (lower.into(), upper.into())
 }
