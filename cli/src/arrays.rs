@@ -1,7 +1,14 @@
 //! Arrays of models that take their channels last: such a model is computed with channels first, and its
 //! arrays are turned when they are read and written.
 
+use std::path::Path;
+
 use attriburn::npy::Array;
+
+/// Whether a file is called like an array.
+pub fn is_array(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
+}
 
 /// The samples of `[height, width, channels]` as `[channels, height, width]`, with or without a batch axis of
 /// 1. Arrays of other shapes are left as they are.

@@ -111,8 +111,7 @@ impl<'a> Job<'a> {
             return Err("--grid-scale is not used: one map makes no grid; leave it out".into());
         }
         let out = args.output.out.clone().unwrap_or_else(|| OUT.into());
-        let each: u64 = setup.variants.iter().map(|variant| variant.plan.gradients()).sum();
-        let all = each.saturating_mul((sources * targets.most()) as u64);
+        let all = setup.gradients().saturating_mul((sources * targets.most()) as u64);
         let key = key(args, &setup)?;
         Ok(Self {
             args,
@@ -144,16 +143,11 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The gradients of the maps of one score.
-    fn gradients(&self) -> u64 {
-        self.setup.variants.iter().map(|variant| variant.plan.gradients()).sum()
-    }
-
     /// The sources in groups whose maps share batches.
     fn groups<'s>(&self, sources: &'s [Source]) -> impl Iterator<Item = &'s [Source]> {
         let maps_each = (self.setup.variants.len() * self.targets.most()).max(1);
         // So that the first maps are not long in coming.
-        let few = GRADIENTS_AT_ONCE / self.gradients().max(1);
+        let few = GRADIENTS_AT_ONCE / self.setup.gradients().max(1);
         let most = MOST_MAPS.div_ceil(maps_each) as u64;
         sources.chunks(few.clamp(1, most) as usize)
     }
@@ -167,7 +161,7 @@ impl<'a> Job<'a> {
                 Ok(item) => self.targets.most() - item.scores.len(),
                 Err(_) => self.targets.most(),
             };
-            self.progress.finish(self.gradients() * left_out as u64);
+            self.progress.finish(self.setup.gradients() * left_out as u64);
             match item {
                 Ok(item) if item.is_made => self.progress.suspend(|| self.say_made(&item)),
                 Ok(item) => items.push(item),
@@ -347,17 +341,13 @@ impl<'a> Job<'a> {
         let class = |index: usize| manifest::Class { index, label: label(index) };
         // Scores of the command line are of a class.
         let index = score.class().unwrap_or_default();
-        let others: &[usize] = match score {
-            Score::Contrast { others, .. } => others,
-            _ => &[],
-        };
         manifest::Target {
             kind: manifest::Target::kind(score),
             index,
             label: label(index),
             logit: prediction.logits[index],
             probability: prediction.has_probability().then(|| prediction.probability(index)),
-            others: others.iter().copied().map(class).collect(),
+            others: score.others().iter().copied().map(class).collect(),
             expected: item.expected.map(class),
         }
     }

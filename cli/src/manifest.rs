@@ -119,8 +119,8 @@ impl ModelFile {
         let stored_in = model.summary().other_floats().into_iter().map(str::to_owned).collect();
         let weights = weights.collect::<std::io::Result<_>>()?;
         let quantization = model.quantization().and_then(quantization_name);
-        let pairs = args.tensors.fixed.iter().filter_map(|text| text.split_once('='));
-        let fixed = pairs.map(|(name, path)| Ok((name.to_owned(), File::read(Path::new(path))?)));
+        let pairs = args.tensors.fixed.iter();
+        let fixed = pairs.map(|(name, path)| Ok((name.clone(), File::read(path)?)));
         let fixed = fixed.collect::<std::io::Result<_>>()?;
         let mask = args.mask.as_deref().map(File::read).transpose()?;
         Ok(Self { file: File::read(path)?, weights, stored_in, fixed, mask, quantization })
@@ -295,18 +295,14 @@ impl Known {
         folder: &Path,
     ) -> bool {
         let made = self.methods.iter().map(|method| method.name.as_str());
-        let others: Vec<usize> = self.target.others.iter().map(|other| other.index).collect();
-        let own: &[usize] = match score {
-            Score::Contrast { others, .. } => others,
-            _ => &[],
-        };
+        let others = self.target.others.iter().map(|other| other.index);
         let files = self.methods.iter().flat_map(|method| &method.files);
         self.run.key == key
             && made.eq(methods.iter().copied())
             && self.image.sha256 == image.sha256
             && (self.target.kind.as_str(), Some(self.target.index))
                 == (Target::kind(score), score.class())
-            && others == own
+            && others.eq(score.others().iter().copied())
             && files.into_iter().all(|file| folder.join(file).is_file())
     }
 }

@@ -6,6 +6,7 @@ use attriburn::npy::{self, Array};
 use attriburn::{Plan, Settings, WidthRule};
 
 use crate::args::{Choice, PlanArgs, PlanOption, Sweep};
+use crate::arrays::is_array;
 use crate::manifest::File;
 
 /// A method with settings.
@@ -68,7 +69,7 @@ fn settings(args: &PlanArgs, baseline: Option<&Array>) -> Settings {
 /// The array in a baseline's file, and how the manifest names it.
 pub fn baseline(path: &Path) -> Result<(Array, File), String> {
     let wrong = |what: String| format!("--baseline {}: {what}", path.display());
-    if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+    if !is_array(path) {
         return Err(wrong("give a .npy file".into()));
     }
     let array = npy::read(path).map_err(|error| format!("--baseline: {error}"))?;

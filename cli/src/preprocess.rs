@@ -182,16 +182,14 @@ pub fn free_shape(
     input: &ValueInfo,
 ) -> Result<(Vec<usize>, String), String> {
     let axes = input.shape.get(1..).unwrap_or_default();
-    let [first, _, last] = axes else {
+    if axes.len() != 3 {
         return Err(format!(
             "the input {input} leaves its size free; give it with --input-shape, for example 3,224,224"
         ));
-    };
-    let is_colour = |axis: &Result<usize, String>| matches!(axis, Ok(1 | 3));
-    let is_last = match args.layout {
-        Some(layout) => layout != Layout::AsStored,
-        None => is_colour(last) && !is_colour(first),
-    };
+    }
+    // A size that is free is no number of channels.
+    let known_sizes: Vec<usize> = axes.iter().map(|axis| *axis.as_ref().unwrap_or(&0)).collect();
+    let is_last = args.layout.unwrap_or(Layout::ChannelsFirst).transposes(&known_sizes);
     let sources = said(args, known, None)?;
     let sized = sources.iter().find_map(|(source, own)| Some((source, own.input_size()?)));
     let ((height, width), source) = match sized {

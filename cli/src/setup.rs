@@ -128,6 +128,11 @@ impl Setup {
         })
     }
 
+    /// The gradients of one map by each method; at most, where one may stop before.
+    pub fn gradients(&self) -> u64 {
+        self.variants.iter().map(|variant| variant.plan.gradients()).sum()
+    }
+
     /// What makes the maps.
     pub fn explainer(&self) -> Explainer<'_> {
         self.explainer_of(&self.model)
@@ -246,18 +251,9 @@ pub fn load_file(
         // As if it were asked for, which it is where the file leaves it free.
         args.preprocess.crop = Some(vec![height, width]);
     }
-    load_sized(path, &args, parameters, device)
-}
-
-fn load_sized(
-    path: &Path,
-    args: &WithModelArgs,
-    parameters: bool,
-    device: &Device,
-) -> Result<Loaded, Fatal> {
-    let loaded = |shape| loader(args, shape, parameters, device).map(|loader| loader.load(path));
-    let (model, size_from) = sized(path, args, loaded)?;
-    let file = ModelFile::read(path, &model, args)?;
+    let loaded = |shape| loader(&args, shape, parameters, device).map(|loader| loader.load(path));
+    let (model, size_from) = sized(path, &args, loaded)?;
+    let file = ModelFile::read(path, &model, &args)?;
     Ok(Loaded { model, file, size_from })
 }
 
@@ -275,10 +271,9 @@ pub fn sized(
         return Err(error.into());
     }
     let summary = attriburn_onnx::summary(path)?;
-    let fixed =
-        |name: &str| args.tensors.fixed.iter().any(|own| own.starts_with(&format!("{name}=")));
+    let is_fixed = |name: &str| args.tensors.fixed.iter().any(|(own, _)| own == name);
     let input =
-        summary.inputs.iter().find(|input| !fixed(&input.name)).ok_or("there is no input")?;
+        summary.inputs.iter().find(|input| !is_fixed(&input.name)).ok_or("there is no input")?;
     let known = Known { path: Some(path), metadata: &summary.metadata, ..Known::default() };
     let (shape, source) = preprocess::free_shape(&args.preprocess, &known, input)
         .map_err(|reason| format!("{}: {reason}", path.display()))?;
@@ -312,13 +307,9 @@ pub fn with_tensors(
         .layout(layout)
         .input_shape(args.input_shape.clone().or(shape))
         .output(args.model_output.clone());
-    for text in &args.fixed {
-        let Some((name, path)) = text.split_once('=') else {
-            return Err(format!("--fix {text:?}: write INPUT=FILE.npy"));
-        };
-        let array = npy::read(Path::new(path)).map_err(|error| format!("--fix {name}: {error}"))?;
-        let is_other = |other: &&String| other.starts_with(&format!("{name}="));
-        if args.fixed.iter().filter(is_other).count() > 1 {
+    for (name, path) in &args.fixed {
+        let array = npy::read(path).map_err(|error| format!("--fix {name}: {error}"))?;
+        if args.fixed.iter().filter(|(other, _)| other == name).count() > 1 {
             return Err(format!("--fix {name} is given twice"));
         }
         loader = loader.fixed(name, array);
@@ -342,7 +333,7 @@ fn region(args: &WithModelArgs) -> Result<Option<Region>, String> {
 
 /// A weight for each pixel: the numbers of an array, or how bright a picture is.
 fn mask(path: &Path) -> Result<Region, String> {
-    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+    if arrays::is_array(path) {
         let array = npy::read(path).map_err(|error| error.to_string())?;
         return match array.shape[..] {
             [height, width] | [1, height, width] => {

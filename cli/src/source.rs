@@ -313,9 +313,7 @@ impl Source {
                 let picture = picture.map_err(|error| format!("standard input: {error}"))?;
                 self.prepared(&picture, bytes, shape, preprocess, domain)
             }
-            Place::File(path)
-                if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) =>
-            {
+            Place::File(path) if arrays::is_array(path) => {
                 let unreadable =
                     |source| npy::NpyError::Unreadable { path: path.to_owned(), source };
                 let bytes = std::fs::read(path).map_err(|error| unreadable(error).to_string())?;

@@ -115,8 +115,7 @@ impl Targets {
 
     /// Whether one of them compares several classes, which takes logits.
     pub fn are_contrasts(&self) -> bool {
-        let is_contrast = |wanted: &Wanted| matches!(wanted, Wanted::One(Asked::Contrast(_, count)) if *count > 2);
-        self.wanted.iter().any(is_contrast)
+        self.wanted.iter().any(|wanted| matches!(wanted, Wanted::One(Asked::Contrast(_, 3..))))
     }
 
     /// The most scores of one picture.

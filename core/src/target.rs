@@ -105,6 +105,14 @@ impl Score {
         }
     }
 
+    /// The classes that it is held against; none but for a contrast.
+    pub fn others(&self) -> &[usize] {
+        match self {
+            Score::Contrast { others, .. } => others,
+            _ => &[],
+        }
+    }
+
     /// Refuses a score that has no meaning for `output`.
     pub(crate) fn check(&self, output: Output) -> Result<(), Error> {
         match self {

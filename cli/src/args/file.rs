@@ -44,8 +44,7 @@ impl Given {
     pub fn new(command: &Command, matches: &ArgMatches, from_file: BTreeSet<String>) -> Self {
         let value = |arg: &Arg| {
             let (name, id) = (name_of(arg), arg.get_id().as_str());
-            let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
-            if !is_given || NOT_RECORDED.contains(&name) {
+            if !is_typed(matches, arg) || NOT_RECORDED.contains(&name) {
                 return None;
             }
             let texts = |values: clap::parser::RawValues<'_>| -> Vec<String> {
@@ -85,14 +84,10 @@ impl FromFile {
         };
         let wrong = |what: String| format!("{option} {}: {what}", path.display());
         let mut found = Self::default();
-        let is_given = |name: &str| {
-            let given = |own: &Arg| {
-                matches.value_source(own.get_id().as_str()) == Some(ValueSource::CommandLine)
-            };
-            command.get_arguments().any(|own| name_of(own) == name && given(own))
-        };
+        let typed: Vec<&Arg> =
+            command.get_arguments().filter(|own| is_typed(matches, own)).collect();
         // Two ways of naming the same.
-        let has_inputs = INPUTS.iter().any(|name| is_given(name));
+        let has_inputs = typed.iter().any(|own| INPUTS.contains(&name_of(own)));
         for (name, values) in entries.map_err(wrong)? {
             if has_inputs && INPUTS.contains(&name.as_str()) {
                 continue;
@@ -103,15 +98,14 @@ impl FromFile {
                 let near = nearest(&name, names).join(", ");
                 wrong(format!("there is no option {name:?}; near ones are {near}"))
             })?;
-            let is_typed = |arg: &Arg| {
-                matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
-            };
             // The command line goes before the file, also with another way of saying the same.
             let excludes = |one: &Arg, other: &Arg| {
                 command.get_arg_conflicts_with(one).iter().any(|own| own.get_id() == other.get_id())
             };
-            let mut typed = command.get_arguments().filter(|own| is_typed(own));
-            if is_typed(arg) || typed.any(|own| excludes(own, arg) || excludes(arg, own)) {
+            let goes_before = |own: &&Arg| {
+                own.get_id() == arg.get_id() || excludes(own, arg) || excludes(arg, own)
+            };
+            if typed.iter().any(goes_before) {
                 continue;
             }
             found.add(arg, &values).map_err(|what| wrong(format!("{name}: {what}")))?;
@@ -146,6 +140,11 @@ fn argument<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
         let others = arg.get_all_aliases().unwrap_or_default();
         name_of(arg) == name || others.contains(&name)
     })
+}
+
+/// Whether an argument is on the command line.
+fn is_typed(matches: &ArgMatches, arg: &Arg) -> bool {
+    matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
 }
 
 fn name_of(arg: &Arg) -> &str {

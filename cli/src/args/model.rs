@@ -64,8 +64,8 @@ pub struct TensorArgs {
     pub model_output: Option<String>,
 
     /// The value of another input of the model; repeatable
-    #[arg(long = "fix", value_name = "INPUT=FILE", hide_short_help = true)]
-    pub fixed: Vec<String>,
+    #[arg(long = "fix", value_name = "INPUT=FILE", value_parser = input_and_file, hide_short_help = true)]
+    pub fixed: Vec<(String, PathBuf)>,
 
     /// A sample's shape where it is free, such as 3,224,224
     #[arg(long, value_name = "SIZES", value_delimiter = ',', hide_short_help = true)]
@@ -98,6 +98,12 @@ pub struct ComputeArgs {
     /// Run every operation as a kernel of its own on a GPU
     #[arg(long, hide_short_help = true)]
     pub no_fusion: bool,
+}
+
+/// Reads `INPUT=FILE`.
+fn input_and_file(text: &str) -> Result<(String, PathBuf), String> {
+    let (input, file) = text.split_once('=').ok_or("write INPUT=FILE.npy")?;
+    Ok((input.to_owned(), file.into()))
 }
 
 /// What becomes of the rounding in a quantized model.

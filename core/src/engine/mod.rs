@@ -438,11 +438,7 @@ fn attribution(
 
 /// Refuses a score of classes that a model does not have.
 fn check_classes(score: &Score, classes: usize) -> Result<(), Error> {
-    let others = match score {
-        Score::Contrast { others, .. } => &others[..],
-        _ => &[],
-    };
-    match others.iter().copied().chain(score.class()).find(|&index| index >= classes) {
+    match score.others().iter().copied().chain(score.class()).find(|&index| index >= classes) {
         Some(index) => Err(Error::Target { index, classes }),
         None => Ok(()),
     }
