@@ -1,61 +1,63 @@
-//! burn's fusion of operations into common kernels, on the GPU runtimes.
+//! Burn's fusion of tensor operations into common kernels, on the GPU runtimes.
 
 #[cfg(feature = "gpu")]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::DeviceError;
+use crate::error::DeviceError;
 
-/// Whether fusion has been turned off.
+/// Whether fusion was turned off.
 #[cfg(feature = "gpu")]
-static NONE_FUSED: AtomicBool = AtomicBool::new(false);
+static FUSION_DISABLED: AtomicBool = AtomicBool::new(false);
 
-/// Turns fusion off for this process: each operation of a model runs as a kernel of its own. The
-/// noise and the estimator are kernels of their own either way.
+/// Turns fusion off for this process: each operation of a model runs as a separate kernel. The noise and the
+/// estimator are separate kernels in any case. Burn no longer reads `burn.toml` after this call.
 ///
 /// # Errors
 ///
-/// When a device has been used already, as burn reads its configuration with the first, or the
-/// program has set burn's configuration itself. A `burn.toml` is not read after this.
+/// Returns an error if a device was used before, because burn reads its configuration with the first device,
+/// or if the program has set burn's configuration.
 #[cfg(feature = "gpu")]
 pub fn disable_fusion() -> Result<(), DeviceError> {
     use cubecl::config::RuntimeConfig;
 
-    if NONE_FUSED.load(Ordering::SeqCst) {
+    if FUSION_DISABLED.load(Ordering::SeqCst) {
         return Ok(());
     }
-    // A cap on the fused kernels that burn looks for, beyond which operations run one by one.
-    let none = serde_json::json!({ "fusion": { "beam_search": { "max_explorations": 0 } } });
+    // The maximum number of fused kernels that burn searches for. With 0, no operations are fused.
+    let settings = serde_json::json!({ "fusion": { "beam_search": { "max_explorations": 0 } } });
     let config: burn::BurnConfig =
-        serde_json::from_value(none).map_err(|error| refused(&error.to_string()))?;
+        serde_json::from_value(settings).map_err(|error| fusion_error(&error.to_string()))?;
     if burn::BurnConfig::try_set(config) {
-        NONE_FUSED.store(true, Ordering::SeqCst);
+        FUSION_DISABLED.store(true, Ordering::SeqCst);
         Ok(())
     } else {
-        Err(refused("burn's configuration is in use already; turn it off before the first device"))
+        Err(fusion_error(
+            "burn's configuration is already in use; turn fusion off before the first use of a device",
+        ))
     }
 }
 
-/// Does nothing: no GPU runtime is compiled in, and the CPU fuses nothing.
+/// Does nothing: no GPU runtime is compiled in, and the CPU runtime does not fuse operations.
 ///
 /// # Errors
 ///
-/// None.
+/// Never returns an error.
 #[cfg(not(feature = "gpu"))]
 pub fn disable_fusion() -> Result<(), DeviceError> {
     Ok(())
 }
 
 #[cfg(feature = "gpu")]
-fn refused(reason: &str) -> DeviceError {
-    DeviceError::new("auto", format!("fusion cannot be turned off: {reason}"))
+fn fusion_error(reason: &str) -> DeviceError {
+    DeviceError::configuration("auto", format!("fusion cannot be turned off: {reason}"))
 }
 
 #[cfg(all(test, feature = "gpu"))]
 mod tests {
     #[test]
-    fn is_turned_off_before_any_device() {
-        super::disable_fusion().expect("nothing has read the configuration");
+    fn fusion_is_turned_off_before_the_first_device() {
+        super::disable_fusion().expect("no device has read the configuration");
         assert_eq!(burn::runtime_config().fusion().beam_search.max_explorations, Some(0));
-        super::disable_fusion().expect("it is off already");
+        super::disable_fusion().expect("fusion is already off");
     }
 }

@@ -1,50 +1,41 @@
-//! Devices by name: which there are, which can be used and why not, and how much they hold.
+//! Compute devices: selection by name, the list of devices with their status, memory budget, batch limits,
+//! threads and fusion.
 //!
 //! | name | device |
 //! |---|---|
-//! | `auto` | the first real GPU, or the CPU where there is none; never a software renderer |
-//! | `cpu` | burn's `flex` on all cores |
-//! | `wgpu`, `wgpu:N` | the best, or the N-th, adapter of Vulkan, Metal, DirectX 12 or WebGPU |
-//! | `cuda`, `cuda:N` | NVIDIA's GPUs; feature `cuda` |
-//! | `vulkan`, `vulkan:N` | as `wgpu`, through Vulkan with SPIR-V kernels; feature `vulkan` |
-//! | `metal`, `metal:N` | as `wgpu`, through Metal with its own kernels; feature `metal` |
+//! | `auto` | the first hardware GPU, or the CPU if there is none; never a software renderer |
+//! | `cpu` | burn's `flex` backend on all cores |
+//! | `wgpu`, `wgpu:N` | the best, or the N-th, adapter of Vulkan, Metal, DirectX 12 or WebGPU; feature `wgpu` |
+//! | `cuda`, `cuda:N` | the first, or the N-th, NVIDIA GPU; feature `cuda` |
+//! | `vulkan`, `vulkan:N` | like `wgpu`, through Vulkan with SPIR-V kernels; feature `vulkan` |
+//! | `metal`, `metal:N` | like `wgpu`, through Metal with Metal kernels; feature `metal` |
+//!
+//! N counts from 0.
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod batch;
+mod error;
 mod fusion;
 mod memory;
 mod runtime;
 mod threads;
 
+pub use batch::BatchLimits;
+pub use error::{DeviceError, DeviceErrorKind};
 pub use fusion::disable_fusion;
 pub use memory::memory_budget;
-pub use runtime::{Listed, Status, describe};
+pub use runtime::{DeviceInfo, Status, describe};
 use runtime::{RUNTIMES, Runtime};
 pub use threads::{set_threads, threads};
 
 use burn::tensor::Device;
 
-/// Why a device cannot be used, and what would mend it.
-#[derive(Debug, thiserror::Error)]
-#[error("device {name}: {reason}")]
-pub struct DeviceError {
-    /// The name asked for.
-    name: String,
-    /// What is wrong.
-    reason: String,
-}
-
-impl DeviceError {
-    fn new(name: &str, reason: impl Into<String>) -> Self {
-        Self { name: name.into(), reason: reason.into() }
-    }
-}
-
-/// The device called `name`: `auto`, `cpu`, or a runtime with or without an index (`wgpu:1`).
+/// Returns the device called `name`: `auto`, `cpu`, or a runtime with or without an index (`wgpu:1`).
 ///
 /// # Errors
 ///
-/// When there is no such device, it was not compiled in, or it cannot be opened.
+/// Returns an error if there is no such device, its runtime is not compiled in, or it cannot be opened.
 pub fn device(name: &str) -> Result<Device, DeviceError> {
     let (runtime, index) = parse(name)?;
     match runtime {
@@ -52,7 +43,7 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
         "cpu" => Ok(Device::flex()),
         _ => match Runtime::named(runtime) {
             Some(runtime) => runtime.open(name, index),
-            None => Err(DeviceError::new(
+            None => Err(DeviceError::name(
                 name,
                 format!("there is no such device; the devices are {}", names().join(", ")),
             )),
@@ -60,12 +51,18 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
     }
 }
 
-/// Every device this build knows of, usable or not, in the order `auto` considers them.
-pub fn devices() -> Vec<Listed> {
-    RUNTIMES.iter().flat_map(Runtime::list).chain([Listed::cpu()]).collect()
+/// Returns every device of this build, usable or not, in the order in which `auto` considers them.
+pub fn devices() -> Vec<DeviceInfo> {
+    let gpus = RUNTIMES.iter().flat_map(Runtime::list);
+    let mut devices: Vec<DeviceInfo> = gpus.chain([DeviceInfo::cpu()]).collect();
+    // The list ends with the CPU, which is always ready.
+    if let Some(first) = devices.iter_mut().find(|device| device.status == Status::Ready) {
+        first.is_auto = true;
+    }
+    devices
 }
 
-/// What a device can be called, without its number.
+/// Returns the names of devices, without indices.
 fn names() -> Vec<&'static str> {
     ["auto", "cpu"].into_iter().chain(RUNTIMES.iter().map(|runtime| runtime.name)).collect()
 }
@@ -76,7 +73,7 @@ fn parse(name: &str) -> Result<(&str, Option<usize>), DeviceError> {
         Some((runtime, index)) => match index.parse() {
             Ok(index) => (runtime, Some(index)),
             Err(_) => {
-                return Err(DeviceError::new(
+                return Err(DeviceError::name(
                     name,
                     format!("{index:?} is not a device number; write {runtime}:0"),
                 ));
@@ -85,7 +82,7 @@ fn parse(name: &str) -> Result<(&str, Option<usize>), DeviceError> {
         None => (name, None),
     };
     if index.is_some() && matches!(runtime, "auto" | "cpu") {
-        return Err(DeviceError::new(name, format!("{runtime} takes no number; write {runtime}")));
+        return Err(DeviceError::name(name, format!("{runtime} takes no number; write {runtime}")));
     }
     Ok((runtime, index))
 }
@@ -95,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_mean_no_device_say_so() {
+    fn unknown_device_names_are_errors() {
         let cases = [
             ("gpu", "device gpu: there is no such device; the devices are auto, cpu, cuda,"),
             ("wgpu:x", "device wgpu:x: \"x\" is not a device number; write wgpu:0"),
@@ -108,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_is_always_there() {
+    fn cpu_is_always_available() {
         assert!(device("cpu").is_ok());
         let cpu = devices().pop().expect("at least the CPU");
         assert_eq!((cpu.name.as_str(), cpu.status), ("cpu", Status::Ready));

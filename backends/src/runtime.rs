@@ -1,22 +1,22 @@
-//! The GPU runtimes: each compiled in or not, with its devices.
+//! The GPU runtimes, compiled in or not, and their devices.
 
 use std::panic::catch_unwind;
 
 use burn::tensor::{Device, DeviceType};
 
-use crate::DeviceError;
+use crate::error::DeviceError;
 
 /// A GPU runtime of burn.
 pub struct Runtime {
-    /// The device's name, which is also the feature's.
+    /// The name of the runtime, of its devices and of its Cargo feature.
     pub name: &'static str,
-    /// The runtime for burn; none where it is not compiled in.
+    /// The device type in burn; `None` if the runtime is not compiled in.
     kind: Option<fn() -> DeviceType>,
-    /// What may be missing where it finds no device.
-    missing: &'static str,
+    /// The error message if the runtime finds no device.
+    no_device: &'static str,
 }
 
-/// burn's name of a runtime, where the feature is on.
+/// The device type of a runtime in burn, or `None` if the feature is off.
 macro_rules! compiled_in {
     ($feature:literal, $kind:ident) => {{
         #[cfg(feature = $feature)]
@@ -27,85 +27,89 @@ macro_rules! compiled_in {
     }};
 }
 
-/// Every runtime, in the order `auto` tries them.
+/// Every runtime, in the order in which `auto` tries them.
 pub const RUNTIMES: [Runtime; 4] = [
     Runtime {
         name: "cuda",
         kind: compiled_in!("cuda", Cuda),
-        missing: "no CUDA device was found; it takes an NVIDIA GPU and NVIDIA's driver (libcuda, which nvidia-smi tells about), or use --device cpu",
+        no_device: "no CUDA device was found: an NVIDIA GPU and libcuda.so are required; install NVIDIA's driver, or use the device cpu",
     },
     Runtime {
         name: "metal",
         kind: compiled_in!("metal", Metal),
-        missing: "no Metal device was found; Metal takes macOS or iOS, or use --device cpu",
+        no_device: "no Metal device was found: Metal requires macOS or iOS; use the device cpu",
     },
     Runtime {
         name: "vulkan",
         kind: compiled_in!("vulkan", Vulkan),
-        missing: "no Vulkan device was found; install a driver for Vulkan (on Linux without a GPU: mesa-vulkan-drivers), or use --device cpu",
+        no_device: "no Vulkan device was found; install a Vulkan driver (on Linux without a GPU: mesa-vulkan-drivers), or use the device cpu",
     },
     Runtime {
         name: "wgpu",
         kind: compiled_in!("wgpu", Wgpu),
-        missing: "no adapter was found; install a driver for Vulkan, Metal or DirectX 12 (on Linux without a GPU: mesa-vulkan-drivers), or use --device cpu",
+        no_device: "no adapter was found; install a driver with Vulkan, Metal or DirectX 12 (on Linux without a GPU: mesa-vulkan-drivers), or use the device cpu",
     },
 ];
 
-/// A device in the list of devices.
+/// A device in the list of all devices.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
-    /// The name that selects it.
+pub struct DeviceInfo {
+    /// The name that selects the device.
     pub name: String,
-    /// What the hardware calls itself.
+    /// The name that the hardware reports; `-` if it is unknown.
     pub hardware: String,
-    /// Whether it can be used.
+    /// Whether the device can be used.
     pub status: Status,
+    /// Whether `auto` selects the device.
+    pub is_auto: bool,
 }
 
 /// Whether a device can be used.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Status {
-    /// It can.
+    /// The device can be used.
     Ready,
-    /// It can, but `auto` never chooses it: the CPU itself is faster.
+    /// The device can be used, but it is a software renderer on the CPU. `auto` never chooses it, because the
+    /// device `cpu` is faster.
     Software,
-    /// It cannot, for this reason.
+    /// The device cannot be used, for this reason.
     Unusable(String),
 }
 
-impl Listed {
-    /// The CPU, which is always there.
+impl DeviceInfo {
+    /// Returns the entry of the CPU.
     pub(crate) fn cpu() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { name: "cpu".into(), hardware: format!("{threads} threads"), status: Status::Ready }
+        let (name, hardware) = ("cpu".into(), format!("{threads} threads"));
+        Self { name, hardware, status: Status::Ready, is_auto: false }
     }
 }
 
 impl Runtime {
-    /// The runtime called `name`.
+    /// Returns the runtime called `name`.
     pub fn named(name: &str) -> Option<Self> {
         RUNTIMES.into_iter().find(|runtime| runtime.name == name)
     }
 
-    /// Its devices, real GPUs first.
+    /// Returns the devices of the runtime, hardware GPUs first.
     ///
     /// # Errors
     ///
-    /// What is missing, where there are none.
+    /// Returns the reason why there are no devices.
     fn devices(&self) -> Result<Vec<Device>, String> {
         let Some(kind) = self.kind else {
             return Err(format!(
-                "this build lacks it; build again with it: cargo install --path cli --features {}",
+                "this build does not include the runtime; rebuild with the feature {}",
                 self.name
             ));
         };
         let mut devices =
             catch_unwind(move || Device::enumerate(kind()).into_vec()).unwrap_or_default();
         devices.sort_by_key(is_software);
-        if devices.is_empty() { Err(self.missing.into()) } else { Ok(devices) }
+        if devices.is_empty() { Err(self.no_device.into()) } else { Ok(devices) }
     }
 
-    /// Its first real GPU that opens.
+    /// Returns the first hardware GPU that can be opened.
     pub fn best(&self) -> Option<Device> {
         self.devices()
             .ok()?
@@ -114,57 +118,58 @@ impl Runtime {
             .find(|device| hardware(device).is_ok())
     }
 
-    /// Each of its devices with what it is, or why it has none.
-    pub fn list(&self) -> Vec<Listed> {
+    /// Returns the entries of all devices of the runtime, or one entry with the reason why there are none.
+    pub fn list(&self) -> Vec<DeviceInfo> {
         let devices = match self.devices() {
             Ok(devices) => devices,
             Err(reason) => {
                 let (name, hardware) = (self.name.into(), "-".into());
-                return vec![Listed { name, hardware, status: Status::Unusable(reason) }];
+                let status = Status::Unusable(reason);
+                return vec![DeviceInfo { name, hardware, status, is_auto: false }];
             }
         };
-        let listed = |(index, device): (usize, &Device)| {
+        let info = |(index, device): (usize, &Device)| {
             let (hardware, status) = match hardware(device) {
                 Ok(hardware) if is_software(device) => (hardware, Status::Software),
                 Ok(hardware) => (hardware, Status::Ready),
                 Err(reason) => ("-".into(), Status::Unusable(reason)),
             };
-            Listed { name: format!("{}:{index}", self.name), hardware, status }
+            let name = format!("{}:{index}", self.name);
+            DeviceInfo { name, hardware, status, is_auto: false }
         };
-        devices.iter().enumerate().map(listed).collect()
+        devices.iter().enumerate().map(info).collect()
     }
 
-    /// The device `index`, or the first.
+    /// Returns the device with this index, by default the first. `name` is the requested name, for errors.
     ///
     /// # Errors
     ///
-    /// When there is none, or it does not open.
+    /// Returns an error if there is no such device, or it cannot be opened.
     pub fn open(&self, name: &str, index: Option<usize>) -> Result<Device, DeviceError> {
-        let mut devices = self.devices().map_err(|reason| DeviceError::new(name, reason))?;
+        let mut devices =
+            self.devices().map_err(|reason| DeviceError::unavailable(name, reason))?;
         let index = index.unwrap_or(0);
         if index >= devices.len() {
             let last = devices.len() - 1;
+            let runtime = self.name;
             let reason = match last {
-                0 => format!("there is one, {}:0; `attriburn devices` lists it", self.name),
+                0 => format!("there is no such device; the only {runtime} device is {runtime}:0"),
                 _ => format!(
-                    "there are {}, {}:0 to {}:{last}; `attriburn devices` lists them",
-                    devices.len(),
-                    self.name,
-                    self.name
+                    "there is no such device; the {runtime} devices are {runtime}:0 to {runtime}:{last}"
                 ),
             };
-            return Err(DeviceError::new(name, reason));
+            return Err(DeviceError::unavailable(name, reason));
         }
         let device = devices.swap_remove(index);
         if is_software(&device) {
-            tune_little();
+            minimize_autotuning();
         }
-        hardware(&device).map_err(|reason| DeviceError::new(name, reason))?;
+        hardware(&device).map_err(|reason| DeviceError::unavailable(name, reason))?;
         Ok(device)
     }
 }
 
-/// A name for the manifest: the runtime and, where it has one, the hardware's own name.
+/// Returns a description of a device: the runtime and the name of the hardware, or `cpu`.
 pub fn describe(device: &Device) -> String {
     match runtime_of(device) {
         Some(runtime) => {
@@ -175,10 +180,10 @@ pub fn describe(device: &Device) -> String {
 }
 
 #[cfg(feature = "gpu")]
-use of_cubecl::{hardware, is_software, runtime_of, tune_little};
+use cubecl_devices::{hardware, is_software, minimize_autotuning, runtime_of};
 
 #[cfg(feature = "gpu")]
-mod of_cubecl {
+mod cubecl_devices {
     use std::panic::catch_unwind;
 
     use burn::backend::{CubeDevice, DispatchDevice};
@@ -186,16 +191,22 @@ mod of_cubecl {
     use cubecl::config::autotune::AutotuneLevel;
     use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
-    /// What the hardware calls itself; opens the device.
+    /// Opens the device, and returns the name that the hardware reports.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why the device cannot be opened or has no name.
     pub fn hardware(device: &Device) -> Result<String, String> {
         let device = device.clone();
         catch_unwind(move || device.identity())
-            .map_err(|_| "it was found but could not be opened; update its driver".to_owned())?
+            .map_err(|_| {
+                "the device was found, but cannot be opened; update its driver".to_owned()
+            })?
             .map(|identity| identity.name)
-            .ok_or_else(|| "it does not say what it is".to_owned())
+            .ok_or_else(|| "the device does not report its name".to_owned())
     }
 
-    /// Whether the device is a renderer that runs on the CPU.
+    /// Returns whether the device is a software renderer, which runs on the CPU.
     pub fn is_software(device: &Device) -> bool {
         match device.as_dispatch() {
             #[cfg(feature = "wgpu")]
@@ -206,10 +217,10 @@ mod of_cubecl {
         }
     }
 
-    /// Has kernels tuned as little as can be, where nobody said how much and no device was opened before: on a
-    /// renderer that runs on the CPU, tuning one convolution takes minutes.
-    pub fn tune_little() {
-        if std::env::var_os(LEVEL).is_some() {
+    /// Sets CubeCL's autotuning to the minimal level, because tuning one convolution on a software renderer
+    /// takes minutes. Keeps a level that the user has set. Has no effect after a device was opened.
+    pub fn minimize_autotuning() {
+        if std::env::var_os(AUTOTUNE_LEVEL).is_some() {
             return;
         }
         let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
@@ -219,10 +230,10 @@ mod of_cubecl {
         CubeClRuntimeConfig::try_set(config);
     }
 
-    /// The variable with which CubeCL is told how much to tune.
-    const LEVEL: &str = "CUBECL_AUTOTUNE_LEVEL";
+    /// The environment variable for the level of CubeCL's autotuning.
+    const AUTOTUNE_LEVEL: &str = "CUBECL_AUTOTUNE_LEVEL";
 
-    /// The name of the runtime of a GPU.
+    /// Returns the name of the runtime of a GPU; `None` for the CPU.
     pub fn runtime_of(device: &Device) -> Option<&'static str> {
         match device.as_dispatch() {
             #[cfg(feature = "wgpu")]
@@ -234,10 +245,10 @@ mod of_cubecl {
     }
 }
 
-/// Only what runs on a GPU has a name.
+/// Returns an error: without GPU runtimes there is only the CPU, which reports no name.
 #[cfg(not(feature = "gpu"))]
 fn hardware(_: &Device) -> Result<String, String> {
-    Err("it is no GPU".into())
+    Err("the device is not a GPU".into())
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -251,4 +262,4 @@ fn runtime_of(_: &Device) -> Option<&'static str> {
 }
 
 #[cfg(not(feature = "gpu"))]
-fn tune_little() {}
+fn minimize_autotuning() {}

@@ -1,32 +1,34 @@
-//! How many cores the CPU's work is shared by.
+//! The number of CPU threads.
 
-use crate::DeviceError;
+use crate::error::DeviceError;
 
-/// Shares the CPU's work by `count` threads from now on, in this process. Up to 8 threads, maps do not
-/// depend on the number at all. Beyond, batches are larger, and the parts of a model that burn runs may
-/// round otherwise. Without it there are as many as the machine has cores, or as `RAYON_NUM_THREADS` says.
+/// Sets the number of CPU threads of this process. The default is the number of cores, or the value of
+/// `RAYON_NUM_THREADS`.
 ///
-/// A program that wants different numbers at once runs its explainers in pools of its own:
-/// `rayon::ThreadPool::install` holds for everything inside it.
+/// Up to 8 threads, maps do not depend on the number of threads. With more threads, batches are larger, and
+/// the parts of a model that burn runs may round differently.
+///
+/// A program that requires several numbers of threads at once runs each explainer in its own pool, with
+/// `rayon::ThreadPool::install`.
 ///
 /// # Errors
 ///
-/// When `count` is 0, or something has been computed already.
+/// Returns an error if `count` is 0, or if the threads have been started with another number.
 pub fn set_threads(count: usize) -> Result<(), DeviceError> {
-    let refused = |reason: &str| Err(DeviceError::new("cpu", reason));
+    let error = |reason: &str| Err(DeviceError::configuration("cpu", reason));
     if count == 0 {
-        return refused("0 threads compute nothing; give 1 or more");
+        return error("0 threads compute nothing; give 1 or more");
     }
     match rayon::ThreadPoolBuilder::new().num_threads(count).build_global() {
         Ok(()) => Ok(()),
         Err(_) if rayon::current_num_threads() == count => Ok(()),
-        Err(error) => refused(&format!(
-            "it cannot have {count} threads: {error}; set their number before anything is computed"
+        Err(cause) => error(&format!(
+            "the number of threads cannot be set to {count}: {cause}; set it before anything is computed"
         )),
     }
 }
 
-/// How many threads the CPU's work is shared by.
+/// Returns the number of CPU threads.
 pub fn threads() -> usize {
     rayon::current_num_threads()
 }
@@ -36,12 +38,12 @@ mod tests {
     use super::{set_threads, threads};
 
     #[test]
-    fn their_number_is_set_once() {
+    fn number_of_threads_is_set_once() {
         assert!(set_threads(0).is_err());
-        set_threads(3).expect("nothing has been computed");
+        set_threads(3).expect("the threads have not been started");
         assert_eq!(threads(), 3);
-        set_threads(3).expect("there are three already");
-        let error = set_threads(2).expect_err("there are three").to_string();
+        set_threads(3).expect("there are already three threads");
+        let error = set_threads(2).expect_err("there are three threads").to_string();
         assert!(error.contains("before anything is computed"), "{error}");
     }
 }

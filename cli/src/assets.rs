@@ -1,16 +1,16 @@
-//! What is built in, so that an installed program works alone.
+//! The built-in model, labels and image, so that an installed program works without other files.
 
-/// EfficientNet-Lite0 for ImageNet.
+/// EfficientNet-Lite0, trained on ImageNet.
 pub const MODEL: &[u8] = include_bytes!("../assets/efficientnet-lite0.onnx");
-/// How the manifest names it.
+/// The name of the model in manifests.
 pub const MODEL_NAME: &str = "built-in efficientnet-lite0";
 /// The names of ImageNet's 1000 classes.
 pub const LABELS: &str = include_str!("../assets/imagenet-labels.txt");
-/// The numbers of their synsets in WordNet, as ImageNet's folders are called, in the same order.
+/// The WordNet synset identifiers of the classes, in the same order. ImageNet's folders have these names.
 pub const SYNSETS: &str = include_str!("../assets/imagenet-synsets.txt");
 /// A photograph of a cat.
-pub const PICTURE: &[u8] = include_bytes!("../assets/chelsea.png");
-/// How the manifest names it.
-pub const PICTURE_NAME: &str = "built-in chelsea.png";
-/// The folder its maps go to.
-pub const PICTURE_STEM: &str = "chelsea";
+pub const IMAGE: &[u8] = include_bytes!("../assets/chelsea.png");
+/// The name of the image in manifests.
+pub const IMAGE_NAME: &str = "built-in chelsea.png";
+/// The output folder of its maps, below the output folder of the run.
+pub const IMAGE_STEM: &str = "chelsea";

@@ -2,53 +2,30 @@
 #![forbid(unsafe_code)]
 
 mod args;
-mod arrays;
 mod assets;
-mod compare;
-mod devices;
-mod domain;
-mod evaluate;
-mod explain;
-mod files;
-mod inspect;
-mod labels;
-mod lists;
-mod lost;
-mod manifest;
-mod maps;
-mod metadata;
-mod nearest;
-mod plans;
-mod preprocess;
-mod progress;
-mod report;
+mod commands;
+mod exit;
+mod output;
 mod setup;
-mod source;
-mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use args::{Args, Command};
-
-/// What stops the program before anything could be done.
-type Fatal = Box<dyn std::error::Error>;
-
-/// Some inputs failed, the others are written.
-const SOME_FAILED: u8 = 1;
-/// Nothing could be done.
-const NOTHING_DONE: u8 = 2;
+use commands::{compare, devices, evaluate, explain, inspect, lists};
+use exit::{Fatal, NOTHING_DONE};
+use output::{device_loss, report};
 
 fn main() -> ExitCode {
     let args = args::read();
     if args.quiet {
-        report::be_quiet();
+        report::set_quiet();
     }
     set_colours(args.color);
-    log_messages(args.quiet, args.verbose);
+    init_logging(args.quiet, args.verbose);
     hide_panics();
     let outcome = catch_unwind(AssertUnwindSafe(|| run(args)));
-    lost::wait_for_the_end();
+    device_loss::wait_for_exit();
     match outcome {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
@@ -57,7 +34,7 @@ fn main() -> ExitCode {
         }
         Err(_) => {
             report::error(
-                "an internal failure, which is a bug; run again with RUST_LOG=debug and report what it prints",
+                "internal failure: this is a bug; run again with RUST_LOG=debug and report the output",
             );
             ExitCode::from(NOTHING_DONE)
         }
@@ -88,27 +65,34 @@ fn set_colours(choice: clap::ColorChoice) {
     .write_global();
 }
 
-/// Warnings of ours go to stderr; `RUST_LOG` chooses otherwise.
-fn log_messages(quiet: bool, verbose: bool) {
+/// Prints the log messages of this workspace's crates to stderr. `RUST_LOG` overrides the selection.
+fn init_logging(quiet: bool, verbose: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (_, true) => "info",
         _ => "warn",
     };
-    let ours = ["attriburn", "attriburn_onnx", "attriburn_backends"];
-    let default: String = ours.iter().map(|name| format!(",{name}={level}")).collect();
+    let crates = [
+        "attriburn",
+        "attriburn_backends",
+        "attriburn_evaluate",
+        "attriburn_metrics",
+        "attriburn_onnx",
+        "attriburn_picture",
+    ];
+    let default: String = crates.iter().map(|name| format!(",{name}={level}")).collect();
     let environment = env_logger::Env::default().default_filter_or(format!("off{default}"));
     let logger = env_logger::Builder::from_env(environment)
         .format(|_, record| {
-            report::logged(record.level(), record.args());
+            report::log_record(record.level(), record.args());
             Ok(())
         })
         .build();
-    let most = logger.filter();
-    lost::watch(logger, most);
+    let max_level = logger.filter();
+    device_loss::install_logger(logger, max_level);
 }
 
-/// A failure inside a dependency is reported as an error of what was tried, not as a panic.
+/// Sends panic messages to the debug log: a panic in a dependency is reported as an error, not as a panic.
 fn hide_panics() {
     std::panic::set_hook(Box::new(|info| log::debug!("{info}")));
 }

@@ -1,4 +1,4 @@
-//! Bad input is a clear error, says what would mend it, and loses nothing.
+//! Invalid input: the error message names the cause and a remedy, and no files are left behind.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ fn data(path: &str) -> String {
     folder.join(path).display().to_string()
 }
 
-/// A folder of its own for each test's maps.
+/// Creates a temporary output folder.
 fn out() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
@@ -18,13 +18,13 @@ fn attriburn(args: &[&str]) -> Output {
     command.args(args).output().expect("the program's output")
 }
 
-/// Explains on the CPU with the small model and few samples, unless `args` say otherwise.
+/// Runs `explain` on the CPU with a small model and few samples, unless `args` override these options.
 fn explain(args: &[&str], out: &Path) -> Output {
     let (model, out) = (data("zoo/lenet/model.onnx"), out.display().to_string());
     let defaults = [("--device", "cpu"), ("--samples", "2"), ("--out", &out), ("--model", &model)];
     let mut all = vec!["explain"];
     for (option, value) in defaults.into_iter().filter(|(option, _)| !args.contains(option)) {
-        // Not every method takes samples.
+        // Some methods do not use --samples.
         if option != "--samples" || !args.contains(&"--method") {
             all.extend([option, value]);
         }
@@ -37,7 +37,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Files below `folder`.
+/// Returns all files below `folder`.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -50,11 +50,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn models_that_cannot_be_explained() {
+fn invalid_models_are_rejected() {
     let cases: [(&str, &[&str]); 20] = [
         ("missing", &["missing.onnx: the file cannot be read"]),
         ("empty", &["empty.onnx: the file is empty; export the model again"]),
-        ("truncated", &["this is not an ONNX model, or it is cut short"]),
+        ("truncated", &["this is not an ONNX model, or the file is truncated"]),
         ("not-onnx", &["this is not an ONNX model"]),
         ("text", &["this is not an ONNX model"]),
         ("garbage", &["this is not an ONNX model"]),
@@ -66,14 +66,14 @@ fn models_that_cannot_be_explained() {
                 "com.example::Mystery (node \"odd_mystery\")",
             ],
         ),
-        ("if", &["If \"choice\": its condition depends on the values of the input"]),
-        ("two-inputs", &["the model has 2 inputs, but one is explained: "]),
-        ("int-input", &["Gather ", "its int64 depend on the values of the input"]),
-        ("no-output", &["the model has no output"]),
+        ("if", &["If \"choice\": the condition depends on the values of the model's input"]),
+        ("two-inputs", &["the model has 2 inputs, but exactly one can be explained: "]),
         (
-            "two-outputs",
-            &["the model has 2 outputs; name the one to explain with --model-output: "],
+            "int-input",
+            &["Gather ", "int64 values that depend on the model's input are not supported"],
         ),
+        ("no-output", &["the model has no output"]),
+        ("two-outputs", &["the model has 2 outputs; name the one to explain: "]),
         ("nan-weights", &["weights are not finite numbers: ", "input 1"]),
         ("inf-weights", &["weights are not finite numbers: "]),
         ("external-missing", &["which is not there; keep it beside the model"]),
@@ -83,58 +83,58 @@ fn models_that_cannot_be_explained() {
         ("dangling", &["which no node produces"]),
         ("constant-output", &["does not depend on its input"]),
     ];
-    let mut complaints = Vec::new();
+    let mut failures = Vec::new();
     for (name, expected) in cases {
         let out = out();
         let model = data(&format!("bad/{name}.onnx"));
         let picture = data("pictures/rgb.png");
         let output = explain(&["--model", &model, &picture], out.path());
         let message = text(&output.stderr);
-        let said = expected.iter().all(|part| message.contains(part));
-        if output.status.code() != Some(2) || !said || message.contains("panicked") {
-            complaints
-                .push(format!("{name}: exit code {:?}, said {message}", output.status.code()));
+        let is_expected = expected.iter().all(|part| message.contains(part));
+        if output.status.code() != Some(2) || !is_expected || message.contains("panicked") {
+            failures
+                .push(format!("{name}: exit code {:?}, stderr {message}", output.status.code()));
         }
         assert_eq!(files(out.path()), Vec::<PathBuf>::new(), "{name} left files");
     }
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Links to weights must stay in the model's folder, or in the folder to which a link to the model leads, as
-/// in the cache of Hugging Face's hub.
+/// A link to external weights must stay in the model's folder. If the model itself is a link, as in the cache
+/// of the Hugging Face hub, the target's folder is allowed too.
 #[cfg(unix)]
 #[test]
-fn weights_behind_links() {
+fn links_to_weights_must_stay_in_the_model_folder() {
     use std::os::unix::fs::symlink;
     let folder = tempfile::tempdir().expect("a folder");
-    let at = |path: &str| folder.path().join(path);
+    let in_folder = |path: &str| folder.path().join(path);
     let weights: Vec<u8> = [0.01f32; 108].iter().flat_map(|value| value.to_le_bytes()).collect();
     for name in ["inside", "blobs", "snapshot"] {
-        std::fs::create_dir(at(name)).expect("a folder");
+        std::fs::create_dir(in_folder(name)).expect("a folder");
     }
     let model = data("bad/external-missing.onnx");
     for path in ["inside/model.onnx", "blobs/model"] {
-        std::fs::copy(&model, at(path)).expect("a model");
+        std::fs::copy(&model, in_folder(path)).expect("a model");
     }
-    std::fs::write(at("outside.bin"), &weights).expect("weights");
-    std::fs::write(at("blobs/weights"), &weights).expect("weights");
-    symlink(at("outside.bin"), at("inside/missing.bin")).expect("a link");
-    symlink("../blobs/model", at("snapshot/model.onnx")).expect("a link");
-    symlink("../blobs/weights", at("snapshot/missing.bin")).expect("a link");
+    std::fs::write(in_folder("outside.bin"), &weights).expect("weights");
+    std::fs::write(in_folder("blobs/weights"), &weights).expect("weights");
+    symlink(in_folder("outside.bin"), in_folder("inside/missing.bin")).expect("a link");
+    symlink("../blobs/model", in_folder("snapshot/model.onnx")).expect("a link");
+    symlink("../blobs/weights", in_folder("snapshot/missing.bin")).expect("a link");
     let explained = |path: &str| {
-        let model = at(path).display().to_string();
+        let model = in_folder(path).display().to_string();
         explain(&["--model", &model, &data("pictures/rgb.png")], out().path())
     };
-    let refused = explained("inside/model.onnx");
-    let message = text(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(2), "{message}");
+    let rejected = explained("inside/model.onnx");
+    let message = text(&rejected.stderr);
+    assert_eq!(rejected.status.code(), Some(2), "{message}");
     assert!(message.contains("a link that leads out of the model's folder"), "{message}");
-    let taken = explained("snapshot/model.onnx");
-    assert_eq!(taken.status.code(), Some(0), "{}", text(&taken.stderr));
+    let accepted = explained("snapshot/model.onnx");
+    assert_eq!(accepted.status.code(), Some(0), "{}", text(&accepted.stderr));
 }
 
 #[test]
-fn pictures_that_cannot_be_explained() {
+fn invalid_images_are_rejected() {
     let cases = [
         ("missing.png", "cannot read "),
         ("empty.png", "is not a picture that can be read: it is empty"),
@@ -155,13 +155,13 @@ fn pictures_that_cannot_be_explained() {
 }
 
 #[test]
-fn settings_that_cannot_be_honoured() {
+fn invalid_options_are_rejected() {
     let picture = data("pictures/rgb.png");
     let file = tempfile::NamedTempFile::new().expect("a file");
     let folder = tempfile::tempdir().expect("a folder");
     let transposed = folder.path().join("transposed.npy");
     let mut array = Vec::new();
-    attriburn::npy::write(&mut array, &[32, 32, 3], &[0.0; 32 * 32 * 3]).expect("an array");
+    attriburn_picture::npy::write(&mut array, &[32, 32, 3], &[0.0; 32 * 32 * 3]).expect("an array");
     std::fs::write(&transposed, array).expect("a file");
     let transposed = transposed.display().to_string();
     let below_a_file = file.path().join("out").display().to_string();
@@ -176,7 +176,7 @@ fn settings_that_cannot_be_honoured() {
         (&["--method", "s-ig-file", "--baseline", "x.png"], "--baseline x.png: give a .npy file"),
         (
             &["--method", "adaptgrad,ig-file", "--baseline", &transposed],
-            "--baseline holds an array of [32, 32, 3], but the model takes samples of [3, 32, 32]",
+            "--baseline holds an array of shape [32, 32, 3], but the model takes samples of shape [3, 32, 32]",
         ),
         (&["--steps", "9"], "--steps is not used by adaptgrad; leave it out"),
         (&["--alpha", "0.1"], "--alpha is not used by adaptgrad"),
@@ -187,13 +187,16 @@ fn settings_that_cannot_be_honoured() {
         (&["--method", "gi,ig-zero", "--until", "0.1"], "--until is not used by gi, ig-zero"),
         (&["--method", "gradient", "--standard-error"], "--standard-error is not used by gradient"),
         (&["--method", "a-ng", "--budget", "0"], "budget is 0, but it must be at least 1"),
-        (&["--method", "ng", "--weight-samples", "0"], "weight-samples is 0"),
-        (&["--method", "ng", "--weight-confidence", "1"], "weight-confidence is 1, but it must be"),
+        (&["--method", "ng", "--weight-samples", "0"], "the number of parameter draws is 0"),
+        (
+            &["--method", "ng", "--weight-confidence", "1"],
+            "confidence of the noise on the parameters is 1, but it must be",
+        ),
         (
             &["--method", "ng", "--freeze", "g.*"],
             "the pattern \"g.*\" of frozen parameters matches none of the parameters f.0.weight",
         ),
-        (&["--grid-scale", "shared"], "--grid-scale is not used: one map makes no grid"),
+        (&["--grid-scale", "shared"], "--grid-scale is not used: a single map has no grid"),
         (
             &["--grid-scale", "column"],
             "invalid value 'column' for '--grid-scale <NAME>'\n  [possible values: panel, row, shared]",
@@ -203,19 +206,19 @@ fn settings_that_cannot_be_honoured() {
             "--width-rule is not used by smoothgrad, clipgrad",
         ),
         (&["--target", "99"], "the target 99 does not exist: the model has 10 classes, 0 to 9"),
-        (&["--target", "cat"], "the classes' names are not known; give them with --labels"),
+        (&["--target", "cat"], "the class names are unknown; give them with --labels"),
         (&["--target", "top:0"], "write top:K with K at least 1"),
         (&["--method", "adaptgard"], "tip: a similar value exists: 'adaptgrad'"),
         (
             &["--kernel", "gauss"],
-            "[possible values: gaussian, poisson, hyperbolic, sigmoid, rect]\n\n  tip: a similar value exists: 'gaussian'",
+            "[possible values: gaussian, poisson, hyperbolic, sigmoid, rect, laplace]\n\n  tip: a similar value exists: 'gaussian'",
         ),
         (&["--confidence", "1"], "confidence is 1, but it must be between 0 and 1"),
         (&["--batch", "0"], "batch is 0, but it must be at least 1"),
         (&["--threads", "0"], "0 threads compute nothing; give 1 or more"),
         (&["--memory", "much"], "write a size such as 512M or 2G"),
         (&["--device", "gpu"], "there is no such device; the devices are auto, cpu, cuda"),
-        (&["--domain", "1,0"], "write the least and the greatest value, such as 0,1"),
+        (&["--domain", "1,0"], "write the minimum and the maximum, such as 0,1"),
         (&["--preprocess", "caffe"], "choose one of imagenet, inception, clip"),
         (&["--out", &below_a_file], "cannot be written"),
     ];
@@ -230,35 +233,35 @@ fn settings_that_cannot_be_honoured() {
 }
 
 #[test]
-fn labels_must_match_the_classes() {
+fn the_number_of_labels_must_match_the_classes() {
     let out = out();
     let labels = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/imagenet-labels.txt");
     let args = ["--labels", &labels.display().to_string(), &data("pictures/rgb.png")];
     let output = explain(&args, out.path());
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("there are 1000 labels, one per line, but the model has 10 classes"));
+    assert!(message.contains("there are 1000 labels, but the model has 10 classes"));
 }
 
 #[test]
-fn a_model_that_ends_in_a_softmax_is_explained_at_its_logits() {
+fn a_final_softmax_is_removed_with_a_warning() {
     let out = out();
     let model = data("bad/softmax-end.onnx");
     let output = explain(&["--model", &model, &data("pictures/rgb.png")], out.path());
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{message}");
-    assert!(message.contains("the model ends in a softmax; its input, the logits, is explained"));
+    assert!(message.contains("the model ends in a softmax; the logits before it are explained"));
 }
 
 #[test]
-fn floats_of_other_widths_are_computed_in_float32_which_is_said() {
+fn other_float_types_are_computed_in_float32_with_a_warning() {
     for name in ["float16", "double"] {
         let (out, model) = (out(), data(&format!("bad/{name}.onnx")));
         let output = explain(&["--model", &model, &data("pictures/rgb.png")], out.path());
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{name}: {message}");
-        let said = format!("the model is stored in {name} and computed in float32");
-        assert!(message.contains(&said), "{message}");
+        let warning = format!("the model is stored in {name} and computed in float32");
+        assert!(message.contains(&warning), "{message}");
         let manifest = std::fs::read_to_string(out.path().join("rgb/manifest.json"));
         let manifest = manifest.expect("the manifest");
         assert!(manifest.contains(&format!("\"stored_in\": [\n      \"{name}\"")), "{manifest}");
@@ -268,24 +271,26 @@ fn floats_of_other_widths_are_computed_in_float32_which_is_said() {
 }
 
 #[test]
-fn a_sample_of_absurd_size_is_refused() {
+fn an_oversized_sample_is_rejected() {
     let out = out();
     let output = explain(&["--input-shape", "3,1000000,1000000"], out.path());
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("has no values, or more than "), "{message}");
+    assert!(message.contains("has no elements, or more than "), "{message}");
 }
 
 #[test]
-fn a_label_that_does_not_exist_suggests_near_ones() {
+fn an_unknown_label_suggests_similar_labels() {
     let output = attriburn(&["explain", "--device", "cpu", "--target", "egyptain cat"]);
     assert_eq!(output.status.code(), Some(2));
     let message = text(&output.stderr);
-    assert!(message.contains("there is no label \"egyptain cat\"; near ones are \"Egyptian cat\""));
+    assert!(
+        message.contains("there is no label \"egyptain cat\"; similar labels: \"Egyptian cat\"")
+    );
 }
 
 #[test]
-fn one_bad_picture_among_many_is_reported_and_the_others_are_explained() {
+fn an_invalid_image_does_not_affect_the_others() {
     let out = out();
     let names = ["rgb.png", "truncated.jpg", "rgb.bmp"];
     let pictures = names.map(|name| data(&format!("pictures/{name}")));
@@ -306,7 +311,7 @@ fn one_bad_picture_among_many_is_reported_and_the_others_are_explained() {
 }
 
 #[test]
-fn a_batch_fixed_to_one_is_run_sample_by_sample_with_a_warning() {
+fn a_fixed_batch_size_of_one_runs_sample_by_sample_with_a_warning() {
     for name in ["batch1", "batch1-reshape"] {
         let out = out();
         let model = data(&format!("bad/{name}.onnx"));
@@ -314,8 +319,9 @@ fn a_batch_fixed_to_one_is_run_sample_by_sample_with_a_warning() {
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{message}");
         assert!(message.contains("warning: "), "{message}");
-        assert!(message.contains("the model fixes its batch to 1"), "{message}");
-        let manifest = std::fs::read_to_string(out.path().join("rgb/manifest.json")).expect("one");
+        assert!(message.contains("the model fixes its batch size to 1"), "{message}");
+        let manifest =
+            std::fs::read_to_string(out.path().join("rgb/manifest.json")).expect("a manifest");
         assert!(manifest.contains("\"batch\": 1"), "{manifest}");
     }
 }

@@ -1,12 +1,12 @@
-//! What the program prints, word by word: help, lists and complaints. After a change that is meant,
-//! `TRYCMD=overwrite cargo test --release --test commands` writes them anew.
+//! Snapshots of the printed text: help, lists and error messages. After an intended change,
+//! `TRYCMD=overwrite cargo test --release --test commands` updates them.
 
 #[test]
-fn print_what_they_should() {
+fn output_matches_the_snapshots() {
     trycmd::TestCases::new().case("tests/commands/*.trycmd");
 }
 
-/// All options of a command fit two screens of 60 lines, and the common ones one.
+/// The common options of a command fit one screen of 60 lines, and all options fit two screens.
 #[test]
 fn help_fits_the_screen() {
     let lines = |args: &[&str]| {

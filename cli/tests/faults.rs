@@ -1,5 +1,6 @@
-//! Real faults: a full disk, a folder that cannot be written, a killed process, a picture that changes
-//! while it is read. Nothing is half-written, nothing that was finished is lost, and one message says why.
+//! Faults of the environment: a full disk, a read-only folder, a killed process, a lost GPU, and an image
+//! that changes while it is read. No file is incomplete, no finished file is lost, and one message gives the
+//! reason.
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The options of a quick run.
+/// Returns the arguments of a quick run.
 fn quick(command: &str, out: &Path) -> Vec<String> {
     let (model, out) = (data("zoo/lenet/model.onnx"), out.display().to_string());
     let options = ["--device", "cpu", "--samples", "2", "--model", &model, "--out", &out];
@@ -27,8 +28,8 @@ fn program() -> &'static str {
     env!("CARGO_BIN_EXE_attriburn")
 }
 
-/// Runs the program where `folder` is a file system of its own, mounted with `options`, and then
-/// `afterwards` in the same place.
+/// Mounts a separate file system at `folder` with `options`, then runs the program and the shell command
+/// `afterwards`.
 fn on_a_file_system(folder: &Path, options: &str, args: &[String], afterwards: &str) -> Output {
     let script = format!(
         "mount -t tmpfs -o {options} none {} || exit 99; \"$@\"; code=$?; {afterwards}; exit $code",
@@ -39,7 +40,7 @@ fn on_a_file_system(folder: &Path, options: &str, args: &[String], afterwards: &
         command.args(namespace).args(["sh", "-c", &script, "sh", program()]).args(args);
         command.output().expect("unshare, of util-linux")
     };
-    // As root, or as a user who may be root in a namespace.
+    // As root, else as a user with root rights in a user namespace.
     let output = run(&["--mount"]);
     match output.status.code() {
         Some(99) | Some(1) if text(&output.stderr).contains("unshare") => {
@@ -49,20 +50,21 @@ fn on_a_file_system(folder: &Path, options: &str, args: &[String], afterwards: &
     }
 }
 
-/// Every file below `folder` is whole.
-fn check_whole(folder: &Path) -> usize {
+/// Checks that every file below `folder` is complete. Returns the number of files.
+fn check_complete(folder: &Path) -> usize {
     let mut count = 0;
     for path in files(folder) {
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let extension =
+            path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let bytes = std::fs::read(&path).expect("a file");
-        let whole = match ending {
-            "npy" => attriburn::npy::from_bytes(&bytes, &path).is_ok(),
-            "png" => attriburn::picture::Picture::from_bytes(&bytes).is_ok(),
+        let is_complete = match extension {
+            "npy" => attriburn_picture::npy::from_bytes(&bytes, &path).is_ok(),
+            "png" => attriburn_picture::Picture::from_bytes(&bytes).is_ok(),
             "json" => serde_json::from_slice::<serde_json::Value>(&bytes).is_ok(),
-            // What a killed process leaves behind has a name of its own.
+            // A killed process leaves hidden temporary files.
             _ => path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')),
         };
-        assert!(whole, "{} is not whole", path.display());
+        assert!(is_complete, "{} is incomplete", path.display());
         count += 1;
     }
     count
@@ -80,26 +82,26 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_full_disk() {
+fn full_disk_leaves_complete_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let (disk, kept) = (folder.path().join("disk"), folder.path().join("kept"));
     std::fs::create_dir(&disk).expect("a folder");
     let mut args = quick("explain", &disk.join("out"));
     args.extend(["rgb.png", "rgb.jpg", "grey.png"].map(|name| data(&format!("pictures/{name}"))));
-    // The first picture's maps fit, all of them do not.
+    // The disk has room for the maps of the first image only.
     let keep = format!("cp -r {} {}", disk.display(), kept.display());
     let output = on_a_file_system(&disk, "size=36k", &args, &keep);
     let message = text(&output.stderr);
     assert!(matches!(output.status.code(), Some(1 | 2)), "{:?}: {message}", output.status);
     assert!(message.contains("cannot be written: No space left on device"), "{message}");
     assert!(!message.contains("internal failure"), "{message}");
-    let written = check_whole(&kept);
+    let written = check_complete(&kept);
     let hidden = files(&kept).iter().any(|path| path.to_string_lossy().contains(".attriburn-"));
     assert!(written > 0 && !hidden, "{written} files");
 }
 
 #[test]
-fn a_folder_that_cannot_be_written() {
+fn read_only_output_folder_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     for command in ["explain", "evaluate"] {
         let mut args = quick(command, &folder.path().join("out"));
@@ -116,7 +118,7 @@ fn a_folder_that_cannot_be_written() {
 }
 
 #[test]
-fn a_process_that_is_killed() {
+fn killed_process_leaves_complete_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out");
     let pictures =
@@ -134,19 +136,18 @@ fn a_process_that_is_killed() {
         std::thread::sleep(Duration::from_millis(15 * step));
         let _ = child.kill();
         stopped += usize::from(!child.wait().expect("its end").success());
-        check_whole(&out);
+        check_complete(&out);
     }
     assert!(stopped > 0, "no run was stopped");
     let output = Command::new(program()).args(&args).output().expect("the program");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    // A map, its picture, the overlay and the manifest of each.
+    // One manifest per image.
     let finished = files(&out).iter().filter(|path| path.ends_with("manifest.json")).count();
     assert_eq!(finished, pictures.len());
-    check_whole(&out);
+    check_complete(&out);
 }
 
-/// A Vulkan layer that loses the device when there is the file `LOSE_WHEN`, compiled, in a folder with its
-/// manifest.
+/// Compiles the Vulkan layer that loses the device, and returns a folder with the layer and its manifest.
 fn layer() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layer/lost.rs");
@@ -171,21 +172,21 @@ fn layer() -> tempfile::TempDir {
     folder
 }
 
-/// What was finished before the device was lost is whole, one message says that it was, and the next run
-/// makes the rest.
+/// When the device is lost, finished files are complete and one message reports the loss. The next run
+/// computes the rest.
 #[test]
 #[cfg_attr(
     not(all(feature = "wgpu", target_os = "linux")),
-    ignore = "takes Vulkan on Linux, and the feature wgpu"
+    ignore = "needs Vulkan on Linux and the feature wgpu"
 )]
-fn a_device_that_is_lost_midway() {
+fn lost_device_is_reported_and_ends_the_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let (layer, seen) = (layer(), folder.path().join("seen"));
     let pictures = ["rgb.png", "grey.png"];
     let run = |out: &Path, lost_when: &Path| {
         let mut args = quick("explain", out);
         args.iter_mut().filter(|arg| *arg == "cpu").for_each(|arg| *arg = "wgpu".into());
-        // So many samples that a picture is explained at a time.
+        // More gradients than a group holds, so that images are explained one at a time.
         args.iter_mut().filter(|arg| *arg == "2").for_each(|arg| *arg = "257".into());
         args.extend(pictures.map(|name| data(&format!("pictures/{name}"))));
         Command::new(program())
@@ -207,30 +208,30 @@ fn a_device_that_is_lost_midway() {
         assert!(!message.contains("internal failure"), "{message}");
     };
 
-    // From the beginning, and once a picture is finished.
+    // The device is lost at the start, then after the first image.
     let out = folder.path().join("explained");
     let output = run(&out, folder.path());
-    assert!(seen.exists(), "Vulkan took no layer: {}", text(&output.stderr));
+    assert!(seen.exists(), "Vulkan did not load the layer: {}", text(&output.stderr));
     check_lost(&output, 2);
     check_lost(&run(&out, &out.join("rgb/manifest.json")), 1);
-    check_whole(&out);
+    check_complete(&out);
     assert!((1..pictures.len()).contains(&finished(&out)), "{} are finished", finished(&out));
-    // Without a loss the layer changes nothing.
+    // While the device is not lost, the layer has no effect.
     let output = run(&out, &out.join("never"));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!((finished(&out), check_whole(&out)), (pictures.len(), 4 * pictures.len()));
+    assert_eq!((finished(&out), check_complete(&out)), (pictures.len(), 4 * pictures.len()));
 }
 
-/// The checksum and the target's logit in a manifest.
+/// Returns the checksum of the image and the logit of the target in a manifest.
 fn explained(out: &Path) -> [serde_json::Value; 2] {
     let bytes = std::fs::read(out.join("picture/manifest.json")).expect("a manifest");
     let manifest: serde_json::Value = serde_json::from_slice(&bytes).expect("a manifest");
     [manifest["image"]["sha256"].clone(), manifest["target"]["logit"].clone()]
 }
 
-/// What is explained is a version of the picture as it was at one time, with that version's checksum.
+/// A map belongs to one complete version of the image, and the manifest has the checksum of this version.
 #[test]
-fn a_picture_that_changes_while_it_is_read() {
+fn image_that_changes_during_reading_is_read_consistently() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = folder.path().join("picture.png");
     let run = |name: &str| {
@@ -253,21 +254,21 @@ fn a_picture_that_changes_while_it_is_read() {
                 if done.load(Ordering::Relaxed) {
                     return;
                 }
-                // First it is empty, then half of it is there.
+                // The file is empty, then half written, then complete.
                 std::fs::write(&picture, &version[..version.len() / 2]).expect("a picture");
                 std::thread::sleep(Duration::from_millis(1));
                 std::fs::write(&picture, version).expect("a picture");
                 std::thread::sleep(Duration::from_millis(3));
             }
         });
-        let (mut whole, mut runs) = (0, 0);
-        while (whole == 0 || runs < 20) && runs < 200 {
+        let (mut successes, mut runs) = (0, 0);
+        while (successes == 0 || runs < 20) && runs < 200 {
             let (output, out) = run(&format!("run-{runs}"));
             let message = text(&output.stderr);
             match output.status.code() {
                 Some(0) => {
                     assert!(known.contains(&explained(&out)), "{:?}", explained(&out));
-                    whole += 1;
+                    successes += 1;
                 }
                 Some(1 | 2) => assert!(
                     message.contains("damaged") || message.contains("it is empty"),
@@ -275,11 +276,11 @@ fn a_picture_that_changes_while_it_is_read() {
                 ),
                 code => panic!("{code:?}: {message}"),
             }
-            check_whole(&out);
+            check_complete(&out);
             runs += 1;
         }
         done.store(true, Ordering::Relaxed);
-        assert!(whole > 0, "no run met a whole picture");
-        println!("{whole} of {runs} runs met a whole picture");
+        assert!(successes > 0, "no run read a complete image");
+        println!("{successes} of {runs} runs read a complete image");
     });
 }

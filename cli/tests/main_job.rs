@@ -1,9 +1,9 @@
-//! The main job, end to end: what a person who has just installed the program does.
+//! `explain`, `inspect` and `devices` end to end, as a new user runs them.
 
 use std::path::Path;
 use std::process::Command;
 
-use attriburn::npy;
+use attriburn_picture::npy;
 use serde_json::Value;
 
 fn attriburn(args: &[&str], folder: &Path) -> (i32, String, String) {
@@ -23,9 +23,9 @@ fn manifest(path: &Path) -> Value {
     serde_json::from_str(&text).expect("valid JSON")
 }
 
-/// With no argument at all the built-in picture is explained, and the program says where.
+/// Without arguments, the built-in image is explained and the paths of the files are printed.
 #[test]
-fn no_argument_at_all() {
+fn without_arguments_the_built_in_image_is_explained() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, stdout, stderr) = attriburn(&[], folder.path());
     assert_eq!(code, 0, "{stderr}");
@@ -35,23 +35,23 @@ fn no_argument_at_all() {
         assert!(stdout.contains(&format!("attriburn-out/chelsea/{file}")), "{stdout}");
     }
     let manifest = manifest(&maps.join("manifest.json"));
-    assert_eq!(manifest["schema_version"], 2);
+    assert_eq!(manifest["schema_version"], 3);
     assert_eq!(manifest["target"]["label"], "Egyptian cat");
     assert_eq!(manifest["methods"][0]["name"], "adaptgrad");
     assert_eq!(manifest["methods"][0]["samples"], 50);
     assert_eq!(manifest["methods"][0]["left_out"], 0);
-    // The logit of the reference for this picture, its preprocessing included.
+    // The reference logit includes the preprocessing of the image.
     let logits = npy::read(Path::new(&data("efficientnet-lite0/logits.npy"))).expect("logits");
     let expected = f64::from(logits.values[285]);
     let logit = manifest["target"]["logit"].as_f64().expect("a logit");
     assert!((logit - expected).abs() <= 0.05, "{logit} for {expected}");
-    let map = npy::read(&maps.join("adaptgrad.npy")).expect("a map");
+    let map = npy::read(maps.join("adaptgrad.npy")).expect("a map");
     assert_eq!(map.shape, [3, 224, 224]);
     assert!(map.values.iter().any(|value| *value != 0.0));
 }
 
 #[test]
-fn every_method_and_several_classes() {
+fn several_methods_and_classes_print_manifests() {
     let folder = tempfile::tempdir().expect("a folder");
     let methods = "gradient,smoothgrad,adaptgrad,clipgrad,gi,s-gi,a-gi,ig-blur,a-ig-white";
     let model = data("zoo/lenet/model.onnx");
@@ -88,9 +88,9 @@ fn every_method_and_several_classes() {
     assert!(printed.next().is_none());
 }
 
-/// An array of the model's input shape is used as it is: the gradient is the reference's.
+/// An array of the model's input shape is used without preprocessing, so the gradient equals the reference.
 #[test]
-fn arrays_are_used_as_they_are() {
+fn arrays_are_used_unchanged() {
     let folder = tempfile::tempdir().expect("a folder");
     let reference = npy::read(Path::new(&data("zoo/lenet/input.npy"))).expect("the input");
     let features = reference.values.len() / 2;
@@ -101,7 +101,7 @@ fn arrays_are_used_as_they_are() {
     let args = ["explain", "row.npy", "--model", &model, "--method", "gradient", "--device", "cpu"];
     let (code, _, stderr) = attriburn(&args, folder.path());
     assert_eq!(code, 0, "{stderr}");
-    let map = npy::read(&folder.path().join("attriburn-out/row/gradient.npy")).expect("a map");
+    let map = npy::read(folder.path().join("attriburn-out/row/gradient.npy")).expect("a map");
     let expected = npy::read(Path::new(&data("zoo/lenet/gradient.npy"))).expect("the gradient");
     let error: f32 = map
         .values
@@ -115,7 +115,7 @@ fn arrays_are_used_as_they_are() {
 }
 
 #[test]
-fn every_kind_of_picture() {
+fn every_image_format_is_explained() {
     let folder = tempfile::tempdir().expect("a folder");
     let names = [
         "rgb.png",
@@ -143,7 +143,7 @@ fn every_kind_of_picture() {
 
 /// Noise on the parameters, standard errors, several targets, and the grid of all maps.
 #[test]
-fn several_methods_and_targets_side_by_side() {
+fn several_methods_and_targets_make_a_grid() {
     let folder = tempfile::tempdir().expect("a folder");
     let (picture, model) = (data("pictures/rgb.png"), data("zoo/lenet/model.onnx"));
     let mut args = vec!["explain", &picture, "--model", &model, "--device", "cpu"];
@@ -178,7 +178,7 @@ fn several_methods_and_targets_side_by_side() {
         .collect();
     assert!(
         (2..=3).contains(&folders.len()),
-        "top:2, class 3 if it is another, and no class twice"
+        "expected the classes of top:2 and class 3, without duplicates"
     );
     for folder in folders {
         for file in [
@@ -202,9 +202,9 @@ fn several_methods_and_targets_side_by_side() {
     }
 }
 
-/// A folder's maps are those of its pictures one by one.
+/// The maps of a folder, whose images share batches, equal the maps of each image alone.
 #[test]
-fn a_folder_shares_batches() {
+fn shared_batches_do_not_change_the_maps() {
     let folder = tempfile::tempdir().expect("a folder");
     let pictures = folder.path().join("pictures");
     std::fs::create_dir(&pictures).expect("a folder");
@@ -236,9 +236,9 @@ fn a_folder_shares_batches() {
     }
 }
 
-/// A model of flat samples explains pictures when it is told what they are.
+/// With `--picture-shape`, a model of flat samples explains images.
 #[test]
-fn pictures_for_a_model_of_flat_samples() {
+fn picture_shape_makes_images_of_flat_samples() {
     let folder = tempfile::tempdir().expect("a folder");
     let (picture, model) = (data("pictures/grey.png"), data("shapes/vector/model.onnx"));
     let explain = |more: &[&str]| {
@@ -248,7 +248,7 @@ fn pictures_for_a_model_of_flat_samples() {
     let (code, stdout, stderr) = explain(&["--picture-shape", "1,2,4"]);
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("adaptgrad.overlay.png"), "{stdout}");
-    let map = npy::read(&folder.path().join("attriburn-out/grey/adaptgrad.npy")).expect("a map");
+    let map = npy::read(folder.path().join("attriburn-out/grey/adaptgrad.npy")).expect("a map");
     assert_eq!(map.shape, [8]);
     let (code, _, stderr) = explain(&["--picture-shape", "1,3,3"]);
     assert_eq!(code, 2);
@@ -259,7 +259,7 @@ fn pictures_for_a_model_of_flat_samples() {
 }
 
 #[test]
-fn inspect_and_devices() {
+fn inspect_and_devices_print_summaries() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, stdout, _) = attriburn(&["inspect", &data("zoo/lenet/model.onnx")], folder.path());
     assert_eq!(code, 0);
@@ -281,20 +281,20 @@ fn inspect_and_devices() {
     assert!(stdout.contains("cpu") && stdout.contains("auto means "), "{stdout}");
 }
 
-/// TensorFlow's layout, of floats and of bytes: the class is that of the same model with channels first, and
-/// its map is the same with its axes turned.
+/// An NHWC model, with float or byte input, predicts the class of the same model in NCHW. Its map is the
+/// transposed map.
 #[test]
-fn channels_last() {
+fn nhwc_models_give_transposed_maps() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = data("pictures/rgb.png");
     let explain = |model: &str, out: &str, options: &[&str]| {
         let model = data(model);
-        let given = ["explain", &picture, "--model", &model, "--device", "cpu", "--out", out];
+        let common = ["explain", &picture, "--model", &model, "--device", "cpu", "--out", out];
         let plan = ["--samples", "4", "--resize-mode", "squash"];
-        let (code, _, stderr) = attriburn(&[&given[..], &plan, options].concat(), folder.path());
+        let (code, _, stderr) = attriburn(&[&common[..], &plan, options].concat(), folder.path());
         assert_eq!(code, 0, "{stderr}");
         let maps = folder.path().join(out).join("rgb");
-        let map = npy::read(&maps.join("adaptgrad.npy")).expect("a map");
+        let map = npy::read(maps.join("adaptgrad.npy")).expect("a map");
         (map, manifest(&maps.join("manifest.json")), stderr)
     };
     let imagenet = ["--preprocess", "imagenet"];
@@ -303,16 +303,16 @@ fn channels_last() {
     assert_eq!((&first.shape[..], &last.shape[..]), (&[3, 63, 65][..], &[63, 65, 3][..]));
     assert_eq!(first_manifest["target"], last_manifest["target"]);
     assert_eq!(first_manifest["domain"], last_manifest["domain"]);
-    let turned = |at: usize| last.values[at % (63 * 65) * 3 + at / (63 * 65)];
+    let transposed = |i: usize| last.values[i % (63 * 65) * 3 + i / (63 * 65)];
     let (mut difference, mut size) = (0.0, 0.0);
-    for (at, value) in first.values.iter().enumerate() {
-        difference += f64::from(value - turned(at)).powi(2);
+    for (i, value) in first.values.iter().enumerate() {
+        difference += f64::from(value - transposed(i)).powi(2);
         size += f64::from(*value).powi(2);
     }
     assert!(difference <= 1e-10 * size, "{difference} of {size}");
     assert!(folder.path().join("last/rgb/adaptgrad.overlay.png").is_file());
 
-    // The input is differentiated in bytes, so that its gradients are smaller.
+    // The gradient is with respect to bytes, so it is smaller.
     let (bytes, manifest, stderr) = explain("layouts/nhwc-uint8.onnx", "bytes", &[]);
     assert_eq!(bytes.shape, [63, 65, 3]);
     assert_eq!(manifest["domain"]["upper"][0], 255.0);
@@ -323,7 +323,7 @@ fn channels_last() {
     );
     assert!(stderr.contains("guessed"), "{stderr}");
 
-    // An array has the shape that the file gives.
+    // The shape of an array is that of the model file.
     std::fs::copy(folder.path().join("last/rgb/adaptgrad.npy"), folder.path().join("rows.npy"))
         .expect("a file");
     let model = data("layouts/nhwc.onnx");
@@ -334,16 +334,16 @@ fn channels_last() {
     assert_eq!(npy::read(&map).expect("a map").shape, [63, 65, 3]);
 }
 
-/// What was guessed is said once, what was found is not; both are in the manifest.
+/// A guessed preprocessing is reported by one warning. The manifest has the source of each part.
 #[test]
-fn the_preprocessing_is_found_or_said_to_be_guessed() {
+fn a_guessed_preprocessing_gives_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = folder.path().join("model.onnx");
     std::fs::copy(data("zoo/lenet/model.onnx"), &model).expect("a model");
     let (model, picture) = (model.display().to_string(), data("pictures/rgb.png"));
     let explain = |options: &[&str]| {
-        let given = ["explain", &picture, &picture, "--model", &model, "--samples", "2"];
-        let (code, _, stderr) = attriburn(&[&given[..], options].concat(), folder.path());
+        let common = ["explain", &picture, &picture, "--model", &model, "--samples", "2"];
+        let (code, _, stderr) = attriburn(&[&common[..], options].concat(), folder.path());
         assert_eq!(code, 0, "{stderr}");
         (manifest(&folder.path().join("attriburn-out/rgb/manifest.json")), stderr)
     };
@@ -355,8 +355,8 @@ fn the_preprocessing_is_found_or_said_to_be_guessed() {
     let (found, stderr) = explain(&[]);
     assert!(!stderr.contains("guessed"), "{stderr}");
     assert_eq!(found["domain"]["upper"][0], 2.0);
-    let from = found["image"]["preprocess_parts"]["mean"]["source"].as_str().expect("a source");
-    assert!(from.ends_with("preprocessor_config.json"), "{from}");
+    let source = found["image"]["preprocess_parts"]["mean"]["source"].as_str().expect("a source");
+    assert!(source.ends_with("preprocessor_config.json"), "{source}");
     let (set, _) = explain(&["--mean", "0.5", "--std", "0.5", "--interpolation", "lanczos"]);
     assert_eq!(set["domain"]["upper"][0], 1.0);
     assert_eq!(set["image"]["preprocess_parts"]["interpolation"]["source"], "--interpolation");

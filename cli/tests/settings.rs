@@ -1,4 +1,4 @@
-//! Inputs from lists, patterns and standard input; settings from files and manifests; what is printed.
+//! Inputs from lists, patterns and standard input; settings from files and manifests; printed output.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn data(path: &str) -> String {
     folder.join(path).display().to_string()
 }
 
-/// The program in a folder, with these bytes on its standard input.
+/// Runs the program in a folder with `stdin` as standard input.
 fn run_with(args: &[&str], folder: &Path, stdin: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_attriburn"))
         .args(args)
@@ -21,7 +21,7 @@ fn run_with(args: &[&str], folder: &Path, stdin: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program");
-    // A program that reads nothing may be gone already.
+    // The program may have exited without reading its input.
     let _ = child.stdin.take().expect("a pipe").write_all(stdin);
     child.wait_with_output().expect("its output")
 }
@@ -45,7 +45,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&text).expect("valid JSON")
 }
 
-/// A folder with two folders of pictures, called after classes.
+/// Creates a folder with two folders of images, named after classes.
 fn pictures() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     for class in ["3", "red"] {
@@ -59,7 +59,7 @@ fn pictures() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// The options of a run that takes a moment.
+/// Returns the options of a quick run.
 fn quick() -> Vec<String> {
     let model = data("zoo/lenet/model.onnx");
     let options = ["--model", &model, "--device", "cpu", "--samples", "3"];
@@ -78,7 +78,7 @@ fn explain<'a>(quick: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
 fn inputs_come_from_lists_patterns_and_standard_input() {
     let (_held, folder) = pictures();
     let quick = quick();
-    let made = |args: &[&str], stdin: &[u8], expected: &[&str]| {
+    let check = |args: &[&str], stdin: &[u8], expected: &[&str]| {
         let out = folder.join("attriburn-out");
         let _ = std::fs::remove_dir_all(&out);
         let output = run_with(&explain(&quick, args), &folder, stdin);
@@ -89,14 +89,14 @@ fn inputs_come_from_lists_patterns_and_standard_input() {
         let count = stdout(&output).lines().filter(|line| line.starts_with("  manifest")).count();
         assert_eq!(count, expected.len(), "{args:?}");
     };
-    made(&["photos"], b"", &["3/a", "red/a"]);
-    made(&["photos/r*/*.png"], b"", &["red/a"]);
-    made(&["photos/**/a.png"], b"", &["3/a", "red/a"]);
+    check(&["photos"], b"", &["3/a", "red/a"]);
+    check(&["photos/r*/*.png"], b"", &["red/a"]);
+    check(&["photos/**/a.png"], b"", &["3/a", "red/a"]);
     std::fs::write(folder.join("list"), "photos/3/a.png\nphotos/red\n").expect("a list");
-    made(&["--files-from", "list"], b"", &["a", "a-2"]);
-    made(&["--files-from", "-"], b"photos/3/a.png\n", &["a"]);
+    check(&["--files-from", "list"], b"", &["a", "a-2"]);
+    check(&["--files-from", "-"], b"photos/3/a.png\n", &["a"]);
     let picture = std::fs::read(data("pictures/rgb.png")).expect("a picture");
-    made(&["-"], &picture, &["stdin"]);
+    check(&["-"], &picture, &["stdin"]);
     let array = std::fs::read(data("bad/softmax-end.input.npy")).expect("an array");
     let output = run_with(&explain(&quick, &["-"]), &folder, &array);
     assert!(stderr(&output).contains("standard input holds an array"), "{}", stderr(&output));
@@ -106,7 +106,7 @@ fn inputs_come_from_lists_patterns_and_standard_input() {
 }
 
 #[test]
-fn folders_are_called_after_the_classes_of_their_pictures() {
+fn expected_class_comes_from_the_folder_name() {
     let (_held, folder) = pictures();
     let quick = quick();
     let args = ["photos", "--labels", "labels.txt", "--target", "expected", "--json"];
@@ -129,14 +129,14 @@ fn folders_are_called_after_the_classes_of_their_pictures() {
         let map = line["methods"][0]["files"][0].as_str().expect("a file");
         assert!(folder.join(line["folder"].as_str().expect("a path")).join(map).is_file());
     }
-    // Without labels the second folder is no class; the first is written all the same.
+    // Without labels, the second folder names no class. The maps of the first folder are still written.
     let output = run_with(&explain(&quick, &["photos", "--target", "expected"]), &folder, b"");
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("\"red\" is called after no class"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("has the name of the folder \"red\""), "{}", stderr(&output));
 }
 
 #[test]
-fn what_was_made_with_other_settings_is_made_again() {
+fn skip_existing_recomputes_maps_with_other_settings() {
     let (_held, folder) = pictures();
     let quick = quick();
     let modified = |path: &str| {
@@ -149,10 +149,10 @@ fn what_was_made_with_other_settings_is_made_again() {
     };
     assert_eq!(skipping(&[]).matches("manifest.json").count(), 2);
     let before = (modified("3/a"), modified("red/a"));
-    let made_before = "photos/3/a.png: made before\nphotos/red/a.png: made before\n";
-    assert_eq!(skipping(&[]), made_before);
+    let skipped = "photos/3/a.png: skipped, maps exist\nphotos/red/a.png: skipped, maps exist\n";
+    assert_eq!(skipping(&[]), skipped);
     assert_eq!((modified("3/a"), modified("red/a")), before);
-    // A file that is gone, another picture, other settings, another target.
+    // A missing file, a changed image, other settings, another target.
     std::fs::remove_file(folder.join("attriburn-out/3/a/adaptgrad.png")).expect("a file");
     assert_eq!(skipping(&[]).matches("manifest.json").count(), 1);
     std::fs::copy(data("pictures/grey.png"), folder.join("photos/red/a.png")).expect("a picture");
@@ -160,26 +160,26 @@ fn what_was_made_with_other_settings_is_made_again() {
     for more in [["--seed", "1"], ["--target", "2"], ["--domain", "0,1"], ["--preprocess", "unit"]]
     {
         assert_eq!(skipping(&more).matches("manifest.json").count(), 2, "{more:?}");
-        assert_eq!(skipping(&more), made_before, "{more:?}");
+        assert_eq!(skipping(&more), skipped, "{more:?}");
     }
-    // Of several targets all are made again where one is new, or the grid is missing.
+    // With several targets, all maps are recomputed if one target is new or the grid is missing.
     assert_eq!(skipping(&["--target", "2,3"]).matches("manifest.json").count(), 4);
     assert_eq!(skipping(&["--target", "2,3,4-5"]).matches("manifest.json").count(), 6);
-    assert_eq!(skipping(&["--target", "2,3,4-5"]), made_before);
+    assert_eq!(skipping(&["--target", "2,3,4-5"]), skipped);
     std::fs::remove_file(folder.join("attriburn-out/3/a/grid.png")).expect("a grid");
     assert_eq!(skipping(&["--target", "2,3,4-5"]).matches("manifest.json").count(), 3);
 }
 
-/// A manifest is made again bit for bit, and the command line goes before it.
+/// `--like` repeats a run bit for bit. The command line overrides the manifest.
 #[test]
-fn manifests_are_run_again() {
+fn like_repeats_the_run_of_a_manifest() {
     let (_held, folder) = pictures();
     let quick = quick();
-    let given = ["photos/3/a.png", "--method", "a-ig-black", "--steps", "4", "--seed", "7"];
+    let options = ["photos/3/a.png", "--method", "a-ig-black", "--steps", "4", "--seed", "7"];
     let more = ["--target=-2", "--sigma", "0.1"];
-    let refused = run_with(&explain(&quick, &[&given[..], &more].concat()), &folder, b"");
-    assert!(stderr(&refused).contains("--sigma is not used"), "{}", stderr(&refused));
-    run(&explain(&quick, &[&given[..], &more[..1]].concat()), &folder);
+    let rejected = run_with(&explain(&quick, &[&options[..], &more].concat()), &folder, b"");
+    assert!(stderr(&rejected).contains("--sigma is not used"), "{}", stderr(&rejected));
+    run(&explain(&quick, &[&options[..], &more[..1]].concat()), &folder);
     let first = folder.join("attriburn-out/a");
     let manifest = first.join("manifest.json").display().to_string();
     run(&["explain", "--like", &manifest, "--out", "again"], &folder);
@@ -188,17 +188,17 @@ fn manifests_are_run_again() {
     assert!(bytes(&first) == bytes(&again));
     let plan = |folder: &Path| json(&folder.join("manifest.json"))["methods"][0]["plan"].clone();
     assert_eq!(plan(&first), plan(&again));
-    // A plan is read back as the library has it.
+    // The library can deserialize the plan.
     let read: attriburn::Plan = serde_json::from_value(plan(&first)).expect("a plan");
-    assert_eq!((read.samples, read.seed), (3, 7));
-    // Another seed, and a method that does not use the steps.
+    assert_eq!((read.sampler.map(|own| own.samples), read.seed), (Some(3), 7));
+    // The command line overrides the seed, and a recorded option may be unused by another method.
     run(&["explain", "--like", &manifest, "--out", "other", "--seed", "8"], &folder);
     assert!(bytes(&first) != bytes(&folder.join("other/a")));
     run(&["explain", "--like", &manifest, "--out", "third", "--method", "smoothgrad"], &folder);
     let third = json(&folder.join("third/a/manifest.json"));
-    assert_eq!(third["methods"][0]["plan"]["samples"], 3);
+    assert_eq!(third["methods"][0]["plan"]["sampler"]["samples"], 3);
     assert_eq!(third["target"]["kind"], "against");
-    // An evaluation, by its settings.
+    // An evaluation is repeated from its settings.
     let model = data("zoo/lenet/model.onnx");
     let args =
         ["evaluate", "sparseness", "--images", "photos/3", "--samples", "2", "--model", &model];
@@ -210,7 +210,7 @@ fn manifests_are_run_again() {
 }
 
 #[test]
-fn settings_come_from_a_file() {
+fn config_sets_options_from_a_file() {
     let (_held, folder) = pictures();
     let model = data("zoo/lenet/model.onnx");
     let write = |text: &str| std::fs::write(folder.join("run.toml"), text).expect("a file");
@@ -227,22 +227,22 @@ fn settings_come_from_a_file() {
     assert_eq!(found.len(), 2);
     let smooth = &found[0]["methods"][0]["plan"];
     assert_eq!(
-        (&smooth["samples"], &smooth["sampler"]["width"]["alpha"]),
+        (&smooth["sampler"]["samples"], &smooth["sampler"]["width"]["alpha"]),
         (&4.into(), &0.3.into())
     );
     assert!(found[0]["methods"][0]["files"].to_string().contains("standard-error"));
-    // The command line goes first, also with another way of saying the same.
+    // The command line overrides the file, also with a conflicting option.
     let found = lines(&["--sigma", "0.5", "--target", "1", "--samples", "2"]);
     assert_eq!(found.len(), 1);
     let smooth = &found[0]["methods"][0]["plan"];
     assert_eq!(smooth["sampler"]["width"]["kind"], "absolute");
-    assert_eq!(smooth["samples"], 2);
+    assert_eq!(smooth["sampler"]["samples"], 2);
     for (text, expected) in [
-        ("sample = 4", "there is no option \"sample\"; near ones are \"samples\""),
+        ("sample = 4", "there is no option \"sample\"; similar options: \"samples\""),
         ("samples = \"many\"", "invalid value 'many' for '--samples <N>'"),
-        ("samples = { more = 1 }", "is no text, number, true or false"),
+        ("samples = { more = 1 }", "is not a string, number or boolean"),
         ("exact = 3", "exact: write true or false"),
-        ("samples = ", "is no TOML"),
+        ("samples = ", "is not valid TOML"),
     ] {
         write(text);
         let output = run_with(&["explain", "--config", "run.toml"], &folder, b"");
@@ -251,9 +251,9 @@ fn settings_come_from_a_file() {
     }
 }
 
-/// What a command cannot do without may come from a file.
+/// Required arguments may come from a file.
 #[test]
-fn comparisons_are_run_again() {
+fn config_and_like_work_for_comparisons() {
     let (_held, folder) = pictures();
     let model = data("zoo/lenet/model.onnx");
     let settings =
@@ -272,9 +272,9 @@ fn comparisons_are_run_again() {
     );
 }
 
-/// What was changed since is said.
+/// `--like` warns if the image or the model has changed.
 #[test]
-fn another_picture_is_not_the_same_again() {
+fn like_warns_about_changes() {
     let (_held, folder) = pictures();
     let quick = quick();
     run(&explain(&quick, &["photos/3/a.png"]), &folder);
@@ -286,20 +286,20 @@ fn another_picture_is_not_the_same_again() {
     assert!(again(&["--out", "other"]).contains("photos/3/a.png has changed since"));
     assert!(
         again(&["--model", &data("zoo/mlp/model.onnx"), "--out", "third"])
-            .contains("the model is not the one of")
+            .contains("the model differs from the model recorded in")
     );
 }
 
 #[test]
-fn quiet_runs_say_nothing_and_verbose_ones_more() {
+fn quiet_prints_nothing_and_verbose_prints_details() {
     let (_held, folder) = pictures();
     let quick = quick();
     let output = run(&explain(&quick, &["photos", "--quiet"]), &folder);
     assert_eq!((stdout(&output), stderr(&output)), (String::new(), String::new()));
     let output = run(&explain(&quick, &["photos", "--verbose"]), &folder);
-    let said = stderr(&output);
-    assert!(said.contains("info: on cpu, 10 classes"), "{said}");
-    assert!(said.contains("warning: the model does not say"), "{said}");
+    let messages = stderr(&output);
+    assert!(messages.contains("info: on cpu, 10 classes"), "{messages}");
+    assert!(messages.contains("warning: the model does not specify"), "{messages}");
     let coloured = |choice: &str| {
         let args = explain(&quick, &["photos", "--color", choice]);
         stderr(&run(&args, &folder)).contains('\u{1b}')
@@ -307,7 +307,7 @@ fn quiet_runs_say_nothing_and_verbose_ones_more() {
     assert_eq!([coloured("always"), coloured("never"), coloured("auto")], [true, false, false]);
 }
 
-/// Lines of JSON of the other commands.
+/// `inspect`, `devices`, `methods` and `evaluate` print JSON objects with `--json`.
 #[test]
 fn other_commands_print_json() {
     let (_held, folder) = pictures();
@@ -324,11 +324,11 @@ fn other_commands_print_json() {
     assert_eq!((&cpu["ready"], &cpu["software"]), (&true.into(), &false.into()));
     assert_eq!(devices.iter().filter(|line| line["auto"] == true).count(), 1);
     let methods = lines(&["methods", "--json"]);
-    assert_eq!(methods.len(), attriburn::Method::all().len());
+    assert_eq!(methods.len(), attriburn_evaluate::Method::all().len());
     let args = ["evaluate", "sparseness,gap", "--images", "photos/3", "--model", &model];
     let results = lines(&[&args[..], &["--samples", "2", "--json"]].concat());
     assert_eq!(results.len(), 2);
     assert!(results[0]["value"].is_number());
-    // A metric that is not defined for the method is no failure.
+    // A metric that is not defined for the method is not a failure.
     assert_eq!(results[1]["not_applicable"], true);
 }

@@ -1,9 +1,9 @@
-//! Classifiers as other toolchains write them, given a photograph and nothing else.
+//! Classifiers exported by other toolchains, explained with an image and no further options.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use attriburn::npy;
+use attriburn_picture::npy;
 use serde_json::Value;
 
 fn data(path: &str) -> PathBuf {
@@ -15,8 +15,8 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&text).expect("valid JSON")
 }
 
-/// The manifest of a picture, its map's shape, and what was said on stderr.
-fn explained(model: &str, picture: &str, options: &[&str]) -> (Value, Vec<usize>, String) {
+/// Explains an image. Returns the manifest, the shape of the map, and stderr.
+fn explain(model: &str, picture: &str, options: &[&str]) -> (Value, Vec<usize>, String) {
     let out = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_attriburn"))
         .arg("explain")
@@ -31,94 +31,97 @@ fn explained(model: &str, picture: &str, options: &[&str]) -> (Value, Vec<usize>
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{model}: {stderr}");
     let folder = out.path().join(picture);
-    let map = npy::read(&folder.join("adaptgrad.npy")).expect("a map");
+    let map = npy::read(folder.join("adaptgrad.npy")).expect("a map");
     assert!(folder.join("adaptgrad.overlay.png").is_file(), "{model}");
     (json(&folder.join("manifest.json")), map.shape, stderr)
 }
 
-/// A model's file, the options with which pictures are prepared as it was trained, its map's shape, the least
-/// and greatest value of its input, and where the range comes from.
 struct Case {
     model: &'static str,
-    answers: &'static str,
-    as_trained: &'static [&'static str],
+    /// The file with the logits that the toolchain itself computes.
+    reference: &'static str,
+    /// Options for the preprocessing of the training.
+    training_options: &'static [&'static str],
+    /// The shape of the map.
     shape: [usize; 3],
+    /// The minimum and maximum of the input.
     domain: [f64; 2],
-    range_from: &'static str,
+    /// The end of the source that the manifest gives for the scale.
+    scale_source: &'static str,
+    /// Whether a part of the preprocessing is guessed.
     is_guessed: bool,
 }
 
 const CASES: [Case; 5] = [
     Case {
         model: "tensorflow.onnx",
-        answers: "tensorflow.json",
-        as_trained: &["--resize-mode", "squash"],
+        reference: "tensorflow.json",
+        training_options: &["--resize-mode", "squash"],
         shape: [32, 32, 3],
         domain: [0.0, 255.0],
-        range_from: "the model's first nodes",
+        scale_source: "the model's first nodes",
         is_guessed: true,
     },
     Case {
         model: "tensorflow-uint8.onnx",
-        answers: "tensorflow-uint8.json",
-        as_trained: &["--resize-mode", "squash"],
+        reference: "tensorflow-uint8.json",
+        training_options: &["--resize-mode", "squash"],
         shape: [32, 32, 3],
         domain: [0.0, 255.0],
-        range_from: "the model's integer input",
+        scale_source: "the model's integer input",
         is_guessed: true,
     },
     Case {
         model: "keras.onnx",
-        answers: "keras.json",
-        as_trained: &["--resize-mode", "squash", "--crop", "32"],
+        reference: "keras.json",
+        training_options: &["--resize-mode", "squash", "--crop", "32"],
         shape: [224, 224, 3],
         domain: [0.0, 255.0],
-        range_from: "the model's first nodes",
+        scale_source: "the model's first nodes",
         is_guessed: true,
     },
     Case {
         model: "paddle.onnx",
-        answers: "paddle.json",
-        as_trained: &["--resize-mode", "squash"],
+        reference: "paddle.json",
+        training_options: &["--resize-mode", "squash"],
         shape: [3, 32, 32],
         domain: [-2.117904, 2.2489083],
-        range_from: "a guess",
+        scale_source: "a guess",
         is_guessed: true,
     },
     Case {
         model: "pytorch/model.onnx",
-        answers: "pytorch.json",
-        as_trained: &[],
+        reference: "pytorch.json",
+        training_options: &[],
         shape: [3, 32, 32],
         domain: [-1.0, 1.0],
-        range_from: "preprocessor_config.json",
+        scale_source: "preprocessor_config.json",
         is_guessed: false,
     },
 ];
 
 #[test]
-fn each_gives_the_right_class_domain_and_map() {
+fn class_domain_and_map_match_the_toolchain() {
     for case in &CASES {
-        let answers = json(&data(case.answers));
+        let reference = json(&data(case.reference));
         for (class, picture) in ["red", "green", "blue"].into_iter().enumerate() {
-            let (manifest, shape, stderr) = explained(case.model, picture, &[]);
+            let (manifest, shape, stderr) = explain(case.model, picture, &[]);
             assert_eq!(manifest["target"]["index"], class, "{} {picture}", case.model);
             assert_eq!(shape, case.shape, "{}", case.model);
             let bound = |which: &str| manifest["domain"][which][0].as_f64().expect("a bound");
             for (found, expected) in [bound("lower"), bound("upper")].iter().zip(case.domain) {
                 assert!((found - expected).abs() < 1e-5, "{}: {found}", case.model);
             }
-            let from = manifest["image"]["preprocess_parts"]["scale"]["source"]
+            let source = manifest["image"]["preprocess_parts"]["scale"]["source"]
                 .as_str()
                 .expect("a source");
-            assert!(from.ends_with(case.range_from), "{}: {from}", case.model);
-            // What is guessed is said.
+            assert!(source.ends_with(case.scale_source), "{}: {source}", case.model);
             assert_eq!(stderr.contains("guessed"), case.is_guessed, "{}: {stderr}", case.model);
 
-            // Prepared as it was trained, it answers what it answers in its own toolchain.
-            let (manifest, ..) = explained(case.model, picture, case.as_trained);
+            // With the preprocessing of the training, the logit equals that of the toolchain.
+            let (manifest, ..) = explain(case.model, picture, case.training_options);
             let logit = manifest["target"]["logit"].as_f64().expect("a logit");
-            let expected = answers[picture][class].as_f64().expect("a logit");
+            let expected = reference[picture][class].as_f64().expect("a logit");
             assert!(
                 (logit - expected).abs() < 1e-3,
                 "{} {picture}: {logit} for {expected}",
@@ -129,20 +132,20 @@ fn each_gives_the_right_class_domain_and_map() {
 }
 
 #[test]
-fn names_of_classes_are_found_beside_the_model() {
-    let (manifest, ..) = explained("pytorch/model.onnx", "green", &["--target", "blue"]);
+fn class_names_are_found_beside_the_model() {
+    let (manifest, ..) = explain("pytorch/model.onnx", "green", &["--target", "blue"]);
     assert_eq!(manifest["target"]["label"], "blue");
 }
 
-/// A size that the file leaves free is the preprocessing's, and a warning says where it was guessed.
+/// A free input size comes from the options, else it is guessed with a warning.
 #[test]
 fn a_free_size_is_found_or_guessed() {
-    let of = |options: &[&str]| explained("keras.onnx", "red", options);
-    let (manifest, shape, _) = of(&["--crop", "48,40"]);
+    let explain = |options: &[&str]| explain("keras.onnx", "red", options);
+    let (manifest, shape, _) = explain(&["--crop", "48,40"]);
     assert_eq!(shape, [48, 40, 3]);
     assert_eq!(manifest["image"]["preprocess_parts"]["size"]["source"], "the options");
-    assert_eq!(of(&["--input-shape", "33,44,3"]).1, [33, 44, 3]);
-    let (manifest, _, stderr) = of(&[]);
+    assert_eq!(explain(&["--input-shape", "33,44,3"]).1, [33, 44, 3]);
+    let (manifest, _, stderr) = explain(&[]);
     assert_eq!(manifest["image"]["preprocess_parts"]["size"]["source"], "a guess");
     assert!(stderr.contains("size"), "{stderr}");
 }

@@ -1,17 +1,17 @@
-//! Explains with a burn module written by hand; no ONNX, no pictures.
+//! Explains a burn module that is written by hand, without ONNX and without picture files.
 //!
 //! ```text
 //! cargo run --release --example burn_module
 //! ```
 
-use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+use attriburn::{Domain, Input, ModuleModel, Plan};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-/// One convolution, the mean over all places, and a linear layer.
+/// A convolution, global average pooling, and a linear layer.
 #[derive(Module, Debug)]
 struct Network {
     conv: Conv2d,
@@ -40,7 +40,7 @@ fn main() -> Result<(), attriburn::Error> {
 
     let values = (0..256).map(|i| (i % 16) as f32 / 16.0).collect();
     let input = Input::new(values, &[1, 16, 16], Domain::uniform(0.0, 1.0))?;
-    let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Predicted)?;
+    let map = attriburn::explain(&model, &input, &Plan::adaptgrad())?;
 
     println!("{:?}, {} gradients in {:.3} s", map.score, map.gradients, map.seconds);
     for row in map.values.chunks(16).step_by(4) {

@@ -1,50 +1,51 @@
-//! The result: a map, how sure it is, and what it cost.
+//! The result: a map, its standard error and its cost.
 
 use crate::Score;
 
-/// A map of one input for one score.
+/// The map of one input for one score.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Attribution {
-    /// The map in row-major order, of the input's shape.
+    /// The map in row-major order, with the shape of the input.
     pub values: Vec<f32>,
-    /// The Monte-Carlo standard error of each element, `sqrt(variance / samples)`, and where each
-    /// draw of the parameters has samples of its own that of the draws' means; zero without noise, and not a number when only one sample was kept, or of squares and variances.
+    /// The Monte Carlo standard error of each element, `sqrt(variance / samples)`. Where each draw of the
+    /// parameters has several samples, the standard error of the mean of the draws. Zero without noise; NaN
+    /// for a single sample, and for squares and variances.
     pub standard_error: Vec<f32>,
-    /// The input's shape, without the batch axis.
+    /// The shape of the input, without the batch axis.
     pub shape: Vec<usize>,
-    /// What was explained.
+    /// The score that was explained.
     pub score: Score,
-    /// Gradients computed.
+    /// The number of gradients computed.
     pub gradients: u64,
-    /// Samples kept in the mean, each of all nodes where there is a path.
+    /// The number of samples in the mean; with a path, each has all its nodes.
     pub samples: u64,
-    /// Samples left out because their gradient was not finite.
+    /// The number of samples that were left out because their gradient was not finite.
     pub left_out: u64,
-    /// Gradients per batch.
+    /// The number of gradients per batch.
     pub batch: usize,
-    /// Gradients per batch at first, where the device had no memory for as many and the batch was
-    /// halved.
+    /// The number of gradients per batch that did not fit the device's memory, if batches were halved.
     pub refused_batch: Option<usize>,
-    /// For a path from `b`, `|sum(map) - (F(x) - F(b))|`: what the quadrature, and the noise if
-    /// there is any, miss of the difference that the map should add up to.
+    /// For a path from `b`, `|sum(map) - (F(x) - F(b))|`: the error of the quadrature, and of the noise if there
+    /// is any, in the sum that the map should have.
     pub completeness_gap: Option<f64>,
-    /// The share of the input's elements that lie outside their domain, where AdaptGrad's noise has no
-    /// width: at a share of 1 the map is the plain gradient.
+    /// The share of the input's elements that lie outside their domain, where AdaptGrad's noise has no width.
+    /// At a share of 1 the map is the plain gradient.
     pub outside_domain: f64,
-    /// Seconds that the map took once the class was known, batches that were refused included;
-    /// of maps that shared batches, their mean.
+    /// The seconds that the map took after the prediction, with batches that did not fit. Maps that share
+    /// batches have their mean.
     pub seconds: f64,
 }
 
 impl Attribution {
-    /// The L2 norm of the standard error over that of the map: how much of the map is noise.
-    /// `None` when it is not known: with a single sample, or for a map of zeros.
+    /// The L2 norm of the standard error divided by that of the map: the share of noise in the map. `None` for
+    /// a single sample or a map of zeros.
     pub fn relative_standard_error(&self) -> Option<f64> {
         relative_norm(&self.standard_error, &self.values)
     }
 }
 
-/// The L2 norm of `errors` over that of `values`, where that is a number.
+/// The L2 norm of `errors` divided by that of `values`, if finite.
 pub(crate) fn relative_norm(errors: &[f32], values: &[f32]) -> Option<f64> {
     let norm =
         |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();

@@ -1,173 +1,119 @@
-//! What can go wrong while a map is made.
+//! Errors of the engine.
 
-use crate::model::ModelError;
+use std::fmt;
 
-/// Why a map could not be made. Messages say what was wrong and what would mend it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A setting of a plan is out of its range.
-    #[error("{setting} is {value}, but it must be {range}")]
-    Setting {
-        /// The setting's name.
-        setting: &'static str,
-        /// The value it had.
-        value: String,
-        /// The values it may have.
-        range: &'static str,
-    },
-    /// The input does not have the shape the model takes.
-    #[error(
-        "the input's shape is {found:?}, but the model takes {expected:?} (without the batch axis)"
-    )]
-    Shape {
-        /// The input's shape.
-        found: Vec<usize>,
-        /// The model's input shape.
-        expected: Vec<usize>,
-    },
-    /// The number of values does not match the shape.
-    #[error("the input has {values} values, but {}", asked(shape))]
-    Values {
-        /// How many values there are.
-        values: usize,
-        /// The shape that was given.
-        shape: Vec<usize>,
-    },
-    /// The input holds a value that is not a finite number.
-    #[error("the input's value {index} is {value}; every value must be finite")]
-    NotFinite {
-        /// The flat index of the first such value.
-        index: usize,
-        /// The value.
-        value: f32,
-    },
-    /// The domain does not fit the input.
-    #[error("the domain {reason}")]
-    Domain {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A path cannot start where it should.
-    #[error("the baseline {0}")]
-    Baseline(String),
-    /// A picture was asked for.
-    #[error("a picture has the shape [1 or 3, height, width], but the input has {shape:?}")]
-    NoPicture {
-        /// The input's shape.
-        shape: Vec<usize>,
-    },
-    /// The target class does not exist.
-    #[error("the target {index} does not exist: the model has {classes} classes, 0 to {}", classes - 1)]
-    Target {
-        /// The index asked for.
-        index: usize,
-        /// The number of classes.
-        classes: usize,
-    },
-    /// A class is compared with itself, or with none.
-    #[error("the target compares nothing: {0}")]
-    Contrast(String),
-    /// A score function cannot be used.
-    #[error("the score function {name:?} {reason}; it must map outputs [n, classes] to scores [n]")]
-    ScoreFunction {
-        /// The function's name.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// No sample had a finite gradient.
-    #[error(
-        "none of the {samples} samples has a finite gradient (on a path: at each of its nodes): the model overflows on this input; check the preprocessing and the model's weights"
-    )]
-    NoFiniteGradient {
-        /// How many samples were drawn.
-        samples: u64,
-    },
-    /// Too few samples had a finite gradient for a variance.
-    #[error(
-        "only {kept} of the {samples} samples has a finite gradient, too few for a variance; check the preprocessing and the model's weights"
-    )]
-    TooFewFinite {
-        /// How many had one.
-        kept: u64,
-        /// How many samples were drawn.
-        samples: u64,
-    },
-    /// The clean prediction is not finite.
-    #[error(
-        "the model's output for this input is not finite (class {class} is {value}); check the preprocessing and the model's weights"
-    )]
-    NoFinitePrediction {
-        /// The first such class.
-        class: usize,
-        /// Its value.
-        value: f32,
-    },
-    /// The probability was asked of a model that has none.
-    #[error(
-        "the model has no probability to explain: it gives {classes} scores per sample that are no logits of one softmax; explain the logit"
-    )]
-    NoProbability {
-        /// The number of scores.
-        classes: usize,
-    },
-    /// Noise or derivatives of parameters were asked of a model that does not keep them apart.
-    #[error(
-        "the model does not keep its parameters apart; load it with Loader::parameters(true), or make it with ModuleModel::with_parameters"
-    )]
-    NoParameters,
-    /// The model has no parameter of this name.
-    #[error("the model has no parameter {name:?}")]
-    NoParameter {
-        /// The name asked for.
-        name: String,
-    },
-    /// The output does not depend on a parameter.
-    #[error(
-        "the model's output does not depend on the parameter {name:?}, so it has no derivative"
-    )]
-    NoParameterGradient {
-        /// The parameter's name.
-        name: String,
-    },
-    /// A pattern of parameters that stay as they are cannot be honoured.
-    #[error("the pattern {pattern:?} of frozen parameters {reason}")]
-    Freeze {
-        /// The pattern.
-        pattern: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The output does not depend on the input through differentiable operations.
-    #[error("the model's output does not depend on its input, so it has no gradient")]
-    NoGradient,
-    /// The model failed.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The device cannot be used.
-    #[error(transparent)]
-    Device(#[from] attriburn_backends::DeviceError),
-    /// The device has no memory for what a batch of one sample takes.
-    #[error(
-        "the device has no memory for the smallest batch: {0}; free some, or use another device"
-    )]
-    OutOfMemory(String),
-    /// A map does not say which pixel comes first.
-    #[error("the map has the same score at every pixel, so that they have no order")]
-    NoOrder,
-    /// The information in a picture cannot be measured.
-    #[error("the picture's information cannot be measured: {0}")]
-    Information(String),
-    /// The device failed while it ran.
-    #[error("the device failed: {0}")]
-    Execution(String),
+/// Why a map could not be made. The message says what was wrong, where, and what would mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
 }
 
-/// What a shape asks for.
-fn asked(shape: &[usize]) -> String {
-    match shape {
-        [] => "a sample of shape [] has no axis".to_owned(),
-        shape => format!("its shape {shape:?} asks for {}", shape.iter().product::<usize>()),
+/// What an [`Error`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting of the plan is out of its range, or the model lacks what the plan asks for.
+    Plan,
+    /// The input, its shape or its domain.
+    Input,
+    /// The baseline of a path.
+    Baseline,
+    /// The target, a score function, or a probability of a model that has none.
+    Target,
+    /// The model's parameters: one does not exist, or a pattern of frozen parameters is wrong.
+    Parameter,
+    /// The model's output or all gradients are not finite.
+    NotFinite,
+    /// The output does not depend on the input, or on the parameter, through differentiable operations.
+    NoGradient,
+    /// The model failed.
+    Model,
+    /// The device cannot be used, or failed.
+    Device,
+    /// The device has no memory, even for a batch of one sample.
+    OutOfMemory,
+    /// The progress callback cancelled the computation.
+    Cancelled,
+}
+
+/// An [`Error`] of a kind, with a formatted message.
+macro_rules! error {
+    ($kind:ident, $($message:tt)*) => {
+        $crate::Error::new($crate::ErrorKind::$kind, format!($($message)*))
+    };
+}
+pub(crate) use error;
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The error of a [`Model`](crate::Model) that failed.
+    pub fn model(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Model, message)
+    }
+
+    /// The error of a device or model that lacks memory: the engine tries again with a smaller batch.
+    pub fn out_of_memory(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::OutOfMemory, message)
+    }
+
+    /// The error of a model that does not expose its parameters.
+    pub fn no_parameters() -> Self {
+        error!(
+            Parameter,
+            "the model does not expose its parameters; load it with them, or make it with ModuleModel::with_parameters"
+        )
+    }
+
+    /// What the error is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// A `setting` that has this `value`, out of its `range`.
+    pub(crate) fn setting(setting: &str, value: impl fmt::Display, range: &str) -> Self {
+        error!(Plan, "{setting} is {value}, but it must be {range}")
+    }
+
+    /// A number of `values` that does not match a `shape`.
+    pub(crate) fn values(values: usize, shape: &[usize]) -> Self {
+        let expected = match shape {
+            [] => "a sample of shape [] has no axis".to_owned(),
+            shape => {
+                let count = shape.iter().map(|&size| size as u128).product::<u128>();
+                format!("its shape {shape:?} asks for {count}")
+            }
+        };
+        error!(Input, "the input has {values} values, but {expected}")
+    }
+
+    /// A class that a model with `classes` classes does not have.
+    pub(crate) fn no_class(index: usize, classes: usize) -> Self {
+        let last = classes.saturating_sub(1);
+        error!(
+            Target,
+            "the target {index} does not exist: the model has {classes} classes, 0 to {last}"
+        )
+    }
+
+    /// A baseline that cannot be used, for this reason.
+    pub(crate) fn baseline(reason: impl fmt::Display) -> Self {
+        error!(Baseline, "the baseline {reason}")
+    }
+
+    /// The error of a model whose output does not depend on its input.
+    pub(crate) fn no_gradient() -> Self {
+        error!(NoGradient, "the model's output does not depend on its input, so it has no gradient")
+    }
+}
+
+impl From<attriburn_backends::DeviceError> for Error {
+    fn from(error: attriburn_backends::DeviceError) -> Self {
+        Self::new(ErrorKind::Device, error.to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! Attribution for image classifiers: which parts of the input decided.
+//! Attribution for image classifiers: which parts of the input the decision depends on.
 //!
 //! Every method is a value of one [`Plan`]: a weighted mean of gradients at sampled points,
 //!
@@ -6,29 +6,29 @@
 //! map(x) = readout( sum_i w_i dF_c(x_i; theta_i) / dx )
 //! ```
 //!
-//! | part | what it decides | where |
+//! | part | decides | where |
 //! |---|---|---|
-//! | path | where along a path to the input, if not the input itself | [`Path`] |
-//! | sampler | the noise added to each input | [`Sampler`] |
-//! | weights | the noise put on the parameters | [`WeightNoise`] |
-//! | readout | what becomes of the mean | [`Readout`] |
+//! | path | the nodes between a baseline and the input | [`Path`] |
+//! | sampler | the noise on the input and the number of samples | [`Sampler`] |
+//! | weights | the noise on the parameters | [`WeightNoise`] |
+//! | readout | how the map follows from the mean gradient | [`Readout`] |
 //! | engine | batches, the running mean and its standard error | [`Explainer`] |
 //!
 //! A classifier is anything that implements [`Model`]: an ONNX file loaded by `attriburn-onnx`, or a
 //! burn module through [`ModuleModel`].
 //!
 //! ```
+//! use attriburn::{Domain, Explainer, Input, ModuleModel, Plan};
 //! use burn::tensor::Tensor;
-//! use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
 //!
-//! # fn main() -> Result<(), attriburn::Error> {
 //! let device = attriburn::device("cpu")?;
 //! let model = ModuleModel::<2>::new(&[4], &device, |x: Tensor<2>| x.powi_scalar(2));
 //! let input = Input::new(vec![0.1, 0.2, 0.3, 0.4], &[4], Domain::uniform(0.0, 1.0))?;
-//! let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Index(2))?;
-//! assert!(map.values[2] > 0.0);
-//! # Ok(())
-//! # }
+//! let map = attriburn::explain(&model, &input, &Plan::adaptgrad())?;
+//! assert!(map.values[3] > 0.0);
+//! // Another class, and batches of 8.
+//! let map = Explainer::new(&model).batch(8).explain(&input, 2, &Plan::adaptgrad())?;
+//! # Ok::<(), attriburn::Error>(())
 //! ```
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -37,31 +37,44 @@ mod attribution;
 mod engine;
 mod error;
 mod input;
-mod method;
-#[cfg(feature = "metrics")]
-pub mod metrics;
 mod model;
-pub mod npy;
+mod module;
 mod path;
-#[cfg(feature = "picture")]
-pub mod picture;
 mod plan;
-#[cfg(feature = "picture")]
-mod quantile;
+mod prediction;
+mod quadrature;
+mod sampler;
+mod scale;
+mod score;
+mod setters;
 mod target;
 
 pub use attriburn_backends::{
-    DeviceError, describe, device, devices, disable_fusion, set_threads, threads,
+    DeviceError, DeviceErrorKind, describe, device, devices, disable_fusion, set_threads, threads,
 };
-pub use attriburn_kernels::{Boundary, Mollifier};
+pub use attriburn_kernels::{AdaptiveRule, Boundary, Domain, Mollifier, WidthRule};
 pub use attribution::Attribution;
 pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters};
-pub use error::Error;
-pub use input::{Domain, Input};
-pub use method::{Method, Settings};
-pub use model::{Link, Model, ModelError, ModuleModel, Parameter};
-pub use path::{Baseline, Path, Quadrature};
-pub use plan::{
-    AdaptiveRule, Estimate, Output, Plan, Readout, Sampler, Sizes, WeightNoise, WidthRule,
-};
-pub use target::{Prediction, Score, ScoreFunction, Target};
+pub use error::{Error, ErrorKind};
+pub use input::Input;
+pub use model::{Link, Model, Parameter};
+pub use module::ModuleModel;
+pub use path::{Baseline, Path, Weighting};
+pub use plan::{Estimate, Output, Plan, Readout, Sizes};
+pub use prediction::Prediction;
+pub use quadrature::Quadrature;
+pub use sampler::{Sampler, WeightNoise};
+pub use scale::{Scale, quantile};
+pub use score::Score;
+pub use target::{ScoreFunction, Target};
+
+/// The map of `input` for the class that `model` predicts, under `plan`.
+///
+/// Use an [`Explainer`] for another target, several maps, a batch size or progress.
+///
+/// # Errors
+///
+/// See [`Explainer::explain`].
+pub fn explain(model: &dyn Model, input: &Input, plan: &Plan) -> Result<Attribution, Error> {
+    Explainer::new(model).explain(input, Target::Predicted, plan)
+}

@@ -1,4 +1,4 @@
-//! Turns the ONNX file into Rust code and weights.
+//! Generates Rust code and weights from the ONNX file.
 
 fn main() {
     burn_onnx::ModelGen::new()

@@ -1,28 +1,39 @@
-//! The boxes of a picture of any bytes: a CSV file, or after a first byte that is odd a Pascal VOC file.
-//! They are refused, or become regions inside the picture.
+//! Boxes from arbitrary bytes: a CSV file if the first byte is even, else a Pascal VOC file. The file is
+//! rejected, or its boxes become regions inside the image.
 #![no_main]
 #![allow(dead_code)]
 
-// The program is no library: its modules are taken as they are.
-#[path = "../../cli/src/evaluate/boxes.rs"]
+// The program is not a library, so its source files are included.
+#[path = "../../cli/src/commands/evaluate/boxes/mod.rs"]
 mod boxes;
-#[path = "../../cli/src/labels.rs"]
+#[path = "../../cli/src/setup/labels.rs"]
 mod labels;
-#[path = "../../cli/src/nearest.rs"]
+#[path = "../../cli/src/args/nearest.rs"]
 mod nearest;
+
+// The included files import these items by their paths in the program.
+mod args {
+    pub(crate) use crate::nearest::nearest;
+}
+
+mod setup {
+    pub(crate) use crate::labels;
+}
+
+mod exit {
+    pub type Fatal = Box<dyn std::error::Error>;
+}
 
 mod assets {
     pub const LABELS: &str = "tench\ngoldfish\ntabby";
     pub const SYNSETS: &str = "n01440764\nn01443537\nn02123045";
 }
 
-type Fatal = Box<dyn std::error::Error>;
-
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use attriburn::picture::Preprocess;
-use boxes::{Boxes, Seen, Wanted};
+use attriburn_picture::Preprocess;
+use boxes::{Boxes, CountedObjects, ModelView};
 use libfuzzer_sys::fuzz_target;
 
 fn folder() -> &'static PathBuf {
@@ -37,7 +48,7 @@ fn folder() -> &'static PathBuf {
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     let (csv, xml) = (folder().join("boxes.csv"), folder().join("cat.xml"));
-    let given = match kind % 2 {
+    let boxes = match kind % 2 {
         0 => {
             std::fs::write(&csv, bytes).expect("a file");
             Boxes::read(&csv)
@@ -47,13 +58,13 @@ fuzz_target!(|bytes: &[u8]| {
             Boxes::read(folder())
         }
     };
-    let Ok(given) = given else { return };
+    let Ok(boxes) = boxes else { return };
     let labels = labels::Labels::load(None, true).expect("the built-in ones");
     let preprocess = Preprocess::imagenet(32, 32).expect("sizes");
     let scaled = Some((&preprocess, (40, 50)));
-    for wanted in [Wanted::All, Wanted::Class(&labels, 2)] {
-        let seen = Seen { shape: [32, 32], scaled };
-        if let Ok(regions) = given.regions(Path::new("cat.png"), &seen, wanted) {
+    for counted in [CountedObjects::All, CountedObjects::OfClass(&labels, 2)] {
+        let view = ModelView { shape: [32, 32], scaled };
+        if let Ok(regions) = boxes.regions(Path::new("cat.png"), &view, counted) {
             assert!(!regions.is_empty());
             assert!(regions.iter().all(|region| region.right <= 32 && region.bottom <= 32));
         }

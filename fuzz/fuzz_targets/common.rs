@@ -1,25 +1,26 @@
-//! What targets share: the memory that one holds, and panics that are caught.
-// A target takes what it needs of it.
+//! Helpers that the fuzz targets share: a limit on memory, and a panic hook.
+// No target uses all of them.
 #![allow(dead_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+/// The bytes that are allocated now, and the peak since the last reset.
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// The system's allocator, counting.
+/// The system allocator, which counts the allocated bytes.
 struct Counting;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
 fn add(bytes: usize) {
-    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    MOST.fetch_max(held, Ordering::Relaxed);
+    let allocated = ALLOCATED.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    PEAK.fetch_max(allocated, Ordering::Relaxed);
 }
 
-// SAFETY: everything is done by the system's allocator.
+// SAFETY: every call is forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
@@ -32,19 +33,19 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         add(size);
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
         unsafe { System.realloc(at, layout, size) }
     }
 }
 
-/// Failures inside burn and decoders are caught and become errors; libFuzzer's hook would end the program
-/// there. Others still end it.
+/// Replaces libFuzzer's panic hook, which would end the program at panics inside burn and the decoders that
+/// the library catches and turns into errors. Panics that are not caught still end the program.
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         if std::env::var_os("SHOW_PANICS").is_some() {
@@ -53,17 +54,18 @@ pub fn quiet_panics() {
     }));
 }
 
-/// What `run` gives; it may hold no more than `most` bytes more than are held now.
-pub fn within<T>(most: usize, run: impl FnOnce() -> T) -> T {
-    let before = HELD.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
-    let made = run();
-    let taken = MOST.load(Ordering::Relaxed).saturating_sub(before);
-    assert!(taken <= most, "{taken} bytes were held, and no more than {most} may be");
-    made
+/// Runs a function, and panics if its peak memory exceeds the memory allocated before by more than `limit`
+/// bytes.
+pub fn with_memory_limit<T>(limit: usize, run: impl FnOnce() -> T) -> T {
+    let before = ALLOCATED.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let result = run();
+    let used = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+    assert!(used <= limit, "{used} bytes were allocated, but the limit is {limit}");
+    result
 }
 
-/// The bytes that a model file of `bytes` bytes with its weights may take while it is loaded.
-pub fn of_model(bytes: usize) -> usize {
+/// The memory limit for loading a model whose file and external weights have `bytes` bytes together.
+pub fn limit_for_model(bytes: usize) -> usize {
     (4 << 30) + 64 * bytes
 }

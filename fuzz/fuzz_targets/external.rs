@@ -1,5 +1,5 @@
-//! A model file of any bytes whose weights may lie in files beside it: it is refused, or it loads. No
-//! file outside the folder is opened, of which there is one with a name that is easy to find.
+//! A model file of arbitrary bytes that may refer to external weight files: it is refused or loaded. No file
+//! outside the model's folder is opened; such a file exists under a name that is easy to guess.
 #![no_main]
 
 mod common;
@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 use attriburn_onnx::Loader;
 use libfuzzer_sys::fuzz_target;
 
-/// A folder with a model's place and a file of weights, inside another with a file that is forbidden.
-fn place() -> &'static PathBuf {
-    static PLACE: OnceLock<PathBuf> = OnceLock::new();
-    PLACE.get_or_init(|| {
+/// The folder of the model, with a weight file. Its parent folder contains a file that must not be opened.
+fn model_folder() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
         let outer = std::env::temp_dir().join(format!("attriburn-fuzz-{}", std::process::id()));
         let inner = outer.join("model");
         std::fs::create_dir_all(&inner).expect("a folder");
@@ -26,16 +26,18 @@ fn place() -> &'static PathBuf {
 }
 
 fuzz_target!(init: common::quiet_panics(), |bytes: &[u8]| {
-    let folder = place();
+    let folder = model_folder();
     let path = folder.join("model.onnx");
     std::fs::write(&path, bytes).expect("a file");
     let device = attriburn::device("cpu").expect("the CPU");
     let load = || Loader::new(&device).load(&path);
-    // The weights beside it have 4 KiB.
-    if let Ok(model) = common::within(common::of_model(bytes.len() + 4096), load) {
+    // The external weight file has 4 KiB.
+    let limit = common::limit_for_model(bytes.len() + 4096);
+    if let Ok(model) = common::with_memory_limit(limit, load) {
         for file in model.weight_files() {
-            let own = file.canonicalize().expect("a file that was read");
-            assert!(own.starts_with(folder.canonicalize().expect("a folder")), "{own:?} was read");
+            let file = file.canonicalize().expect("a file that was read");
+            let folder = folder.canonicalize().expect("a folder");
+            assert!(file.starts_with(folder), "{file:?} was read");
         }
     }
 });

@@ -1,30 +1,38 @@
-//! Why a model could not be loaded.
+//! The error of loading a model, and the result of computing a node.
 
 use std::path::Path;
 
-/// What kind of failure it was.
+/// A result whose error is a message; the caller adds the name of the node.
+pub type Outcome<T> = Result<T, String>;
+
+/// The kind of a [`LoadError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The file cannot be read.
     Io,
-    /// The file is not an ONNX model, or is damaged.
+    /// The file is not a valid ONNX model.
     Format,
-    /// An operator, or an attribute of one, is not supported.
+    /// An operator or an attribute of an operator is not supported.
     Unsupported,
-    /// The model's inputs are not one float tensor.
+    /// The model's inputs are not a single numeric tensor, or a given input value or shape does not fit.
     Input,
-    /// The input leaves sizes free that must be given.
+    /// The model has several inputs, of which all but one must be fixed.
+    SeveralInputs,
+    /// The model has several outputs, of which one must be named.
+    SeveralOutputs,
+    /// The file leaves the size of an input axis free, and the caller gave no input shape.
     FreeSize,
-    /// The model's outputs are not one score per class.
+    /// The model has no output that can be read as one score per class.
     Output,
-    /// A weight is not a finite number, or is missing.
+    /// A weight is missing, unreadable or not finite.
     Weights,
-    /// The model cannot be run.
+    /// Running the model failed.
     Run,
 }
 
-/// Why a model could not be loaded: what was wrong, where, and what would mend it.
+/// The reason why a model could not be loaded: the file, the place in the model, and a remedy where one is
+/// known.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct LoadError {
@@ -34,7 +42,7 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    /// What kind of failure it was.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -43,8 +51,8 @@ impl LoadError {
         Self { kind, place: "the model".into(), message: message.into() }
     }
 
-    /// The same error, of the file `path`.
-    pub(crate) fn of(mut self, path: &Path) -> Self {
+    /// Returns the error with the file `path` as its place.
+    pub(crate) fn with_path(mut self, path: &Path) -> Self {
         self.place = path.display().to_string();
         self
     }

@@ -1,5 +1,5 @@
-//! Any graph, run once on the host: models of several inputs and outputs of every type, which is how
-//! the importer is measured by ONNX's own conformance cases.
+//! Runs any ONNX model once on the host, with several inputs and outputs of any element type. ONNX's
+//! conformance tests run through this module.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::program::Program;
 use crate::room;
 use crate::value::{Kind, Value};
 
-/// A tensor on the host: floats of every width as float32, integers, or booleans.
+/// A tensor on the host. Its elements are float32 (converted from any float type), integers or booleans.
 #[derive(Clone, Debug)]
 pub struct HostTensor {
     value: Value,
@@ -22,60 +22,67 @@ pub struct HostTensor {
 }
 
 impl HostTensor {
-    /// The tensor in `bytes`, a `TensorProto` message.
+    /// Parses `bytes` as a `TensorProto` message.
     ///
     /// # Errors
     ///
-    /// When it is none, or of a type that is not computed with.
+    /// When `bytes` are not a tensor, or its element type is not supported.
     pub fn parse(bytes: &[u8]) -> Result<Self, LoadError> {
-        let wrong = |message: String| LoadError::new(ErrorKind::Format, message);
+        let format_error = |message: String| LoadError::new(ErrorKind::Format, message);
         let proto = TensorProto::parse_from_bytes(bytes)
-            .map_err(|error| wrong(format!("this is not a tensor: {error}")))?;
-        let stored = Stored::new(&proto, &mut Folder::none(Mapped::default())).map_err(wrong)?;
-        let value = Value::from_stored(&stored).map_err(wrong)?;
+            .map_err(|error| format_error(format!("this is not an ONNX tensor: {error}")))?;
+        let stored =
+            Stored::new(&proto, &mut Folder::in_memory(Mapped::default())).map_err(format_error)?;
+        let value = Value::from_stored(&stored).map_err(format_error)?;
         Ok(Self { value, precision: stored.element.precision() })
     }
 
-    /// Its shape; empty for a scalar.
+    /// Returns the shape; empty for a scalar.
     pub fn shape(&self) -> Vec<usize> {
         self.value.dims()
     }
 
-    /// The type of its elements in ONNX's spelling; floats of every width are `"float"`.
+    /// Returns the ONNX name of the element type; every float type is `"float"`.
     pub fn element(&self) -> String {
         self.value.element().name()
     }
 
-    /// Half the distance of 1 to the next number of the type that it was stored in; 0 for integers.
+    /// Returns the unit roundoff of the stored element type (half the distance from 1 to the next larger
+    /// number); 0 for integers.
     pub fn precision(&self) -> f64 {
         self.precision
     }
 
-    /// Its elements in row-major order; booleans are 0 and 1.
+    /// Returns the elements in row-major order; booleans are 0 and 1.
     ///
     /// # Errors
     ///
-    /// When they cannot be read back.
+    /// When the elements cannot be converted.
     pub fn values(&self) -> Result<Vec<f64>, LoadError> {
-        let wrong = |message| LoadError::new(ErrorKind::Run, message);
+        let run_error = |message| LoadError::new(ErrorKind::Run, message);
         match self.value.kind() {
             Kind::Float | Kind::Level => {
-                Ok(self.value.floats().map_err(wrong)?.into_iter().map(f64::from).collect())
+                Ok(self.value.floats().map_err(run_error)?.into_iter().map(f64::from).collect())
             }
             _ => {
-                let ints =
-                    self.value.clone().into_int().and_then(|ints| ints.ints()).map_err(wrong)?;
+                let ints = self
+                    .value
+                    .clone()
+                    .into_int()
+                    .and_then(|ints| ints.ints())
+                    .map_err(run_error)?;
                 Ok(ints.into_iter().map(|value| value as f64).collect())
             }
         }
     }
 }
 
-/// The outputs of the model in the file `path` for these inputs, in the file's order.
+/// Runs the model in the file `path` on `inputs` and returns its outputs. Inputs and outputs are in the
+/// file's order.
 ///
 /// # Errors
 ///
-/// When the file is no ONNX model, needs what is not supported, or cannot be run on these inputs.
+/// When the file is not an ONNX model, uses an unsupported feature, or cannot be run on `inputs`.
 pub fn evaluate(
     path: impl AsRef<Path>,
     inputs: Vec<HostTensor>,
@@ -84,11 +91,12 @@ pub fn evaluate(
     let load = || {
         let mut file = file::open(path)?;
         let graph = graph::build(&file.proto, &mut file.folder)?;
-        Ok((graph, room::of_file(file.folder.size())))
+        Ok((graph, room::limit(file.folder.size())))
     };
     let run = |mut graph: Graph| {
         if inputs.len() != graph.inputs.len() {
-            let message = format!("it takes {} inputs, not {}", graph.inputs.len(), inputs.len());
+            let message =
+                format!("the model has {} inputs, not {}", graph.inputs.len(), inputs.len());
             return Err(LoadError::new(ErrorKind::Input, message));
         }
         passes::simplify(&mut graph, false)?;
@@ -101,6 +109,6 @@ pub fn evaluate(
         Ok(outputs.into_iter().map(|value| HostTensor { value, precision }).collect())
     };
     load()
-        .and_then(|(graph, most)| room::within(most, || run(graph)))
-        .map_err(|error: LoadError| error.of(path))
+        .and_then(|(graph, limit)| room::with_limit(limit, || run(graph)))
+        .map_err(|error: LoadError| error.with_path(path))
 }

@@ -1,25 +1,26 @@
-//! ONNX files as differentiable models, loaded at run time.
+//! Loads ONNX files at run time as differentiable models.
 //!
-//! [`OnnxModel::load`] maps a file, makes a graph of it, brings the graph into the form that is run,
-//! compiles it to steps whose weights lie on the device, and runs these with burn's tensors of any
-//! rank, so that the model can be differentiated. On the CPU, convolutional parts become frozen segments
-//! ([`attriburn_kernels::frozen`]), each computed as one. The batch size is free. What cannot be honoured is
-//! an error when the model is loaded, never a silently wrong number.
+//! [`OnnxModel::load`] memory-maps the file, builds a graph, simplifies the graph, and compiles the graph to
+//! a list of steps with the weights on the device. The steps compute with burn tensors of dynamic rank, so
+//! the model can be differentiated. On the CPU, convolutional subgraphs become frozen segments
+//! ([`attriburn_kernels::frozen`]); each segment runs as one step. The batch size is chosen at run time,
+//! unless the file fixes the batch size. Loading a model that uses an unsupported feature is an error; such
+//! a model never computes silently wrong numbers.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use attriburn::{Domain, Explainer, Input, Plan, Target};
+//! use attriburn::{Domain, Input, Plan};
 //!
 //! let device = attriburn::device("auto")?;
 //! let model = attriburn_onnx::OnnxModel::load("classifier.onnx", &device)?;
 //! let input = Input::new(vec![0.5; 3 * 224 * 224], &[3, 224, 224], Domain::uniform(0.0, 1.0))?;
-//! let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Predicted)?;
+//! let map = attriburn::explain(&model, &input, &Plan::adaptgrad())?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Models are computed in float32 whatever their own precision. Dropout does nothing, batch
-//! normalization is in its inference form, and is folded into a convolution in front of it.
+//! Models are computed in float32, whatever the precision of the file. Dropout is the identity. Batch
+//! normalization runs in inference mode and is folded into the preceding convolution.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 

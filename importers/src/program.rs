@@ -1,4 +1,4 @@
-//! The program: a list of steps over numbered slots, with the weights on the device.
+//! A compiled graph: a list of steps over numbered slots, with the weights on the device.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,58 +7,58 @@ use burn::tensor::{Device, Tensor};
 
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Graph, Id, Node};
-use crate::operators::{Inputs, Role, Run, compile};
-use crate::room::{self, Taken};
+use crate::operators::{Inputs, Role, Run, RunSubgraph, compile};
+use crate::room::{self, Reservation};
 use crate::value::{Kind, Outcome, Value};
 
-/// A graph ready to run.
+/// A compiled graph.
 pub struct Program {
     steps: Vec<Step>,
     constants: Vec<Value>,
     slots: usize,
     /// The slot of each value that is not constant.
-    of_ids: HashMap<Id, usize>,
+    slot_of_value: HashMap<Id, usize>,
     outputs: Vec<Source>,
 }
 
-/// One node, or several that are computed as one.
+/// A step of the program: one node, or several nodes fused into one computation.
 struct Step {
-    /// For messages: the operator and the node's name.
+    /// The operator and the node's name, for messages.
     label: String,
-    /// Whether it is several nodes.
-    joined: bool,
+    /// Whether the step replaces several nodes.
+    is_fused: bool,
     run: Run,
     inputs: Vec<Option<Source>>,
-    /// The slots of the outputs that are read.
+    /// The slots of the outputs; `None` for an output that nothing reads.
     outputs: Vec<Option<usize>>,
-    /// Slots that nothing reads after this step.
+    /// The slots that no later step reads.
     dead: Vec<usize>,
 }
 
-/// A value in its slot, with the room that it takes up.
+/// The value in a slot, with its reservation under the memory limit.
 struct Held {
     value: Value,
-    _room: Taken,
+    _reservation: Reservation,
 }
 
 impl Held {
     fn new(value: Value) -> Outcome<Self> {
-        let room = room::take(&value.dims())?;
-        Ok(Self { value, _room: room })
+        let reservation = room::reserve(&value.dims())?;
+        Ok(Self { value, _reservation: reservation })
     }
 }
 
-/// A run of nodes that is computed as one.
-pub struct Joined {
-    /// The nodes' numbers; the last one makes the output.
+/// A group of nodes with one input and one output that becomes one step.
+pub struct FusedNodes {
+    /// The indices of the nodes in the graph; the last node produces the output.
     pub nodes: Vec<usize>,
-    /// What the first one reads.
+    /// The input of the group.
     pub input: Id,
     pub label: String,
     pub run: Run,
 }
 
-/// Where a value comes from.
+/// The location of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Slot(usize),
@@ -79,7 +79,7 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// All nodes that cannot be honoured.
+    /// When a node uses an unsupported feature; the message lists all such nodes.
     pub fn new(graph: &Graph, device: &Device) -> Result<Self, LoadError> {
         let unsupported = |message: String| LoadError::new(ErrorKind::Unsupported, message);
         let mut compiler = Compiler::new(graph, device);
@@ -97,12 +97,13 @@ impl Program {
         Ok(compiler.finish(outputs))
     }
 
-    /// The outputs for the `inputs`, that of the sample first and then the parameters; `observe` is
-    /// called with the number of every step, which is that of its node, and what it makes.
+    /// Runs the program on `inputs` (the sample, then the parameters) and returns the outputs. `observe` is
+    /// called with the index and the outputs of every step. Before [`fuse`](Self::fuse), the index of a step
+    /// is the index of its node in the graph.
     ///
     /// # Errors
     ///
-    /// The first node that fails, with its inputs' shapes.
+    /// When a node fails; the message contains the shapes of the node's inputs.
     pub fn run(
         &self,
         inputs: Vec<Value>,
@@ -135,7 +136,8 @@ impl Program {
         self.outputs.iter().map(output).collect()
     }
 
-    /// What a step reads. What nothing reads after it is moved, so that it can be overwritten.
+    /// Returns the inputs of a step. A value is moved out of its slot at its last use, so that the step can
+    /// overwrite the memory of the value.
     fn inputs(&self, step: &Step, slots: &mut [Option<Held>]) -> Vec<Option<Value>> {
         let read = |(at, source): (usize, &Option<Source>)| match source {
             Some(Source::Slot(slot))
@@ -148,19 +150,18 @@ impl Program {
         step.inputs.iter().enumerate().map(read).collect()
     }
 
-    /// The same program with each run of nodes as one step; constants that nothing reads any more
-    /// are dropped.
-    pub fn join(&mut self, runs: Vec<Joined>) {
+    /// Replaces each group of nodes by one step and drops constants that no step reads any more.
+    pub fn fuse(&mut self, groups: Vec<FusedNodes>) {
         let mut steps: Vec<Option<Step>> =
             std::mem::take(&mut self.steps).into_iter().map(Some).collect();
-        for run in runs {
-            let last = run.nodes.last().and_then(|&last| steps[last].take());
-            run.nodes.iter().for_each(|&node| steps[node] = None);
-            let (Some(last), Some(&node)) = (last, run.nodes.last()) else { continue };
-            let input = self.of_ids.get(&run.input).map(|&slot| Source::Slot(slot));
-            let (label, run) = (run.label, run.run);
+        for group in groups {
+            let last = group.nodes.last().and_then(|&last| steps[last].take());
+            group.nodes.iter().for_each(|&node| steps[node] = None);
+            let (Some(last), Some(&node)) = (last, group.nodes.last()) else { continue };
+            let input = self.slot_of_value.get(&group.input).map(|&slot| Source::Slot(slot));
+            let (label, run) = (group.label, group.run);
             steps[node] = Some(Step {
-                joined: true,
+                is_fused: true,
                 label,
                 run,
                 inputs: vec![input],
@@ -180,10 +181,10 @@ impl Program {
         for (constant, _) in self.constants.iter_mut().zip(read).filter(|(_, read)| !read) {
             *constant = Value::from_floats(Vec::new());
         }
-        self.mark_last_reads();
+        self.mark_last_uses();
     }
 
-    /// Drops the steps that make nothing that is read.
+    /// Drops the steps whose outputs no later step and no program output reads.
     fn drop_unread(&mut self) {
         let mut read = vec![false; self.slots];
         let slots = |sources: &mut dyn Iterator<Item = &Source>| {
@@ -202,14 +203,14 @@ impl Program {
         self.steps = kept;
     }
 
-    /// The nodes that are steps of their own.
+    /// Returns the labels of the steps that are single nodes.
     pub fn labels(&self) -> Vec<&str> {
-        let alone = self.steps.iter().filter(|step| !step.joined);
-        alone.map(|step| step.label.as_str()).collect()
+        let single = self.steps.iter().filter(|step| !step.is_fused);
+        single.map(|step| step.label.as_str()).collect()
     }
 
-    /// Notes where each value is read last.
-    fn mark_last_reads(&mut self) {
+    /// Records the last use of each slot in the step that reads it last.
+    fn mark_last_uses(&mut self) {
         let mut alive = vec![false; self.slots];
         for slot in self.outputs.iter().filter_map(|output| output.slot()) {
             alive[slot] = true;
@@ -226,6 +227,7 @@ impl Program {
         }
     }
 
+    /// Returns the value at `source`; `None` if the slot is empty.
     fn fetch(&self, source: Option<Source>, slots: &[Option<Held>]) -> Option<Value> {
         match source? {
             Source::Slot(slot) => slots[slot].as_ref().map(|held| held.value.clone()),
@@ -235,6 +237,7 @@ impl Program {
 }
 
 impl Step {
+    /// Runs the step; an error message names the node and the shapes of its inputs.
     fn run(&self, inputs: Vec<Option<Value>>) -> Result<Vec<Value>, String> {
         let shapes: Vec<_> = inputs.iter().flatten().map(|v| (v.kind(), v.dims())).collect();
         apply(&self.run, Inputs::new(inputs)).map_err(|message| {
@@ -245,14 +248,19 @@ impl Step {
     }
 }
 
-/// Runs a node. A failure inside burn becomes an error as well: it is this node that cannot be run
-/// on these inputs.
+/// Compiles a subgraph of a node, see [`CompileSubgraph`](crate::operators::CompileSubgraph).
+pub fn compile_subgraph(graph: &Graph, device: &Device) -> Outcome<RunSubgraph> {
+    let program = Program::new(graph, device).map_err(|error| error.to_string())?;
+    Ok(Box::new(move |inputs| program.run(inputs, |_, _| {})))
+}
+
+/// Runs a node. A panic inside burn becomes an error, because it concerns this node and its inputs only.
 pub fn apply(run: &Run, inputs: Inputs) -> Outcome<Vec<Value>> {
     catch_unwind(AssertUnwindSafe(|| run(&inputs)))
         .unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
 }
 
-/// What a failure inside burn says.
+/// Returns the message of a panic inside burn.
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
@@ -261,39 +269,39 @@ pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     format!("it cannot be run on these inputs: {}", text.unwrap_or("unknown failure"))
 }
 
-/// What is known while nodes are compiled one after the other.
+/// The state of compiling nodes in execution order.
 struct Compiler<'a> {
     graph: &'a Graph,
     device: &'a Device,
     steps: Vec<Step>,
     constants: Vec<Value>,
-    /// The constants that are held, by their value's number and whether they lie on the device.
-    held: HashMap<(Id, bool), usize>,
-    /// The slot of each value that a step makes.
+    /// The index of each constant in `constants`, by value and by whether the device is requested.
+    constant_indices: HashMap<(Id, bool), usize>,
+    /// The slot of each input and of each value that a step produces.
     slots: HashMap<Id, usize>,
-    /// Values that depend on an input, and so lie on the device, but for integers.
-    of_inputs: Vec<bool>,
+    /// Whether a value depends on an input. Such values lie on the device, except integers.
+    depends_on_input: Vec<bool>,
 }
 
 impl<'a> Compiler<'a> {
     fn new(graph: &'a Graph, device: &'a Device) -> Self {
-        let mut of_inputs = vec![false; graph.values.len()];
-        graph.inputs.iter().for_each(|input| of_inputs[input.0] = true);
+        let mut depends_on_input = vec![false; graph.values.len()];
+        graph.inputs.iter().for_each(|input| depends_on_input[input.0] = true);
         Self {
             graph,
             device,
             steps: Vec::new(),
             constants: Vec::new(),
-            held: HashMap::new(),
+            constant_indices: HashMap::new(),
             slots: graph.inputs.iter().enumerate().map(|(slot, id)| (*id, slot)).collect(),
-            of_inputs,
+            depends_on_input,
         }
     }
 
-    /// Adds a node; what it makes is known even where that fails, so that its readers do not fail
-    /// with it.
+    /// Adds a node. If this fails, the node's outputs still get slots, so that the nodes that read them do
+    /// not fail as well.
     fn add(&mut self, node: &Node) -> Outcome<()> {
-        let run = compile(self.graph, node, self.device);
+        let run = compile(self.graph, node, self.device, compile_subgraph);
         let run = run.inspect_err(|_| {
             for id in node.outputs.iter().flatten() {
                 self.slots.insert(*id, self.slots.len());
@@ -302,25 +310,25 @@ impl<'a> Compiler<'a> {
         let operator = node.operator.ok_or("the operator is not supported")?;
         let captured = self.graph.captured(node).into_iter().map(Some);
         let read: Vec<Option<Id>> = node.inputs.iter().copied().chain(captured).collect();
-        let depends = |id: &Id| self.of_inputs[id.0];
+        let depends = |id: &Id| self.depends_on_input[id.0];
         let on_device = operator.role != Role::OfShape && read.iter().flatten().any(depends);
         let mut inputs = Vec::with_capacity(read.len());
         for (index, id) in read.into_iter().enumerate() {
-            let wanted = on_device && !operator.settings.contains(&index);
-            inputs.push(id.map(|id| self.source(id, wanted)).transpose()?);
+            let to_device = on_device && !operator.settings.contains(&index);
+            inputs.push(id.map(|id| self.source(id, to_device)).transpose()?);
         }
         let mut outputs = Vec::with_capacity(node.outputs.len());
         for output in &node.outputs {
             outputs.push(output.map(|id| {
                 let slot = self.slots.len();
                 self.slots.insert(id, slot);
-                self.of_inputs[id.0] = on_device;
+                self.depends_on_input[id.0] = on_device;
                 slot
             }));
         }
         self.steps.push(Step {
             label: node.label(),
-            joined: false,
+            is_fused: false,
             run,
             inputs,
             outputs,
@@ -329,24 +337,24 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Where a value comes from; a constant of floats lies on the device where that is `wanted`.
-    fn source(&mut self, id: Id, wanted: bool) -> Outcome<Source> {
+    /// Returns the location of a value. A float constant is uploaded to the device if `to_device` is set.
+    fn source(&mut self, id: Id, to_device: bool) -> Outcome<Source> {
         if let Some(slot) = self.slots.get(&id) {
             return Ok(Source::Slot(*slot));
         }
-        if let Some(held) = self.held.get(&(id, wanted)) {
-            return Ok(Source::Constant(*held));
+        if let Some(constant) = self.constant_indices.get(&(id, to_device)) {
+            return Ok(Source::Constant(*constant));
         }
         let Some(constant) = self.graph.constant(id) else {
             let name = &self.graph.values[id.0].name;
             return Err(format!("it reads {name:?}, which no node produces"));
         };
         let mut value = constant.value()?;
-        if wanted && value.kind() == Kind::Float {
+        if to_device && value.kind() == Kind::Float {
             value = value.to_device(self.device)?;
         }
         self.constants.push(value);
-        self.held.insert((id, wanted), self.constants.len() - 1);
+        self.constant_indices.insert((id, to_device), self.constants.len() - 1);
         Ok(Source::Constant(self.constants.len() - 1))
     }
 
@@ -355,15 +363,15 @@ impl<'a> Compiler<'a> {
             steps: self.steps,
             constants: self.constants,
             slots: self.slots.len(),
-            of_ids: self.slots,
+            slot_of_value: self.slots,
             outputs,
         };
-        program.mark_last_reads();
+        program.mark_last_uses();
         program
     }
 }
 
-/// Rows as the graph's input of the shape `dims`.
-pub fn as_input(rows: Tensor<2>, dims: &[usize]) -> Result<Value, String> {
+/// Reshapes flattened samples to the graph input's shape `dims`.
+pub fn input_from_rows(rows: Tensor<2>, dims: &[usize]) -> Result<Value, String> {
     Value::new(rows.into_dispatch()).reshape(dims)
 }

@@ -1,85 +1,87 @@
-//! How much a model may hold while it is loaded: a few bytes of a file can ask for any size, and memory that
-//! cannot be had ends the program.
+//! The memory limit of loading a model. A few bytes of a file can request a tensor of any size, and a failed
+//! allocation aborts the program.
 //!
-//! Counted are the numbers of all values that nodes make and that are still held. What the file stores is
-//! not, nor what an operator takes for itself while it runs, which is a small multiple of its inputs and
-//! outputs.
+//! The limit counts the elements of all live values that nodes produced. It does not count the tensors stored
+//! in the file, nor the temporary memory of a running operator, which is a small multiple of the operator's
+//! inputs and outputs.
 
 use std::cell::Cell;
 
-use crate::value::Outcome;
+use crate::error::Outcome;
 
-/// The numbers that any model may hold: 1 GiB of float32.
-const LEAST: usize = 1 << 28;
+/// The elements that every model may hold: 1 GiB of float32.
+const MIN_ELEMENTS: usize = 1 << 28;
 
-/// Beside them, so many for each byte of the file: what is dequantized of two bits.
-const PER_BYTE: usize = 4;
+/// The additional elements per byte of the file: a byte holds at most four quantized values of two bits.
+const ELEMENTS_PER_BYTE: usize = 4;
 
 thread_local! {
-    static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// The elements that may still be reserved; `usize::MAX` without a limit.
+    static REMAINING: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// The numbers that a model may hold while it is loaded, of `bytes` bytes with its weights.
-pub fn of_file(bytes: usize) -> usize {
-    bytes.saturating_mul(PER_BYTE).saturating_add(LEAST)
+/// Returns the limit for a model of `bytes` bytes, including external weights, in elements.
+pub fn limit(bytes: usize) -> usize {
+    bytes.saturating_mul(ELEMENTS_PER_BYTE).saturating_add(MIN_ELEMENTS)
 }
 
-/// Runs `run`, in which no more than `most` numbers may be held at any time.
-pub fn within<T>(most: usize, run: impl FnOnce() -> T) -> T {
-    struct Before(usize);
-    impl Drop for Before {
+/// Calls `run` with a limit of `limit` live elements on this thread.
+pub fn with_limit<T>(limit: usize, run: impl FnOnce() -> T) -> T {
+    /// Restores the previous limit, also after a panic.
+    struct Restore(usize);
+    impl Drop for Restore {
         fn drop(&mut self) {
-            LEFT.set(self.0);
+            REMAINING.set(self.0);
         }
     }
-    let _before = Before(LEFT.replace(most));
+    let _restore = Restore(REMAINING.replace(limit));
     run()
 }
 
-/// Refuses a tensor of the shape `dims` where there is no room for it. One without elements needs room as
-/// well: what is computed for each of its rows, say.
+/// Checks that a tensor of the shape `dims` fits within the limit. Axes of size 0 count as 1, because an
+/// operator may allocate memory per row even for an empty tensor.
 pub fn check(dims: &[usize]) -> Outcome<()> {
-    let left = LEFT.get();
+    let remaining = REMAINING.get();
     match dims.iter().try_fold(1usize, |all, &size| all.checked_mul(size.max(1))) {
-        Some(count) if count <= left => Ok(()),
+        Some(count) if count <= remaining => Ok(()),
         _ => Err(format!(
-            "it would make a tensor of {dims:?}, more than the {left} numbers that there is room for"
+            "it would make a tensor of the shape {dims:?}, which exceeds the memory limit ({remaining} elements are left)"
         )),
     }
 }
 
-/// The room of a tensor, taken up for as long as this lives.
+/// A reservation of elements, released when dropped.
 #[derive(Debug)]
-pub struct Taken(usize);
+pub struct Reservation(usize);
 
-/// Takes up the room of a tensor of the shape `dims`.
+/// Reserves the elements of a tensor of the shape `dims`.
 ///
 /// # Errors
 ///
-/// Where there is none; see [`check`].
-pub fn take(dims: &[usize]) -> Outcome<Taken> {
+/// When the tensor exceeds the limit; see [`check`].
+pub fn reserve(dims: &[usize]) -> Outcome<Reservation> {
     check(dims)?;
-    match LEFT.get() {
-        // Nothing is counted.
-        usize::MAX => Ok(Taken(0)),
-        left => {
+    match REMAINING.get() {
+        // There is no limit.
+        usize::MAX => Ok(Reservation(0)),
+        remaining => {
             let count = dims.iter().product();
-            LEFT.set(left - count);
-            Ok(Taken(count))
+            REMAINING.set(remaining - count);
+            Ok(Reservation(count))
         }
     }
 }
 
-impl Taken {
-    /// Takes it up for as long as there is this room.
-    pub fn for_good(self) {
+impl Reservation {
+    /// Keeps the elements reserved until the limit ends.
+    pub fn keep(self) {
         std::mem::forget(self);
     }
 }
 
-impl Drop for Taken {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        LEFT.set(LEFT.get().saturating_add(self.0));
+        REMAINING.set(REMAINING.get().saturating_add(self.0));
     }
 }
 
@@ -88,27 +90,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_tensors_are_refused_inside_alone() {
-        assert!(within(10, || check(&[2, 5])).is_ok());
-        let message = within(10, || check(&[2, 6])).expect_err("it is too large");
+    fn limit_applies_only_inside_its_scope() {
+        assert!(with_limit(10, || check(&[2, 5])).is_ok());
+        let message = with_limit(10, || check(&[2, 6])).expect_err("the tensor is too large");
         assert!(message.contains("[2, 6]"), "{message}");
-        assert!(within(10, || check(&[usize::MAX, 2])).is_err());
-        assert!(within(10, || check(&[11, 0])).is_err());
+        assert!(with_limit(10, || check(&[usize::MAX, 2])).is_err());
+        assert!(with_limit(10, || check(&[11, 0])).is_err());
         assert!(check(&[1 << 20, 1 << 20]).is_ok());
     }
 
     #[test]
-    fn what_is_held_takes_up_room() {
-        within(10, || {
-            let first = take(&[2, 3]).expect("room");
-            assert!(take(&[5]).is_err());
-            let second = take(&[4]).expect("room");
+    fn reservations_count_until_dropped_or_kept() {
+        with_limit(10, || {
+            let first = reserve(&[2, 3]).expect("the tensor fits");
+            assert!(reserve(&[5]).is_err());
+            let second = reserve(&[4]).expect("the tensor fits");
             drop(first);
-            take(&[5]).expect("room").for_good();
-            assert!(take(&[2]).is_err() && take(&[1]).is_ok());
+            reserve(&[5]).expect("the tensor fits").keep();
+            assert!(reserve(&[2]).is_err() && reserve(&[1]).is_ok());
             drop(second);
-            assert!(take(&[5]).is_ok() && take(&[6]).is_err());
+            assert!(reserve(&[5]).is_ok() && reserve(&[6]).is_err());
         });
-        drop(take(&[1 << 40]).expect("room outside"));
+        drop(reserve(&[1 << 40]).expect("no limit"));
     }
 }

@@ -1,4 +1,4 @@
-//! From a model's output of any shape to one score per class and sample.
+//! Maps a model output of any shape to one score per class and sample.
 
 use attriburn::Link;
 use burn::tensor::{Tensor, TensorData};
@@ -6,10 +6,9 @@ use burn::tensor::{Tensor, TensorData};
 use crate::error::{ErrorKind, LoadError};
 use crate::value::{Outcome, Value};
 
-/// Which axes of an output hold the classes and the positions. Scores of several positions are
-/// averaged: the mean over positions is what is explained. One score with a sigmoid behind it is a
-/// binary classifier: `score < 0` is class 0 and `score > 0` class 1, whose scores are `-score` and
-/// `score`.
+/// The axes of an output that hold the classes and the positions. An output with several positions is
+/// explained by the mean of its scores over the positions. A single score followed by a sigmoid is a binary
+/// classifier: `score < 0` is class 0 and `score > 0` is class 1, with the scores `-score` and `score`.
 ///
 /// | output | classes | positions |
 /// |---|---|---|
@@ -19,64 +18,73 @@ use crate::value::{Outcome, Value};
 /// | `[n, classes, height, width]`, and more axes | axis 1 | the others |
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
+    /// The number of classes.
     pub classes: usize,
+    /// The number of positions; 1 if the output has no position axes.
     positions: usize,
-    /// Whether the classes are the last axis.
-    last: bool,
-    /// The weight of each position; all count the same without.
+    /// Whether the class axis is the last axis.
+    classes_last: bool,
+    /// The weight of each position; `None` for equal weights.
     weights: Option<Vec<f32>>,
-    /// Whether the two classes are the two signs of one score.
+    /// Whether the model is a binary classifier with a single score.
     binary: bool,
-    /// How the scores become probabilities.
+    /// The link function that maps scores to probabilities.
     pub link: Option<Link>,
 }
 
 impl Scores {
-    /// The rule for an output of `dims` for `rows` samples, behind which the file has the link
-    /// function `link`.
+    /// Returns the class and position axes of an output of shape `dims`, computed for `rows` samples. `link`
+    /// is the link function that follows the scores in the file. `plane` is the height and width of the input
+    /// of a model that takes channels last (NHWC); `None` for all other models.
     ///
     /// # Errors
     ///
-    /// When the output has no axis for the samples.
+    /// If the first axis of the output is not the batch axis.
     pub fn of(
         dims: &[usize],
         rows: usize,
         link: Option<Link>,
         plane: Option<[usize; 2]>,
     ) -> Result<Self, LoadError> {
-        let flat = |classes| Self { classes, positions: 1, ..Self::default() };
+        let single_position = |classes| Self { classes, positions: 1, ..Self::default() };
         match dims {
             [n, rest @ ..] if *n == rows && rest.iter().all(|&size| size > 0) => {
                 let long: Vec<usize> = rest.iter().copied().filter(|&size| size > 1).collect();
                 let scores = match (&long[..], rest) {
-                    ([], _) => flat(1),
-                    (&[classes], _) => flat(classes),
-                    (_, &[positions, classes]) => Self { positions, last: true, ..flat(classes) },
+                    ([], _) => single_position(1),
+                    (&[classes], _) => single_position(classes),
+                    (_, &[positions, classes]) => {
+                        Self { positions, classes_last: true, ..single_position(classes) }
+                    }
                     (_, &[height, width, classes])
                         if plane.is_some_and(|plane| is_last([height, width, classes], plane)) =>
                     {
-                        Self { positions: height * width, last: true, ..flat(classes) }
+                        Self {
+                            positions: height * width,
+                            classes_last: true,
+                            ..single_position(classes)
+                        }
                     }
                     (_, rest) => {
                         let positions = rest[1..].iter().product();
-                        Self { positions, ..flat(rest[0]) }
+                        Self { positions, ..single_position(rest[0]) }
                     }
                 };
-                Ok(scores.linked(link))
+                Ok(scores.with_link(link))
             }
             _ => Err(LoadError::new(
                 ErrorKind::Output,
                 format!(
-                    "for {rows} samples the output has the shape {dims:?}, whose first axis is not the samples'"
+                    "the output has the shape {dims:?}, but its first axis must be the batch of {rows} samples"
                 ),
             )),
         }
     }
 
-    /// The same with the link function that the scores have: a classifier without one was trained
-    /// with a softmax; means over positions have none, and neither has a single score, unless the
-    /// file says so.
-    fn linked(self, link: Option<Link>) -> Self {
+    /// Sets the link function. A classifier of several classes without a link function in the file is
+    /// assumed to be trained with a softmax. Means over positions have no link function. A single score has
+    /// one only if the file ends in a sigmoid.
+    fn with_link(self, link: Option<Link>) -> Self {
         match (self.positions, self.classes, link) {
             (1, 1, Some(Link::Sigmoid)) => Self { classes: 2, binary: true, link, ..self },
             (1, 2.., link) => Self { link: link.or(Some(Link::Softmax)), ..self },
@@ -84,11 +92,12 @@ impl Scores {
         }
     }
 
-    /// The same, with the mean over a region of the `input`'s height and width.
+    /// Restricts the mean over positions to a region of the input image, for an `input` of shape
+    /// `[channels, height, width]` and an output of shape `dims`.
     ///
     /// # Errors
     ///
-    /// When the output `dims` has no such positions, or nothing of the region is in the input.
+    /// If the output has no spatial positions, or the region does not overlap the input.
     pub fn within(
         self,
         region: &Region,
@@ -96,16 +105,18 @@ impl Scores {
         dims: &[usize],
     ) -> Result<Self, LoadError> {
         let wrong = |message: String| Err(LoadError::new(ErrorKind::Output, message));
-        let plane = match (dims, self.last) {
+        let plane = match (dims, self.classes_last) {
             (&[_, height, width, _], true) | (&[_, _, height, width], false) => [height, width],
             _ => [0, 0],
         };
         let &[_, height, width] = input else {
-            return wrong(format!("a region is one of a picture, but samples are {input:?}"));
+            return wrong(format!(
+                "a region needs inputs of shape [channels, height, width], not {input:?}"
+            ));
         };
         if self.positions < 2 || plane.iter().product::<usize>() != self.positions {
             return wrong(format!(
-                "the output {dims:?} has no rows and columns of positions, which a region takes"
+                "a region needs spatial positions, but the output {dims:?} has no height and width axes"
             ));
         }
         match region.weights([height, width], plane) {
@@ -114,7 +125,7 @@ impl Scores {
         }
     }
 
-    /// What is said of an output with several positions.
+    /// Returns the note to show for an output with several positions.
     pub fn remark(&self, dims: &[usize]) -> Option<String> {
         (self.positions > 1).then(|| {
             let (classes, positions) = (self.classes, self.positions);
@@ -122,20 +133,21 @@ impl Scores {
             format!(
                 "the output [n, {}] has {positions} positions of {classes} classes; the mean over {} is explained",
                 sizes.join(", "),
-                if self.weights.is_some() { "those of the region" } else { "the positions" }
+                if self.weights.is_some() { "the positions in the region" } else { "all positions" }
             )
         })
     }
 
-    /// The scores `[rows, classes]` in `output`.
+    /// Returns the scores `[rows, classes]` of a model output.
     pub fn read(&self, output: Value, rows: usize) -> Outcome<Tensor<2>> {
         let (classes, positions) = (if self.binary { 1 } else { self.classes }, self.positions);
-        let shape = if self.last { [rows, positions, classes] } else { [rows, classes, positions] };
+        let shape =
+            if self.classes_last { [rows, positions, classes] } else { [rows, classes, positions] };
         let scores = Tensor::<3>::from_dispatch(output.reshape(&shape)?.float()?);
-        let axis = if self.last { 1 } else { 2 };
+        let axis = if self.classes_last { 1 } else { 2 };
         let scores = match &self.weights {
             Some(weights) => {
-                let shape = if self.last { [1, positions, 1] } else { [1, 1, positions] };
+                let shape = if self.classes_last { [1, positions, 1] } else { [1, 1, positions] };
                 let weights = TensorData::new(weights.clone(), [positions]);
                 let weights = Tensor::<1>::from_data(weights, &scores.device());
                 (scores * weights.reshape(shape)).sum_dim(axis)
@@ -148,8 +160,9 @@ impl Scores {
     }
 }
 
-/// Whether the classes are the last axis of an output, of a model whose input has its channels last and this
-/// height and width: so it is, unless the last two axes alone have the shape of the input.
+/// Whether the classes are the last axis of an output `[n, a, b, c]` of a model whose input is NHWC with this
+/// height and width. The class axis is the last one unless only the last two axes have the aspect ratio of
+/// the input.
 fn is_last([a, b, c]: [usize; 3], [height, width]: [usize; 2]) -> bool {
     let is_alike = |rows: usize, columns: usize| {
         (rows * width).abs_diff(columns * height) <= height.max(width)
@@ -157,34 +170,34 @@ fn is_last([a, b, c]: [usize; 3], [height, width]: [usize; 2]) -> bool {
     is_alike(a, b) || !is_alike(b, c)
 }
 
-/// A part of the input, of which the outputs with positions are averaged.
+/// The part of the input image over whose positions the scores are averaged.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Region {
     /// A rectangle of the input's pixels.
     Rectangle {
-        /// Columns left of it.
+        /// The left edge: the number of pixel columns to its left.
         x: usize,
-        /// Rows above it.
+        /// The top edge: the number of pixel rows above.
         y: usize,
-        /// Its columns.
+        /// The width, in pixels.
         width: usize,
-        /// Its rows.
+        /// The height, in pixels.
         height: usize,
     },
-    /// A weight from 0 on for each of the input's pixels.
+    /// A non-negative weight for each pixel of the input.
     Mask {
-        /// The rows.
+        /// The height, in pixels.
         height: usize,
-        /// The pixels of a row.
+        /// The width, in pixels.
         width: usize,
-        /// The weights, row by row.
+        /// The weights, row-major.
         weights: Vec<f32>,
     },
 }
 
 impl Region {
-    /// The weights of a `plane` of positions over an input of so many rows and columns, which add up to 1. A
-    /// position weighs as much as the part of the input under it.
+    /// Returns the weights of a `plane` (height, width) of positions over an input of `[height, width]`
+    /// pixels, with sum 1. The weight of a position is the weight of the input area under it.
     fn weights(&self, input: [usize; 2], plane: [usize; 2]) -> Result<Vec<f32>, String> {
         let [height, width] = input;
         let at = |row: usize, column: usize| match self {
@@ -197,14 +210,15 @@ impl Region {
         if let Region::Mask { height: rows, width: columns, weights } = self {
             if [*rows, *columns] != input || weights.len() != height * width {
                 return Err(format!(
-                    "the mask has {rows} rows of {columns} pixels, but the input has {height} of {width}"
+                    "the mask is {columns} x {rows} pixels, but must be {width} x {height} as the input"
                 ));
             }
             if weights.iter().any(|weight| !weight.is_finite() || *weight < 0.0) {
-                return Err("a mask's weights must be finite and not below 0".into());
+                return Err("the weights of a mask must be finite and non-negative".into());
             }
         }
-        // The share of the input's pixel `pixel` in the cell `cell` of `cells`, along one axis.
+        // The fraction of the input pixel `pixel` that lies in the cell `cell` of `cells`, along one axis of
+        // `size` pixels.
         let share = |pixel: usize, size: usize, cell: usize, cells: usize| {
             let (from, to) = (cell * size, (cell + 1) * size);
             let overlap = ((pixel + 1) * cells).min(to).saturating_sub((pixel * cells).max(from));
@@ -230,7 +244,7 @@ impl Region {
         let total: f64 = weights.iter().sum();
         if total <= 0.0 {
             return Err(format!(
-                "the region has no part in the input, which has {height} rows of {width} pixels"
+                "the region does not overlap the input, which is {width} x {height} pixels"
             ));
         }
         Ok(weights.into_iter().map(|weight| (weight / total) as f32).collect())
@@ -242,11 +256,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_weighs_positions_by_what_lies_under_them() {
+    fn position_weights_are_the_region_area_under_each_position() {
         let rectangle = Region::Rectangle { x: 1, y: 0, width: 2, height: 2 };
         assert_eq!(rectangle.weights([4, 4], [2, 2]), Ok(vec![0.5, 0.5, 0.0, 0.0]));
         assert_eq!(rectangle.weights([4, 4], [1, 1]), Ok(vec![1.0]));
-        // Cells of 4/3 pixels.
+        // Each cell spans 4/3 pixels.
         let thirds = rectangle.weights([4, 4], [3, 3]).expect("weights");
         let expected = [1.0 / 9.0, 4.0 / 9.0, 1.0 / 9.0, 1.0 / 18.0, 2.0 / 9.0, 1.0 / 18.0];
         for (found, expected) in thirds.iter().zip(expected) {
@@ -256,25 +270,26 @@ mod tests {
         assert_eq!(mask.weights([2, 2], [2, 2]), Ok(vec![0.0, 0.75, 0.0, 0.25]));
         let outside = Region::Rectangle { x: 9, y: 0, width: 2, height: 2 };
         assert!(outside.weights([4, 4], [2, 2]).is_err());
-        let flat = Region::Mask { height: 1, width: 4, weights: vec![1.0; 4] };
-        assert!(flat.weights([2, 2], [2, 2]).is_err());
+        let wrong_size = Region::Mask { height: 1, width: 4, weights: vec![1.0; 4] };
+        assert!(wrong_size.weights([2, 2], [2, 2]).is_err());
     }
 
     #[test]
-    fn a_region_is_one_of_positions() {
+    fn region_averages_the_positions_inside_it() {
         let region = Region::Rectangle { x: 0, y: 0, width: 2, height: 1 };
-        let scores = Scores::of(&[1, 3, 2, 2], 1, None, None).expect("a rule");
-        let scores = scores.within(&region, &[3, 2, 2], &[1, 3, 2, 2]).expect("positions");
+        let scores = Scores::of(&[1, 3, 2, 2], 1, None, None).expect("a valid output shape");
+        let scores =
+            scores.within(&region, &[3, 2, 2], &[1, 3, 2, 2]).expect("an output with positions");
         let output = Value::from_floats((0..12).map(|i| i as f32).collect());
         let output = output.reshape(&[1, 3, 2, 2]).expect("twelve values");
         let read = scores.read(output, 1).expect("scores").into_data();
         assert_eq!(read.try_into_vec::<f32>().expect("floats"), [0.5, 4.5, 8.5]);
-        let flat = Scores::of(&[1, 10], 1, None, None).expect("a rule");
-        assert!(flat.within(&region, &[3, 2, 2], &[1, 10]).is_err());
+        let without_positions = Scores::of(&[1, 10], 1, None, None).expect("a valid output shape");
+        assert!(without_positions.within(&region, &[3, 2, 2], &[1, 10]).is_err());
     }
 
     #[test]
-    fn each_shape_has_its_rule() {
+    fn output_shape_determines_class_and_position_axes() {
         let cases: [(&[usize], usize, usize, bool); 9] = [
             (&[2], 1, 1, false),
             (&[2, 10], 10, 1, false),
@@ -286,39 +301,42 @@ mod tests {
             (&[2, 1, 4, 5], 1, 20, false),
             (&[2, 10, 4, 5], 10, 20, false),
         ];
-        for (dims, classes, positions, last) in cases {
-            let scores = Scores::of(dims, 2, None, None).expect("a rule");
-            let found = (scores.classes, scores.positions, scores.last);
-            assert_eq!(found, (classes, positions, last), "{dims:?}");
+        for (dims, classes, positions, classes_last) in cases {
+            let scores = Scores::of(dims, 2, None, None).expect("a valid output shape");
+            let found = (scores.classes, scores.positions, scores.classes_last);
+            assert_eq!(found, (classes, positions, classes_last), "{dims:?}");
         }
         assert!(Scores::of(&[], 2, None, None).is_err());
         assert!(Scores::of(&[1, 10], 2, None, None).is_err());
     }
 
     #[test]
-    fn a_single_score_with_a_sigmoid_is_a_binary_classifier() {
-        let scores = Scores::of(&[2, 1], 2, Some(Link::Sigmoid), None).expect("a rule");
+    fn single_score_with_sigmoid_is_a_binary_classifier() {
+        let scores =
+            Scores::of(&[2, 1], 2, Some(Link::Sigmoid), None).expect("a valid output shape");
         assert_eq!((scores.classes, scores.link), (2, Some(Link::Sigmoid)));
         let output = Value::from_floats(vec![0.5, -3.0]).reshape(&[2, 1]).expect("two values");
         let read = scores.read(output, 2).expect("scores").into_data();
         assert_eq!(read.try_into_vec::<f32>().expect("floats"), [-0.5, 0.5, 3.0, -3.0]);
-        let alone = Scores::of(&[2, 1], 2, None, None).expect("a rule");
+        let alone = Scores::of(&[2, 1], 2, None, None).expect("a valid output shape");
         assert_eq!((alone.classes, alone.link), (1, None));
     }
 
     #[test]
-    fn classes_are_last_where_channels_are() {
-        let scores = Scores::of(&[2, 4, 5, 10], 2, None, Some([16, 20])).expect("a rule");
-        assert_eq!((scores.classes, scores.positions, scores.last), (10, 20, true));
-        let first = Scores::of(&[2, 5, 32, 32], 2, None, Some([64, 64])).expect("a rule");
-        assert_eq!((first.classes, first.positions, first.last), (5, 1024, false));
+    fn channels_last_models_have_classes_last() {
+        let scores =
+            Scores::of(&[2, 4, 5, 10], 2, None, Some([16, 20])).expect("a valid output shape");
+        assert_eq!((scores.classes, scores.positions, scores.classes_last), (10, 20, true));
+        let first =
+            Scores::of(&[2, 5, 32, 32], 2, None, Some([64, 64])).expect("a valid output shape");
+        assert_eq!((first.classes, first.positions, first.classes_last), (5, 1024, false));
     }
 
     #[test]
-    fn positions_are_averaged() {
+    fn scores_are_averaged_over_positions() {
         let output = Value::from_floats((0..12).map(|i| i as f32).collect());
         let read = |dims: &[usize]| {
-            let scores = Scores::of(dims, 2, None, None).expect("a rule");
+            let scores = Scores::of(dims, 2, None, None).expect("a valid output shape");
             let output = output.clone().reshape(dims).expect("twelve values");
             let scores = scores.read(output, 2).expect("scores");
             scores.into_data().try_into_vec::<f32>().expect("floats")

@@ -1,4 +1,4 @@
-//! What a file takes, gives and contains, and what of that is not supported.
+//! A summary of a model file: inputs, outputs, operators, weights and unsupported nodes.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -9,40 +9,40 @@ use crate::file::{Element, File};
 use crate::graph;
 use crate::passes;
 
-/// What a model file contains.
+/// The contents of a model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// The program that wrote the file, where it says so.
+    /// The program that wrote the file; empty if the file does not name it.
     pub producer: String,
-    /// The opset of ONNX's own operators.
+    /// The opset of the ONNX domain.
     pub opset: i64,
-    /// The inputs, weights excluded.
+    /// The inputs, without weights.
     pub inputs: Vec<ValueInfo>,
     /// The outputs.
     pub outputs: Vec<ValueInfo>,
-    /// How many nodes there are of each operator.
+    /// The number of nodes of each operator.
     pub operators: BTreeMap<String, usize>,
-    /// Stored tensors and the numbers in them.
+    /// The number of stored tensors.
     pub weights: usize,
-    /// The numbers in all stored tensors.
+    /// The total number of elements of the stored tensors.
     pub parameters: u64,
-    /// The types of floats that the inputs and the stored tensors have, as ONNX spells them. All are
-    /// computed in float32.
+    /// The ONNX names of the float types of inputs, stored tensors and constants. All of them are computed in
+    /// float32.
     pub floats: BTreeSet<String>,
-    /// What else the file says of itself, by key: how pictures are prepared, say.
+    /// The metadata entries `(key, value)`, such as the image preprocessing.
     pub metadata: Vec<(String, String)>,
-    /// Nodes that an output needs and whose operators are not supported: `(operator, node)`.
+    /// The nodes with unsupported operators that an output depends on: `(operator, node)`.
     pub unsupported: Vec<(String, String)>,
 }
 
-/// An input or output.
+/// An input or output of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueInfo {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The type of its elements, as ONNX spells it.
+    /// The ONNX name of the element type.
     pub element: String,
-    /// Its axes: a size, or a name for one that is free.
+    /// The axes: the size of a fixed axis, or the name of a free axis (`"?"` if it has none).
     pub shape: Vec<Result<usize, String>>,
 }
 
@@ -64,12 +64,12 @@ impl ValueInfo {
         }
     }
 
-    /// Whether its elements are integers, which are differentiated like the floats that they become.
+    /// Whether the elements are integers. Integer inputs are converted to floats and differentiated as such.
     pub fn is_integer(&self) -> bool {
         Element::named(&self.element).integer().is_some()
     }
 
-    /// Whether its elements are floating point numbers.
+    /// Whether the elements are floating-point numbers.
     pub fn is_float(&self) -> bool {
         matches!(self.element.as_str(), "float" | "float16" | "double" | "bfloat16")
     }
@@ -89,15 +89,15 @@ impl std::fmt::Display for ValueInfo {
     }
 }
 
-/// What the `file` contains.
+/// Summarizes `file`.
 pub fn summarize(file: &mut File) -> Summary {
     let unsupported = match graph::build(&file.proto, &mut file.folder) {
         Ok(mut graph) => {
-            passes::needed(&mut graph);
+            passes::remove_unneeded(&mut graph);
             let owned = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
             passes::unsupported(&graph).map(owned).collect()
         }
-        // Loading says what is wrong.
+        // Loading the model reports the error.
         Err(_) => Vec::new(),
     };
     let model = &file.proto;
@@ -108,8 +108,8 @@ pub fn summarize(file: &mut File) -> Summary {
     for node in &graph.node {
         *operators.entry(full_name(node)).or_insert(0) += 1;
     }
-    // A file may claim any size.
-    let numbers = |tensor: &TensorProto| {
+    // A file may claim a shape of any size, so the product saturates.
+    let elements = |tensor: &TensorProto| {
         tensor.dims.iter().fold(1u64, |all, &size| all.saturating_mul(size.max(0) as u64))
     };
     Summary {
@@ -127,7 +127,7 @@ pub fn summarize(file: &mut File) -> Summary {
         outputs: graph.output.iter().map(ValueInfo::new).collect(),
         operators,
         weights: graph.initializer.len(),
-        parameters: graph.initializer.iter().map(numbers).fold(0, u64::saturating_add),
+        parameters: graph.initializer.iter().map(elements).fold(0, u64::saturating_add),
         floats: floats(graph),
         metadata: model
             .metadata_props
@@ -138,7 +138,7 @@ pub fn summarize(file: &mut File) -> Summary {
     }
 }
 
-/// The types of the floats in a graph.
+/// Returns the float types of the inputs, initializers and constants of a graph.
 fn floats(graph: &GraphProto) -> BTreeSet<String> {
     let inputs = graph.input.iter().map(|input| input.type_.tensor_type().elem_type);
     let stored = graph.initializer.iter().map(|tensor| tensor.data_type);
@@ -148,7 +148,7 @@ fn floats(graph: &GraphProto) -> BTreeSet<String> {
     all.filter(|element| element.is_float()).map(Element::name).collect()
 }
 
-/// The operator's name, with its domain where that is not ONNX's own.
+/// Returns the operator's name, prefixed with the domain if that is not the ONNX domain.
 fn full_name(node: &NodeProto) -> String {
     match node.domain.as_str() {
         "" | "ai.onnx" => node.op_type.clone(),
@@ -157,16 +157,16 @@ fn full_name(node: &NodeProto) -> String {
 }
 
 impl Summary {
-    /// The types of floats other than float32, in which the model is not computed.
+    /// Returns the float types other than float32.
     pub fn other_floats(&self) -> Vec<&str> {
         self.floats.iter().map(String::as_str).filter(|name| *name != "float").collect()
     }
 
-    /// Refuses a model that cannot be explained, naming everything that stands in the way.
+    /// Checks that the inputs and outputs allow an attribution.
     ///
     /// # Errors
     ///
-    /// For inputs that are not one tensor of numbers, and for no outputs.
+    /// When the inputs are not a single numeric tensor, or there is no output.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let listed = || self.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match &self.inputs[..] {
@@ -174,14 +174,12 @@ impl Summary {
             [input] if input.is_float() || input.is_integer() => Ok(()),
             [input] => Err(LoadError::new(
                 ErrorKind::Input,
-                format!(
-                    "the model takes no numbers, so there is no gradient: its input is {input}"
-                ),
+                format!("the input {input} is not numeric, so there is no gradient"),
             )),
             inputs => Err(LoadError::new(
-                ErrorKind::Input,
+                ErrorKind::SeveralInputs,
                 format!(
-                    "the model has {} inputs, but one is explained: {}; give the others a value (--fix NAME=FILE.npy), or export the model with the others fixed",
+                    "the model has {} inputs, but exactly one can be explained: {}; fix the others to a value, or export the model with a single input",
                     inputs.len(),
                     listed()
                 ),

@@ -1,7 +1,7 @@
-//! How the device kernels are launched.
+//! The launch parameters of the device kernels.
 
-/// Threads per cube of every kernel.
+/// The number of threads per cube of every kernel.
 pub const THREADS: u32 = 256;
 
-/// Cubes that every device takes in one direction: WebGPU's limit.
+/// The maximum number of cubes in one direction: the limit of WebGPU, the lowest of all runtimes.
 pub const CUBES: u32 = 65_535;

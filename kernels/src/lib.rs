@@ -1,25 +1,31 @@
-//! Noise, estimators and frozen segments, which run where the gradients are computed.
+//! Noise, gradient estimators and network segments with constant weights, on the device that computes the
+//! gradients.
 //!
-//! | operation | what it does | definition |
+//! | operation | description | definition |
 //! |---|---|---|
-//! | [`noise`] | one input row, or the nodes of a path, to a batch of noisy rows | [`noise::reference`] |
-//! | [`parameter`] | a parameter to a noisy copy of it, by the same kernel | [`noise::reference`] |
-//! | [`estimator`] | a batch of gradients into a running mean and variance | [`estimator::reference`] |
-//! | [`activation`] | a function of every number, with its own backward pass | [`Activation`] |
-//! | [`convolution`] | a convolution, whose input gradient is what devices do best | [`convolution::reference`] |
-//! | [`product`] | a product of matrices in float32, where devices would round | burn's on the CPU |
-//! | [`frozen`] | a part of a network with constant weights, and its input gradient, on the CPU | [`frozen::reference`] |
+//! | [`noise`] | a batch of noisy rows, from inputs or from the nodes of a path | [`noise::reference`] |
+//! | [`parameter`] | a noisy copy of a parameter, by the noise kernel | [`noise::reference`] |
+//! | [`estimator`] | a running mean and variance of batches of gradients | [`estimator::reference`] |
+//! | [`activation`] | an elementwise activation with its own backward pass | [`Activation`] |
+//! | [`convolution`] | a convolution with an input gradient computed by fast device kernels | [`convolution::reference`] |
+//! | [`product`] | a matrix product with float32 accuracy on every device | burn's product on the CPU |
+//! | [`frozen`] | a segment of a network with constant weights, and its input gradient, on the CPU | [`frozen::reference`] |
 //!
-//! They are backend extensions of burn: `flex` runs them on all cores, every CubeCL device as a
-//! device kernel. Beside each stands its plain reference, and tests compare the two number by
-//! number.
+//! The operations are backend extensions of burn: the `flex` backend runs them on all cores, and every CubeCL
+//! device runs them as device kernels. Each operation has a plain reference, and tests compare every value
+//! with it.
 //!
-//! Random numbers are addressed, never drawn in sequence: see [`philox`].
+//! Random numbers have addresses instead of an order: see [`philox`].
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
 pub mod activation;
 pub mod convolution;
+/// The device kernels, for the tool that compiles them without a GPU. Not part of the API.
+#[cfg(feature = "cubecl")]
+#[doc(hidden)]
+pub mod device_kernels;
+mod domain;
 pub mod estimator;
 pub mod frozen;
 #[cfg(feature = "cubecl")]
@@ -29,10 +35,12 @@ pub mod noise;
 pub mod parameter;
 pub mod philox;
 pub mod product;
-#[cfg(feature = "ptx")]
-pub mod ptx;
 mod quantile;
+pub mod streams;
+mod width;
 
 pub use activation::Activation;
+pub use domain::Domain;
 pub use mollifier::Mollifier;
-pub use noise::{Batch, Boundary, Noise, Row, Width};
+pub use noise::{Batch, Boundary, Noise, Row};
+pub use width::{AdaptiveRule, Width, WidthRule};

@@ -1,34 +1,36 @@
-//! Noise on a model's parameters: the [noise kernel](crate::noise) without a domain.
+//! Noise on the parameters of a model, by the [noise kernel](crate::noise) with an unbounded domain.
 
 use burn::tensor::Tensor;
 
-use crate::noise::{Batch, Domain, PARAMETERS, Points, Row, noise};
-use crate::{Boundary, Mollifier, Noise, Width};
+use crate::noise::{Batch, Points, Row, noise};
+use crate::streams::PARAMETERS;
+use crate::{Boundary, Domain, Mollifier, Noise, Width};
 
-/// Which draw of which parameter.
+/// The address of a draw of a parameter in the random stream [`PARAMETERS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterAddress {
     /// The key of the generator.
     pub seed: u64,
-    /// The parameter's number in its model.
+    /// The index of the parameter in the model.
     pub parameter: u32,
-    /// The number of the draw.
+    /// The index of the draw.
     pub draw: u32,
 }
 
-/// `parameter + sigma * quantile(word)` element by element, in one launch: with the width
-/// `sigma = scale * parameter` and a Gaussian `mollifier`, NoiseGrad (Bykov et al., AAAI 2022).
+/// Computes `parameter + sigma * quantile(word)` elementwise, in one launch. With the width
+/// `sigma = scale * parameter` and a Gaussian `mollifier`, this is NoiseGrad (Bykov et al., AAAI 2022).
 ///
 /// ```text
 /// word = philox(counter = (e mod q, draw, parameter, PARAMETERS), key = seed)[e / q]
 /// q = ceil(elements / 4)
 /// ```
 ///
-/// `parameter` must be float32 and without autodiff. It is not changed.
+/// `parameter` must be float32 and without autodiff. The original tensor is not modified.
 ///
 /// # Panics
 ///
-/// For a `width` that asks for a domain: parameters have none.
+/// If `width` is relative to a domain ([`Width::Relative`] or [`Width::Adaptive`]): parameters have no
+/// domain.
 pub fn perturb<const D: usize>(
     parameter: Tensor<D>,
     mollifier: Mollifier,
@@ -40,11 +42,14 @@ pub fn perturb<const D: usize>(
     if elements == 0 {
         return parameter;
     }
-    assert!(matches!(width, Width::Proportional(_) | Width::Absolute(_)), "{width:?}");
-    let kind = Noise { mollifier, width, boundary: Boundary::Free };
-    let unbounded = Domain::new(vec![f32::MIN], vec![f32::MAX], elements);
+    assert!(
+        matches!(width, Width::Proportional(_) | Width::Absolute(_)),
+        "{width:?} requires a domain, which parameters do not have; use Width::Proportional or Width::Absolute"
+    );
+    let noise_settings = Noise { mollifier, width, boundary: Boundary::Free };
+    let unbounded = [Domain::uniform(f32::MIN, f32::MAX)];
     let row = Row { node: address.parameter, ..Row::sample(address.draw) };
     let batch = Batch { seed: address.seed, stream: PARAMETERS, rows: vec![row] };
     let points = Points::at(parameter.reshape([1, elements]));
-    noise(&points, Some(&kind), &unbounded, &batch).reshape(shape)
+    noise(&points, Some(&noise_settings), &unbounded, &batch).reshape(shape)
 }

@@ -1,26 +1,26 @@
 //! Philox4x32-10, a counter-based generator: four words of random bits for each counter and key.
 //!
 //! Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-//! A number depends on nothing but its address, so it is the same whatever the batch size, the
-//! order of evaluation, the thread or the device.
+//! A random number depends only on its address (counter and key), not on the batch size, the order of
+//! evaluation, the thread or the device.
 
 /// Multiplier of the first word.
 pub const MULTIPLIER_0: u32 = 0xD251_1F53;
 /// Multiplier of the third word.
 pub const MULTIPLIER_1: u32 = 0xCD9E_8D57;
-/// What each round adds to the first word of the key (the golden ratio).
+/// The constant that each round adds to the first word of the key (the golden ratio).
 pub const WEYL_0: u32 = 0x9E37_79B9;
-/// What each round adds to the second word of the key (the square root of three, less one).
+/// The constant that each round adds to the second word of the key (the square root of three, less one).
 pub const WEYL_1: u32 = 0xBB67_AE85;
 /// The number of rounds.
 pub const ROUNDS: u32 = 10;
 
-/// The generator's key for a seed: its low and its high 32 bits.
+/// Returns the key for a seed: the low and the high 32 bits of the seed.
 pub fn key(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
 
-/// Four random words for `counter` under `key`.
+/// Returns four random words for `counter` under `key`.
 #[inline(always)]
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counter;
@@ -42,9 +42,9 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 mod tests {
     use super::*;
 
-    /// The vectors published with the authors' Random123 library (`kat_vectors`).
+    /// The test vectors published with the authors' library Random123 (`kat_vectors`).
     #[test]
-    fn known_answers() {
+    fn published_test_vectors() {
         struct Case {
             counter: [u32; 4],
             key: [u32; 2],

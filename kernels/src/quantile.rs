@@ -1,20 +1,23 @@
-//! Quantiles of the mollifiers from polynomials and one logarithm, so that the CPU and every
-//! device evaluate one definition with operations that each of them rounds well.
+//! Quantiles of the mollifiers from polynomials and one logarithm. The CPU and every device thus evaluate the
+//! same definition, with operations that each of them computes accurately.
 //!
 //! A random word gives a sign and a tail probability `p = (m + 1/2) / 2^32`, `m` its low 31 bits,
 //! so that `p` is exact far in the tail. With `x = 1 - 2p` and `w = -ln(1 - x^2)` the normal
-//! quantile is `x` times a smooth function of `w`; that of Cauchy's distribution is
-//! `tan(pi x / 2)`; the others need the logarithm alone.
+//! quantile is `x` times a smooth function of `w`; the quantile of the Cauchy distribution is
+//! `tan(pi x / 2)`; the other quantiles need only the logarithm.
 //!
 //! The polynomials interpolate at Chebyshev nodes, computed in 40 digits; their relative errors
-//! are 5e-9 (centre), 1.4e-9 (tail) and 1.7e-8 (tangent), below float32's rounding.
+//! are 5e-9 (centre), 1.4e-9 (tail) and 1.7e-8 (tangent), below the rounding error of float32.
 
 use crate::mollifier::Mollifier;
 
-/// Where the normal quantile changes from [`CENTRE`] to [`TAIL`], in `w`.
-#[cfg_attr(not(feature = "cubecl"), allow(dead_code, reason = "the CPU counts words of the tail"))]
+/// The value of `w` at which the normal quantile changes from [`CENTRE`] to [`TAIL`].
+#[cfg_attr(
+    not(feature = "cubecl"),
+    allow(dead_code, reason = "the CPU compares the random word with TAIL_WORDS")
+)]
 pub const TAIL_STARTS: f64 = 6.0;
-/// Normal quantile over `x`, in `w / 3 - 1` for `w` in `[0, 6]`.
+/// The normal quantile divided by `x`, as a polynomial in `w / 3 - 1` for `w` in `[0, 6]`.
 pub const CENTRE: [f64; 12] = [
     2.296_035_130_179_859,
     1.025_150_982_365_251_9,
@@ -29,11 +32,11 @@ pub const CENTRE: [f64; 12] = [
     5.632_761_366_858_553_6e-5,
     4.935_639_857_899_452e-6,
 ];
-/// The centre and the half width of `sqrt(w)` in the tail, from `sqrt(6)` to 4.8.
+/// The centre of the interval of `sqrt(w)` in the tail, from `sqrt(6)` to 4.8.
 pub const TAIL_CENTRE: f64 = (2.449_489_742_783_178 + 4.8) / 2.0;
-/// See [`TAIL_CENTRE`].
+/// The half width of the interval of `sqrt(w)` in the tail; see [`TAIL_CENTRE`].
 pub const TAIL_HALF_WIDTH: f64 = (4.8 - 2.449_489_742_783_178) / 2.0;
-/// Normal quantile over `x`, in `(sqrt(w) - TAIL_CENTRE) / TAIL_HALF_WIDTH`.
+/// The normal quantile divided by `x`, as a polynomial in `(sqrt(w) - TAIL_CENTRE) / TAIL_HALF_WIDTH`.
 pub const TAIL: [f64; 12] = [
     4.894_871_806_877_66,
     1.675_520_753_461_665_1,
@@ -48,7 +51,7 @@ pub const TAIL: [f64; 12] = [
     -7.811_997_436_676_888e-5,
     4.608_730_348_140_476e-5,
 ];
-/// `tan(pi x / 2) / x`, in `8 x^2 - 1` for `x` in `[0, 1/2]`.
+/// `tan(pi x / 2) / x`, as a polynomial in `8 x^2 - 1` for `x` in `[0, 1/2]`.
 pub const TANGENT: [f64; 7] = [
     1.755_052_951_558_396_2,
     0.210_270_882_269_190_55,
@@ -67,8 +70,8 @@ fn polynomial<const N: usize>(coefficients: &[f64; N], t: f64) -> f64 {
     coefficients.iter().rev().fold(0.0, |sum, c| sum * t + c)
 }
 
-/// `ln(v)` for positive normal `v`, relative error below 1e-11, without branches or calls so that
-/// a loop over it vectorises.
+/// Computes `ln(v)` for a positive normal `v` with a relative error below 1e-11, without branches or calls,
+/// so that a loop of logarithms can be vectorized.
 #[inline(always)]
 fn ln(v: f64) -> f64 {
     const HALF_ROOT: u64 = 0x3FE6_A09E_667F_3BCD; // sqrt(1/2)
@@ -84,7 +87,7 @@ fn ln(v: f64) -> f64 {
     exponent as i32 as f64 * std::f64::consts::LN_2 + 2.0 * s * series
 }
 
-/// The draw of `mollifier` for one random word. The normal tail is left to [`normal_tail`].
+/// Returns the draw of `mollifier` for one random word, except in the normal tail; see [`normal_tail`].
 #[inline(always)]
 pub fn draw(mollifier: Mollifier, word: u32) -> f64 {
     let (p, x) = tail_probability(word);
@@ -101,14 +104,15 @@ pub fn draw(mollifier: Mollifier, word: u32) -> f64 {
         Mollifier::Hyperbolic => 0.5 * ln((1.0 - p) / p),
         Mollifier::Sigmoid => ln((1.0 - p) / p),
         Mollifier::Rect => x,
+        Mollifier::Laplace => -ln(2.0 * p),
     };
     if is_negative(word) { -magnitude } else { magnitude }
 }
 
-/// Words whose low 31 bits are below this lie in the normal tail, `w > 6`: 0.12 % of them.
+/// Words whose low 31 bits are below this value lie in the normal tail, `w > 6`: 0.12 % of all words.
 pub const TAIL_WORDS: u32 = 2_663_190;
 
-/// The normal draw of a word in the tail.
+/// Returns the normal draw of a word in the tail.
 #[inline(always)]
 pub fn normal_tail(word: u32) -> f64 {
     let (p, x) = tail_probability(word);
@@ -117,7 +121,7 @@ pub fn normal_tail(word: u32) -> f64 {
     if is_negative(word) { -magnitude } else { magnitude }
 }
 
-/// The tail probability `p` of a word and `1 - 2p`.
+/// Returns the tail probability `p` of a word, and `1 - 2p`.
 #[inline(always)]
 pub fn tail_probability(word: u32) -> (f64, f64) {
     let m = f64::from((word & 0x7FFF_FFFF) as i32);
@@ -125,7 +129,7 @@ pub fn tail_probability(word: u32) -> (f64, f64) {
     (p, 1.0 - 2.0 * p)
 }
 
-/// The sign of a word's draw is its highest bit.
+/// Whether the draw of a word is negative: the highest bit of the word.
 #[inline(always)]
 pub fn is_negative(word: u32) -> bool {
     word >> 31 == 1
@@ -135,7 +139,7 @@ pub fn is_negative(word: u32) -> bool {
 mod tests {
     use super::*;
 
-    fn any(mollifier: Mollifier, word: u32) -> f64 {
+    fn draw_any(mollifier: Mollifier, word: u32) -> f64 {
         if mollifier == Mollifier::Gaussian && word & 0x7FFF_FFFF < TAIL_WORDS {
             normal_tail(word)
         } else {
@@ -144,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_starts_where_w_is_six() {
+    fn tail_starts_at_w_of_six() {
         let (p, _) = tail_probability(TAIL_WORDS);
         assert!((-(4.0 * p * (1.0 - p)).ln() - TAIL_STARTS).abs() < 1e-5);
     }
 
     #[test]
-    fn agrees_with_the_inverse_distribution_function() {
+    fn draws_match_the_inverse_distribution_function() {
         let words = [0, 1, 2, 1000, TAIL_WORDS - 1, TAIL_WORDS, 0x1234_5678]
             .into_iter()
             .chain((0..4000).map(|i| i * 536_870))
@@ -158,12 +162,12 @@ mod tests {
         for word in words {
             for (mollifier, name) in Mollifier::ALL {
                 let expected = mollifier.tail_quantile(tail_probability(word).0);
-                let value = any(mollifier, word);
+                let value = draw_any(mollifier, word);
                 assert!(
                     (value - expected).abs() <= 3e-8 * expected.abs().max(1e-3),
-                    "{name} of {word:#x}: {value} for {expected}"
+                    "{name} of {word:#x}: {value}, expected {expected}"
                 );
-                assert_eq!(any(mollifier, word | 1 << 31), -value);
+                assert_eq!(draw_any(mollifier, word | 1 << 31), -value);
             }
         }
     }

@@ -1,16 +1,16 @@
-//! An AdaptGrad map of 50 samples: its time and where that goes, and peak memory.
+//! Run time and peak memory of an AdaptGrad map of 50 samples.
 //!
 //! ```text
-//! cargo bench --bench map [-- MODEL.onnx ...]      the time of each part of a map
-//! cargo bench --bench map -- --steps MODEL.onnx    every step of the CPU's segments, on one core
-//! cargo bench --bench map -- --segments MODEL.onnx what the CPU computes as one, and the nodes outside
-//! cargo bench --bench map -- --device wgpu MODEL.onnx
-//! cargo bench --bench map -- --first wgpu MODEL.onnx   to a gradient, with empty and with kept caches
-//! cargo bench --bench map -- --once DEVICE MODEL.onnx      seconds of one map, for `peer.py`
+//! cargo bench --bench map [-- MODEL.onnx ...]          time of each part of a map, and peak memory
+//! cargo bench --bench map -- --device wgpu MODEL.onnx  the same on another device than the CPU
+//! cargo bench --bench map -- --steps MODEL.onnx        time of every step of the CPU segments, on one core
+//! cargo bench --bench map -- --segments MODEL.onnx     the CPU segments, and the nodes outside of segments
+//! cargo bench --bench map -- --first wgpu MODEL.onnx   time to the first gradient, empty and filled caches
+//! cargo bench --bench map -- --once DEVICE MODEL.onnx  seconds of one map, for `peer.py`
 //! ```
 //!
-//! Everything is measured in one sitting, alternating, and medians are printed. Peak memory is that
-//! of a process of its own per number of samples.
+//! The measured parts alternate within one run, and medians are printed. Peak memory is measured in a
+//! separate process for each number of samples.
 
 use std::process::Command;
 use std::time::Instant;
@@ -31,12 +31,14 @@ fn main() {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["first", model, device] => drop(gradient(model, device)),
         ["--first", device, ref models @ ..] => {
-            models.iter().for_each(|model| first(model, device))
+            models.iter().for_each(|model| print_first_gradient(model, device))
         }
-        ["memory", samples, model, device] => peak(model, device, samples.parse().unwrap()),
-        ["--steps", model] => steps(model),
-        ["--once", device, model] => once(model, device),
-        ["--segments", ref models @ ..] => models.iter().for_each(|model| segments(model)),
+        ["memory", samples, model, device] => {
+            print_peak_memory(model, device, samples.parse().unwrap());
+        }
+        ["--steps", model] => print_steps(model),
+        ["--once", device, model] => print_seconds_of_one_map(model, device),
+        ["--segments", ref models @ ..] => models.iter().for_each(|model| print_segments(model)),
         ["--device", device, ref models @ ..] => {
             models.iter().for_each(|model| bench(model, device))
         }
@@ -55,20 +57,20 @@ fn load(path: &str, device: &str) -> (OnnxModel, Input) {
     (model, input)
 }
 
-fn segments(path: &str) {
+fn print_segments(path: &str) {
     let (model, _) = load(path, "cpu");
     println!("model {path}");
     for segment in model.segments() {
         let operations = segment.operations() as f64 / 1e6;
         let (input, output) = (segment.input(), segment.output());
-        println!("  segment {input:?} to {output:?}: {operations:.0} MFLOP a pass");
+        println!("  segment {input:?} to {output:?}: {operations:.0} MFLOP per pass");
     }
     println!("  outside: {}", model.outside_segments().join(", "));
 }
 
-/// The seconds of the parts of one map.
+/// The seconds of each part of a map.
 #[derive(Clone, Copy, Default)]
-struct Parts {
+struct PartSeconds {
     noise: f64,
     forward: f64,
     backward: f64,
@@ -81,28 +83,28 @@ fn bench(path: &str, device: &str) {
     let loading = start.elapsed().as_secs_f64();
     let plan = Plan::adaptgrad().samples(SAMPLES);
     let explain = |plan: &Plan| {
-        Explainer::new(&model).explain(plan, &input, Target::Index(0)).expect("a map")
+        Explainer::new(&model).explain(&input, Target::Index(0), plan).expect("a map")
     };
     let start = Instant::now();
     let batch = explain(&plan).batch;
     let first = start.elapsed().as_secs_f64();
-    let (mut maps, mut alone, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut maps, mut gradients, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         maps.push(explain(&plan).seconds);
-        parts.push(one_by_one(&model, &input, batch));
-        alone.push(explain(&Plan::gradient()).seconds);
+        parts.push(time_parts(&model, &input, batch));
+        gradients.push(explain(&Plan::gradient()).seconds);
     }
-    let of = |part: fn(&Parts) -> f64| median(parts.iter().map(part).collect());
-    let (noise, forward) = (of(|own| own.noise), of(|own| own.forward));
-    let (backward, estimator) = (of(|own| own.backward), of(|own| own.estimator));
+    let part = |part: fn(&PartSeconds) -> f64| median(parts.iter().map(part).collect());
+    let (noise, forward) = (part(|parts| parts.noise), part(|parts| parts.forward));
+    let (backward, estimator) = (part(|parts| parts.backward), part(|parts| parts.estimator));
     let map = median(maps);
     let rest = map - noise - forward - backward - estimator;
     println!(
         "model {path}, device {device}, {SAMPLES} samples in batches of {batch}, medians of {ROUNDS}"
     );
-    println!("to load, and to the first map         {loading:.3} s, {first:.3} s");
-    println!("an AdaptGrad map                      {map:.3} s");
-    println!("  a gradient in a batch               {:.2} ms", 1e3 * map / f64::from(SAMPLES));
+    println!("loading the model, first map          {loading:.3} s, {first:.3} s");
+    println!("AdaptGrad map                         {map:.3} s");
+    println!("  per gradient                        {:.2} ms", 1e3 * map / f64::from(SAMPLES));
     for (name, seconds) in [
         ("noise", noise),
         ("forward", forward),
@@ -112,11 +114,11 @@ fn bench(path: &str, device: &str) {
     ] {
         println!("  {name:<35} {:.1} %", 100.0 * seconds / map);
     }
-    println!("a gradient alone                      {:.2} ms", 1e3 * median(alone));
+    println!("gradient without noise                {:.2} ms", 1e3 * median(gradients));
     for segment in model.segments() {
-        let (forward, backward) = rates(segment, batch);
+        let (forward, backward) = gigaflops(segment, batch);
         println!(
-            "segment {:?} to {:?}: {:.0} MFLOP a pass, {forward:.0} GFLOP/s forward, {backward:.0} GFLOP/s backward, {:.1} MB kept of a sample",
+            "segment {:?} to {:?}: {:.0} MFLOP per pass, {forward:.0} and {backward:.0} GFLOP/s (forward, backward), {:.1} MB per sample",
             segment.input(),
             segment.output(),
             segment.operations() as f64 / 1e6,
@@ -127,20 +129,20 @@ fn bench(path: &str, device: &str) {
     for samples in [50, 500] {
         println!(
             "peak memory at {samples:>3} samples            {}",
-            child_peak(path, device, samples)
+            peak_memory_of_child(path, device, samples)
         );
     }
 }
 
-/// A map's parts, each waited for before the next begins.
-fn one_by_one(model: &OnnxModel, input: &Input, batch: usize) -> Parts {
+/// Times the parts of a map, and synchronizes with the device after each.
+fn time_parts(model: &OnnxModel, input: &Input, batch: usize) -> PartSeconds {
     let features = input.values().len();
     let data = TensorData::new(input.values().to_vec(), [1, features]);
     let input = Points::at(Tensor::<2>::from_data(data, model.device()));
-    let width = Width::Adaptive(Mollifier::Gaussian.width_factor(0.975) as f32);
+    let width = Width::Adaptive(Mollifier::Gaussian.width_factor(0.975));
     let kind = Noise { mollifier: Mollifier::Gaussian, width, boundary: Boundary::Free };
-    let domain = noise::Domain::new(vec![-2.0], vec![2.0], 1);
-    let mut parts = Parts::default();
+    let domain = [Domain::uniform(-2.0, 2.0)];
+    let mut parts = PartSeconds::default();
     let timed = |part: &mut f64, start: Instant| {
         model.device().sync().expect("the device");
         *part += start.elapsed().as_secs_f64();
@@ -169,8 +171,8 @@ fn one_by_one(model: &OnnxModel, input: &Input, batch: usize) -> Parts {
     parts
 }
 
-/// The operations a second of a segment's passes.
-fn rates(segment: &Segment, batch: usize) -> (f64, f64) {
+/// Measures the GFLOP/s of a segment's forward and backward passes.
+fn gigaflops(segment: &Segment, batch: usize) -> (f64, f64) {
     let count = |dims: &[usize]| batch * dims.iter().product::<usize>();
     let x: Vec<f32> = (0..count(segment.input())).map(|i| (i as f32 * 0.37).sin()).collect();
     let gradient = vec![1.0; count(segment.output())];
@@ -187,7 +189,7 @@ fn rates(segment: &Segment, batch: usize) -> (f64, f64) {
     (operations / median(forward), operations / median(backward))
 }
 
-fn steps(path: &str) {
+fn print_steps(path: &str) {
     let (model, _) = load(path, "cpu");
     for segment in model.segments() {
         let count: usize = segment.input().iter().product();
@@ -208,12 +210,12 @@ fn steps(path: &str) {
     }
 }
 
-/// One map after a first one, as a number of seconds.
-fn once(path: &str, device: &str) {
+/// Prints the seconds of one map after a warm-up map.
+fn print_seconds_of_one_map(path: &str, device: &str) {
     let (model, input) = load(path, device);
     let plan = Plan::adaptgrad().samples(SAMPLES);
     let explain =
-        || Explainer::new(&model).explain(&plan, &input, Target::Index(0)).expect("a map");
+        || Explainer::new(&model).explain(&input, Target::Index(0), &plan).expect("a map");
     explain();
     println!("{}", explain().seconds);
 }
@@ -226,12 +228,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn gradient(path: &str, device: &str) -> Vec<f32> {
     let (model, input) = load(path, device);
     let explainer = Explainer::new(&model);
-    explainer.explain(&Plan::gradient(), &input, Target::Index(0)).expect("a map").values
+    explainer.explain(&input, Target::Index(0), &Plan::gradient()).expect("a map").values
 }
 
-/// The seconds of a process that makes one gradient, where nothing that drivers and burn keep of
-/// compiled and tuned kernels is there yet, and again where it is.
-fn first(path: &str, device: &str) {
+/// Prints the seconds of a process that computes one gradient: first with empty caches of compiled and tuned
+/// kernels (of the driver and of burn), then with filled ones.
+fn print_first_gradient(path: &str, device: &str) {
     let path = std::fs::canonicalize(path).expect("a model");
     let caches = std::env::temp_dir().join(format!("attriburn-caches-{}", std::process::id()));
     std::fs::create_dir_all(&caches).expect("a folder");
@@ -248,15 +250,15 @@ fn first(path: &str, device: &str) {
         assert!(status.is_ok_and(|status| status.success()), "a gradient");
         start.elapsed().as_secs_f64()
     };
-    let (empty, kept) = (seconds(), seconds());
+    let (empty, filled) = (seconds(), seconds());
     let _ = std::fs::remove_dir_all(&caches);
     println!(
-        "{}, device {device}, to the first gradient: {empty:.1} s with empty caches, {kept:.1} s with kept ones",
+        "{}, device {device}, first gradient: {empty:.1} s with empty caches, {filled:.1} s with filled caches",
         path.display()
     );
 }
 
-fn child_peak(path: &str, device: &str, samples: u32) -> String {
+fn peak_memory_of_child(path: &str, device: &str, samples: u32) -> String {
     let program = std::env::current_exe().expect("this program");
     let output = Command::new(program)
         .args(["memory", &samples.to_string(), path, device])
@@ -265,11 +267,11 @@ fn child_peak(path: &str, device: &str, samples: u32) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Makes one map and prints the process's largest memory.
-fn peak(path: &str, device: &str, samples: u32) {
+/// Computes one map and prints the peak memory of this process.
+fn print_peak_memory(path: &str, device: &str, samples: u32) {
     let (model, input) = load(path, device);
     let plan = Plan::adaptgrad().samples(samples);
-    let map = Explainer::new(&model).explain(&plan, &input, Target::Index(0)).expect("a map");
+    let map = Explainer::new(&model).explain(&input, Target::Index(0), &plan).expect("a map");
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM"));
     let size = line.map_or("unknown", |line| line.trim_start_matches("VmHWM:").trim());

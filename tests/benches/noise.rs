@@ -1,11 +1,11 @@
-//! The noise and estimator kernels against a plain copy of the same bytes and against the same
-//! made of burn's own operations, on every device found, and their share of a ResNet-50's gradient.
+//! The noise and estimator device kernels on every device, compared with a copy of the same number of bytes
+//! and with the same computation by burn's own operations; and their share of a ResNet-50 gradient.
 //!
 //! ```text
 //! cargo bench --bench noise [-- DEVICE...]
 //! ```
 //!
-//! What is compared alternates within one run; medians are printed.
+//! The compared functions alternate within one run, and medians are printed.
 
 use std::time::Instant;
 
@@ -21,8 +21,8 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData};
 const FEATURES: usize = 3 * 224 * 224;
 const ROUNDS: usize = 15;
 
-/// How many rows are drawn: on a GPU so many that they are far larger than its cache, and that a kernel
-/// takes longer than its launch.
+/// The number of rows of a batch. On a GPU the batch must exceed its cache by far, and a kernel must run
+/// longer than its launch takes.
 fn rows(device: &Device) -> usize {
     let description = attriburn::describe(device);
     if description == "cpu" || description.contains("llvmpipe") { 64 } else { 2048 }
@@ -33,8 +33,8 @@ fn bytes(device: &Device) -> f64 {
 }
 
 fn main() {
-    let named: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let devices: Vec<(String, Device)> = if named.is_empty() {
+    let names: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let devices: Vec<(String, Device)> = if names.is_empty() {
         let gpus = attriburn_tests::gpus().into_iter().map(|(name, device)| (name.into(), device));
         std::iter::once(("cpu".to_owned(), Device::flex())).chain(gpus).collect()
     } else {
@@ -42,22 +42,23 @@ fn main() {
             let device = attriburn::device(&name).unwrap_or_else(|error| panic!("{error}"));
             (name, device)
         };
-        named.into_iter().map(open).collect()
+        names.into_iter().map(open).collect()
     };
     for (name, device) in &devices {
         let rows = rows(device);
         println!("{name}: {rows} rows of {FEATURES} elements, medians of {ROUNDS}");
-        noises(device);
-        estimators(device);
-        share(device);
+        bench_noise(device);
+        bench_estimator(device);
+        bench_resnet50(device);
     }
 }
 
-/// Something to time, and what it makes: held until the device has made it, as fusion makes
-/// nothing that is dropped before.
+/// A function to time, with its results. They are held until the device has computed them, because fusion
+/// skips results that are dropped before.
 type Call<'a> = &'a dyn Fn() -> Vec<Tensor<2>>;
 
-/// Median seconds of each function, called in turn, with the device's work waited for.
+/// Calls the functions in turn, synchronizes with the device after each call, and returns their median
+/// seconds.
 fn seconds<const N: usize>(device: &Device, rounds: usize, calls: [Call; N]) -> [f64; N] {
     let mut times: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
     // The first round compiles kernels and warms the memory pools; it does not count.
@@ -65,12 +66,12 @@ fn seconds<const N: usize>(device: &Device, rounds: usize, calls: [Call; N]) -> 
         for (call, times) in calls.iter().zip(&mut times) {
             device.sync().expect("the device");
             let start = Instant::now();
-            let made = call();
+            let results = call();
             device.sync().expect("the device");
             if round > 0 {
                 times.push(start.elapsed().as_secs_f64());
             }
-            drop(made);
+            drop(results);
         }
     }
     times.map(|mut times| {
@@ -83,8 +84,8 @@ fn batch(rows: usize) -> Batch {
     Batch::samples(0, 0, 0, rows)
 }
 
-fn domain() -> noise::Domain {
-    noise::Domain::new(vec![-2.0; 3], vec![2.0; 3], FEATURES / 3)
+fn domains() -> [Domain; 1] {
+    [Domain::per_channel(vec![-2.0; 3], vec![2.0; 3])]
 }
 
 fn node(device: &Device) -> Tensor<2> {
@@ -92,35 +93,35 @@ fn node(device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [1, FEATURES]), device)
 }
 
-fn noises(device: &Device) {
+fn bench_noise(device: &Device) {
     let node = node(device);
     let (rows, bytes) = (rows(device), bytes(device));
     let batch = Tensor::<2>::zeros([rows, FEATURES], device);
-    // Another tensor holds the batch, so that it cannot be written in place.
+    // The batch is held elsewhere, so the copy cannot be computed in place.
     let copy = || vec![batch.clone().mul_scalar(1.0)];
     let random = || {
         let shape = [rows, FEATURES];
         Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device)
     };
     let kind = |width, boundary| Noise { mollifier: Mollifier::Gaussian, width, boundary };
-    let factor = Mollifier::Gaussian.width_factor(0.975) as f32;
+    let factor = Mollifier::Gaussian.width_factor(0.975);
     let adaptive = kind(Width::Adaptive(factor), Boundary::Free);
     let clipped = kind(Width::Relative(0.2), Boundary::Clipped);
     let composed_adaptive = || {
-        let reach = (node.clone() + 2.0).min_pair(-node.clone() + 2.0).clamp_min(0.0);
-        vec![random() * (reach * factor) + node.clone()]
+        let distance = (node.clone() + 2.0).min_pair(-node.clone() + 2.0).clamp_min(0.0);
+        vec![random() * (distance * factor) + node.clone()]
     };
     let composed_clipped = || vec![(random() * 0.8 + node.clone()).clamp(-2.0, 2.0)];
     let points = Points::at(node.clone());
     let fused =
-        |noise: &Noise| vec![noise::noise(&points, Some(noise), &domain(), &self::batch(rows))];
+        |noise: &Noise| vec![noise::noise(&points, Some(noise), &domains(), &self::batch(rows))];
     let composed: [(&str, Noise, Call); 2] =
         [("AdaptGrad's", adaptive, &composed_adaptive), ("ClipGrad's", clipped, &composed_clipped)];
     for (name, kind, composed) in composed {
         let fused = || fused(&kind);
         let [fused, copy, composed] = seconds(device, ROUNDS, [&fused, &copy, composed]);
         println!(
-            "  {name} noise: {:.2} GB/s written, {:.2} of a copy's rate, {:.1} times burn's operations'",
+            "  {name} noise: {:.2} GB/s written, {:.2} times a copy, {:.1} times burn's operations",
             bytes / fused / 1e9,
             copy / fused,
             composed / fused
@@ -128,33 +129,33 @@ fn noises(device: &Device) {
     }
 }
 
-fn estimators(device: &Device) {
+fn bench_estimator(device: &Device) {
     let kind = Noise {
         mollifier: Mollifier::Gaussian,
         width: Width::Relative(0.2),
         boundary: Boundary::Free,
     };
     let points = Points::at(node(device));
-    let batch = noise::noise(&points, Some(&kind), &domain(), &batch(rows(device)));
+    let batch = noise::noise(&points, Some(&kind), &domains(), &batch(rows(device)));
     let empty = Estimator::new(FEATURES, device);
-    let ours = || {
+    let fused = || {
         let mut estimator = empty.clone();
         estimator.update(batch.clone());
         vec![estimator.into_state()]
     };
-    let burns = || vec![batch.clone().mean_dim(0), batch.clone().var(0)];
-    let [ours, burns] = seconds(device, ROUNDS, [&ours, &burns]);
+    let composed = || vec![batch.clone().mean_dim(0), batch.clone().var(0)];
+    let [fused, composed] = seconds(device, ROUNDS, [&fused, &composed]);
     println!(
-        "  estimator: {:.2} GB/s read, {:.1} times as fast as burn's mean and variance",
-        bytes(device) / ours / 1e9,
-        burns / ours
+        "  estimator: {:.2} GB/s read, {:.1} times the rate of burn's mean and variance",
+        bytes(device) / fused / 1e9,
+        composed / fused
     );
 }
 
-/// Noise and estimator beside the gradients of a ResNet-50 at 10 samples.
-fn share(device: &Device) {
+/// Measures the share of noise and estimator in the time of a ResNet-50 gradient, with 10 samples.
+fn bench_resnet50(device: &Device) {
     if attriburn::describe(device).contains("llvmpipe") {
-        println!("  (no ResNet-50 on a software device)");
+        println!("  (ResNet-50 is skipped on a software renderer)");
         return;
     }
     let model = resnet50(device);
@@ -162,37 +163,42 @@ fn share(device: &Device) {
     let input = Input::new(values, &[3, 224, 224], Domain::uniform(-2.0, 2.0)).expect("an input");
     let samples = 10;
     let plan = Plan::adaptgrad().samples(samples as u32);
-    let explainer = Explainer::new(&model).batch(Some(samples));
+    let explainer = Explainer::new(&model).batch(samples);
     let points = Points::at(node(device));
-    let factor = Mollifier::Gaussian.width_factor(0.975) as f32;
+    let factor = Mollifier::Gaussian.width_factor(0.975);
     let kind = Noise {
         mollifier: Mollifier::Gaussian,
         width: Width::Adaptive(factor),
         boundary: Boundary::Free,
     };
-    let outside = || {
-        let rows = noise::noise(&points, Some(&kind), &domain(), &batch(samples));
+    let noise_and_estimator = || {
+        let rows = noise::noise(&points, Some(&kind), &domains(), &batch(samples));
         let mut estimator = Estimator::new(FEATURES, device);
         estimator.update(rows);
         vec![estimator.into_state()]
     };
     let map = || {
-        explainer.explain(&plan, &input, Target::Index(0)).expect("a map");
+        explainer.explain(&input, Target::Index(0), &plan).expect("a map");
         Vec::new()
     };
-    let [outside, map] = seconds(device, 5, [&outside, &map]);
+    let [kernels, map] = seconds(device, 5, [&noise_and_estimator, &map]);
     println!(
         "  ResNet-50: {:.1} ms per gradient, of which noise and estimator {:.2} %",
         1e3 * map / samples as f64,
-        100.0 * outside / map
+        100.0 * kernels / map
     );
 }
 
-/// A ResNet-50 (He et al. 2016) with its batch normalisation folded away and random weights.
+/// A ResNet-50 (He et al. 2016) with random weights and without batch normalization, as if it had been
+/// folded.
 fn resnet50(device: &Device) -> ModuleModel<4> {
     let weight = |output: usize, input: usize, size: usize| {
-        let spread = (2.0 / (input * size * size) as f64).sqrt() * 0.5;
-        Tensor::<4>::random([output, input, size, size], Distribution::Normal(0.0, spread), device)
+        let deviation = (2.0 / (input * size * size) as f64).sqrt() * 0.5;
+        Tensor::<4>::random(
+            [output, input, size, size],
+            Distribution::Normal(0.0, deviation),
+            device,
+        )
     };
     let mut blocks = Vec::new();
     let mut input = 64;

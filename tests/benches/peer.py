@@ -1,20 +1,20 @@
-"""AdaptGrad maps of 50 samples: PyTorch at its best against attriburn, on the same exported model.
+"""Times AdaptGrad maps of 50 samples by PyTorch, in its fastest setting, and by attriburn, on the same model.
 
     python -m venv PEER && PEER/bin/pip install torch torchvision timm onnx onnxscript
     PEER/bin/python tests/benches/peer.py [--rounds 5] [--models DIR] [--device cuda] [NAME ...]
 
-Run it on an idle machine, from the repository's root. The models have seeded weights. In every
-round each of PyTorch's settings and attriburn make one map, one after the other; medians are
-printed, and the ratio to the best of PyTorch's settings:
+Run it on an idle machine from the root of the repository. The models have seeded random weights. In each
+round, every setting of PyTorch and attriburn compute one map in turn. The script prints medians, and the
+ratio of attriburn to the fastest setting of PyTorch. The settings are
 
-    one by one         a sample at a time, as the published AdaptGrad code does
+    one by one         batches of one sample, as in the published AdaptGrad code
     NCHW, b            batches of b samples
-    channels_last, b   the same in the other memory layout
-    TF32, ...          on a GPU: matrix products of float32 with the rounding that NVIDIA calls TF32;
-                       without it, PyTorch is told to compute in float32 throughout
+    channels_last, b   batches of b samples in the channels-last memory layout
+    TF32, ...          on a GPU: TF32 is allowed in float32 matrix products and convolutions; otherwise
+                       PyTorch computes in float32 throughout
 
-With --memory, the largest memory of a process that makes one map is printed instead, attriburn's and
-PyTorch's with batches of the same size.
+With --memory, the script prints the peak memory of a process that computes one map instead, for attriburn and
+for PyTorch with the same batch size.
 """
 
 import argparse
@@ -46,6 +46,7 @@ BATCHES = {"cpu": [1, 10, 25], "cuda": [10, 25, 50]}
 
 
 def build(name):
+    """The PyTorch model with seeded random weights."""
     torch.manual_seed(0)
     if name in timm.list_models() and not hasattr(torchvision.models, name):
         model = timm.create_model(name, exportable=True)
@@ -58,6 +59,7 @@ def build(name):
 
 
 def export(name, folder):
+    """Exports the model, unless it exists already, and returns its path."""
     path = folder / f"{name}.onnx"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,13 +73,14 @@ def export(name, folder):
 
 
 def gradient(model, batch):
+    """The gradient of logit 0 with respect to each sample."""
     batch = batch.detach().requires_grad_(True)
     return torch.autograd.grad(model(batch)[:, 0].sum(), batch)[0]
 
 
 def adaptgrad(model, x, batch, layout):
-    reach = torch.minimum((x - LOW).abs(), (x - HIGH).abs())
-    sigma = reach / (math.sqrt(2) * torch.erfinv(torch.tensor((1 + 0.95) / 2)))
+    distance = torch.minimum((x - LOW).abs(), (x - HIGH).abs())
+    sigma = distance / (math.sqrt(2) * torch.erfinv(torch.tensor((1 + 0.95) / 2)))
     total = torch.zeros_like(x)
     for start in range(0, SAMPLES, batch):
         count = min(batch, SAMPLES - start)
@@ -88,16 +91,16 @@ def adaptgrad(model, x, batch, layout):
 
 
 def settings(name, device):
-    """PyTorch's settings: of each its name, the model, the batch, the layout, whether TF32 may be used."""
-    plain = build(name).to(device)
-    last = build(name).to(device, memory_format=torch.channels_last)
-    layouts = {"NCHW": (plain, torch.contiguous_format), "channels_last": (last, torch.channels_last)}
+    """Yields each setting of PyTorch: its name, and model, batch size, layout, whether TF32 is allowed."""
+    nchw = build(name).to(device)
+    channels_last = build(name).to(device, memory_format=torch.channels_last)
+    layouts = {"NCHW": (nchw, torch.contiguous_format), "channels_last": (channels_last, torch.channels_last)}
     for tf32 in [False, True] if device == "cuda" else [False]:
         for layout, (model, memory) in layouts.items():
             for batch in BATCHES[device]:
-                words = "TF32, " if tf32 else ""
-                one = batch == 1 and layout == "NCHW"
-                setting = "one by one" if one else f"{words}{layout}, {batch}"
+                prefix = "TF32, " if tf32 else ""
+                one_by_one = batch == 1 and layout == "NCHW"
+                setting = "one by one" if one_by_one else f"{prefix}{layout}, {batch}"
                 yield setting, (model, batch, memory, tf32)
 
 
@@ -107,24 +110,25 @@ def allow_tf32(allowed):
 
 
 def program():
-    """The benchmark, built."""
+    """Builds the benchmark `map`, and returns its path."""
     build = ["cargo", "bench", "--bench", "map", "--no-run", "--message-format", "json"]
     lines = subprocess.run(build, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for line in lines.splitlines():
         message = json.loads(line)
         if message.get("target", {}).get("name") == "map" and message.get("executable"):
             return message["executable"]
-    raise SystemExit("cargo built no benchmark")
+    raise SystemExit("cargo did not build the benchmark `map`")
 
 
 def peak(name, batch):
-    """The largest memory of this process after one map, in MB."""
+    """The peak memory of this process after one map, in MB."""
     x = torch.rand(1, 3, 224, 224) * (HIGH - LOW) + LOW
     adaptgrad(build(name), x, batch, torch.contiguous_format)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def memory(names, folder, ours):
+    """Prints the peak memory of attriburn and PyTorch for each model."""
     for name in names:
         path = export(name, folder)
         output = subprocess.run(
@@ -144,7 +148,7 @@ def main():
     parser.add_argument("--models", type=Path, default=ROOT / "target" / "peer")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", choices=list(BATCHES), default="cpu")
-    parser.add_argument("--program", help="the benchmark `map`, where it is built already")
+    parser.add_argument("--program", help="path of the benchmark `map`, if it is built already")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -178,8 +182,8 @@ def main():
         medians = {setting: statistics.median(own) for setting, own in seconds.items()}
         own = medians.pop("attriburn")
         best = min(medians, key=medians.get)
-        print(f"{name}: attriburn {own / SAMPLES * 1e3:.2f} ms a gradient, "
-              f"{own / medians[best]:.2f} of PyTorch's best ({best})")
+        print(f"{name}: attriburn {own / SAMPLES * 1e3:.2f} ms per gradient, "
+              f"{own / medians[best]:.2f} times PyTorch's fastest setting ({best})")
         for setting, own in medians.items():
             print(f"    {setting:<24} {own / SAMPLES * 1e3:.2f} ms")
 

@@ -1,12 +1,12 @@
-"""Which image classifiers of torchvision and timm attriburn loads and differentiates correctly.
+"""Measures which image classifiers of torchvision and timm attriburn loads and differentiates correctly.
 
     python tests/coverage/coverage.py measure OUT [NAME ...]
     python tests/coverage/coverage.py table OUT > docs/coverage.md
 
-`measure` exports every model of models.txt with both of PyTorch's ONNX exporters and compares
-attriburn with ONNX Runtime and PyTorch. Each measurement is a process of its own and a line of
-OUT/results.jsonl; those that are there already are skipped, unless they are named. `table` writes
-the document. Both need torch, torchvision, timm, onnx, onnxscript and onnxruntime.
+`measure` exports every model of models.txt with both of PyTorch's ONNX exporters, and compares attriburn
+with ONNX Runtime and PyTorch. Each measurement runs in a separate process and appends one line to
+OUT/results.jsonl. Existing measurements are skipped unless their model is named. `table` prints the document.
+Both need torch, torchvision, timm, onnx, onnxscript and onnxruntime.
 """
 
 import argparse
@@ -28,13 +28,13 @@ LIMIT = 300  # seconds for one measurement
 
 
 def listed():
-    """The names in models.txt, each with the side of its input, or None for the model's own."""
+    """The names in models.txt, each with the side of its input, or None for the model's default."""
     lines = (line.split("#")[0].split() for line in (HERE / "models.txt").read_text().splitlines())
     return {name: int(side[0]) if side else None for name, *side in filter(None, lines)}
 
 
 def jobs(names=()):
-    """Pairs of a model and an exporter; models that the repository holds as ONNX have none."""
+    """Yields each job: a model, an exporter ("stored" for ONNX files of the repository), and arguments."""
     sides = listed()
     stored = measure.stored(ROOT)
     for name in names or [*sides, *stored]:
@@ -47,7 +47,10 @@ def jobs(names=()):
 
 
 def child(name, exporter, rest, program, note):
-    """Writes what is known to `note` after every step, so that a crash loses the last one alone."""
+    """Measures one job in a child process.
+
+    The results so far are written to `note` after every step, so a crash loses only the last step.
+    """
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # exporters print whole graphs
     steps = measure.of_stored if exporter == "stored" else measure.of_exported
@@ -61,7 +64,7 @@ def child(name, exporter, rest, program, note):
 
 
 def run(job, program, note):
-    """One measurement in a process of its own, with a limit on its time."""
+    """Runs one measurement in a separate process with a time limit."""
     name, exporter, _ = job
     note.write_text(json.dumps({"name": name, "exporter": exporter}))
     start = time.monotonic()
@@ -80,7 +83,7 @@ def run(job, program, note):
 
 
 def results(out):
-    """The last result of every job."""
+    """The latest result of every job."""
     path = out / "results.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     found = {(result["name"], result["exporter"]): result for result in map(json.loads, lines)}

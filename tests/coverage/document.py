@@ -1,110 +1,115 @@
 """The document that coverage.py writes."""
 
-AGREE = 1e-3  # relative L2 error of a gradient
+# Relative L2 errors of a gradient.
+AGREE = 1e-3
 EXACT = 1e-4
 EXPORTERS = ["TorchScript", "dynamo"]
 
 VERDICTS = {
-    "kinks": "attriburn is within 1e-4 of the float64 gradient on at least one image. On others, "
-    "attriburn or PyTorch in float32 has a unit on the other side of a kink.",
-    "alike": "No image is free of kinks, but attriburn is at most three times as far from the "
-    "float64 gradient as PyTorch in float32 is.",
-    "PyTorch's": "attriburn is within 1e-3 of the float64 gradient on every image, PyTorch in "
-    "float32 on none: PyTorch's float32 gradient is wrong.",
-    "wrong": "None of these: attriburn's gradient is wrong.",
+    "kinks": "attriburn is within 1e-4 of the float64 gradient on at least one image. On the other "
+    "images, a unit is on the other side of a kink in attriburn or in PyTorch's float32 model.",
+    "comparable": "No image is free of kinks, but the distance of attriburn's gradient from the "
+    "float64 gradient is at most three times that of PyTorch's float32 gradient.",
+    "PyTorch": "attriburn is within 1e-3 of the float64 gradient on every image, PyTorch's float32 "
+    "gradient on none: PyTorch's float32 gradient is wrong.",
+    "wrong": "None of the above: attriburn's gradient is wrong.",
 }
 
 TOP = """# Model coverage
 
-{models} image classifiers of torchvision and timm, at least one of every module of both libraries,
-each exported to ONNX by both of PyTorch's exporters: `torch.onnx.export(dynamo=False)`, called
-TorchScript here, and `torch.onnx.export(dynamo=True)`, called dynamo. Does attriburn load the file,
-do its logits agree with ONNX Runtime's, and does its gradient agree with PyTorch's?
+{models} image classifiers of torchvision and timm, at least one from every module of both
+libraries, are exported to ONNX by both exporters of PyTorch: TorchScript
+(`torch.onnx.export(dynamo=False)`) and dynamo (`torch.onnx.export(dynamo=True)`). For each file:
+does attriburn load the file, do its logits agree with ONNX Runtime, and does its gradient agree
+with PyTorch?
 
 {summary}
 
 ## How this was measured
 
-On a CPU. To measure again, from the root of the repository:
+All programs ran on a CPU. To measure again, from the root of the repository:
 
     pip install {requirements}
     cargo build --release --workspace --example differentiate
     python tests/coverage/coverage.py measure target/coverage
     python tests/coverage/coverage.py table target/coverage > docs/coverage.md
 
-`measure` goes on where it stopped. Models that are named are measured again:
+`measure` skips models that are already measured. Models that are named are measured again:
 `measure target/coverage timm/resnet18`. `tests/coverage/models.txt` lists the models and the sizes
 of their images.
 
-- **Files** are written with the exporter's default opset ({opsets}) and a free batch axis. Where an
-  exporter cannot leave the batch free, it is one, which the tables say.
-- **Weights** are random (seed 0). Parameters that initialization leaves at one constant, among them
-  the scales of norms and layer scales, are drawn from uniform(0.5, 1.5), or around zero where the
-  constant is zero, so that no branch is hidden. BatchNorm has the statistics of a batch of noise.
-- **Images** are standard normal noise, two to nineteen: more where they are small. Where none of
-  them is free of kinks (see below), others are drawn in their place, up to five times.
-- **Logits**: the largest absolute difference from ONNX Runtime's logits, over the largest absolute
-  logit.
+- **Files** have the exporter's default opset ({opsets}) and a free batch axis. If an exporter
+  cannot leave the batch axis free, the batch size is one, and the tables say so.
+- **Weights** are random (seed 0). Parameters that are initialized to a constant, such as the scales
+  of normalizations and layer scales, are drawn from uniform(0.5, 1.5), or around zero if the
+  constant is zero, so that every branch contributes. BatchNorm has the statistics of a batch of
+  noise.
+- **Images** are standard normal noise. There are two to nineteen images per model; smaller images
+  have more. If none of them is free of kinks (see below), new images are drawn, up to five times.
+- **Logits**: the largest absolute difference from ONNX Runtime's logits, divided by the largest
+  absolute logit.
 - **Gradient**: the derivative of one logit, the largest of the first image, with respect to the
-  image. The error is `||a - b|| / ||b||`, where `b` is PyTorch's float32 gradient; the tables give
-  the largest error of all images.
+  image. The error is `||a - b|| / ||b||`, where `b` is PyTorch's float32 gradient. The tables have
+  the largest error over all images.
 
-A ReLU network has kinks. A unit whose input lies within rounding of zero can be on in one program
-and off in another, and one such unit changes an image's gradient by 1e-3 to 5e-2. Neither program
-is wrong. Such differences come and go from image to image, and an image without one agrees within
-1e-5, whereas a wrong derivative shows on every image. Gradients that differ from PyTorch's by more
-than 1e-3 are therefore compared with the gradient of the same PyTorch model in float64, image by
-image. The tables say what was found:
+A ReLU network has kinks. A unit whose input lies within rounding of zero can be active in one
+program and inactive in another, and one such unit changes the gradient of an image by 1e-3 to 5e-2.
+Neither program is wrong. Such differences occur on some images and not on others, and an image
+without them agrees within 1e-5. A wrong derivative, in contrast, shows on every image. Gradients
+that differ from PyTorch's by more than 1e-3 are therefore compared with the gradient of the same
+PyTorch model in float64, image by image. The tables have the verdicts:
 
-| word | meaning |
+| verdict | meaning |
 |---|---|
 {verdicts}
 """
 
 SUMMARY = """\
-- **{loaded} of {exported} files load** ({of_each}). For {missing} more there is
-  no file that ONNX Runtime runs.
+- **{loaded} of {exported} files load** ({of_each}). For {missing} further exports,
+  there is no file that ONNX Runtime runs.
 - The largest error of the logits is {logits} ({whose_logits}).
-  ONNX Runtime and PyTorch themselves differ by {others} there.
+  There, ONNX Runtime and PyTorch differ by {others}.
 - {agree} gradients agree with PyTorch's within 1e-3 on every image, {closely} of them within 1e-4.
-- The other {differ}, in words explained below: {words}.
-  The largest difference is {gradient} ({whose}), {why}."""
+- The other {differ} gradients have one of the verdicts explained below:
+  {words}.
+  The largest difference is {gradient} ({whose}; verdict: {why})."""
 
 STORED = """\
-The small models of `tests/data/zoo` and the built-in EfficientNet-Lite0 with its trained weights,
-against the gradients by PyTorch that are stored with them: of every image's largest logit. There is
-no float64 gradient to compare with.
+The small models of `tests/data/zoo` and the built-in EfficientNet-Lite0 with its trained weights.
+The reference is PyTorch's gradient of the largest logit of every image, which is stored with each
+model. There is no float64 gradient to compare with.
 """
 
 DETAILS = """\
-The smallest and the largest error of the images, and the smallest cosine with PyTorch's gradient.
-Then the derivative of the float64 model by central differences, at the image and in the direction
-in which attriburn and PyTorch differ the most, and next to it each gradient's own.
+The errors are the smallest and the largest over the images, relative to the float64 gradient. The
+cosine is the smallest with PyTorch's gradient. The slopes are derivatives in the direction in which
+attriburn and PyTorch differ the most: by central differences of the float64 model, and by each of
+the three gradients.
 """
 
 FAILURES = {
     "refusal": "Refused by attriburn",
-    "export": "No file that ONNX Runtime runs",
-    "batch_reason": "Exported with a batch of one only",
+    "export": "Exports without a file that ONNX Runtime runs",
+    "batch_reason": "Exports with a fixed batch size of one",
     "crash": "Not measured",
 }
 
 
 def is_decided(r):
-    """Whether the gradients agree with PyTorch's, or those of an image with float64's."""
+    """Whether all gradients agree with PyTorch's, or one image agrees with the float64 gradient."""
     return max(r["gradient"]) <= AGREE or min(r["from_float64"]["attriburn"]) <= EXACT
 
 
 def verdict(r):
-    """Why the gradient differs from PyTorch's; None where it does not, or nothing is known."""
+    """Why the gradient differs from PyTorch's; None if it agrees, or without a float64 gradient."""
     if max(r["gradient"]) <= AGREE or "from_float64" not in r:
         return None
     ours, torchs = r["from_float64"]["attriburn"], r["from_float64"]["torch"]
     if max(ours) <= AGREE < min(torchs):
-        return "PyTorch's"
+        return "PyTorch"
     if min(ours) <= EXACT:
         return "kinks"
-    return "alike" if max(ours) <= 3 * max(torchs) else "wrong"
+    return "comparable" if max(ours) <= 3 * max(torchs) else "wrong"
 
 
 def of(results):
@@ -177,7 +182,7 @@ def section(library, made):
 
 
 def cells(r):
-    """The errors of the logits and of the gradient."""
+    """The cells of one export: the errors of the logits and of the gradient."""
     if r is None or "gradient" not in r:
         words = {"refusal": "refused", "export": "not exported"}
         return [next((word for key, word in words.items() if r and key in r), "not measured"), ""]
@@ -205,11 +210,11 @@ def details(made):
     differ = [r for r in made if "gradient" in r and verdict(r) not in (None, "kinks")]
     if not differ:
         return
-    yield "## Gradients that no image settles\n"
+    yield "## Gradients without an image free of kinks\n"
     yield DETAILS
-    errors = [f"{name} from float64" for name in ["attriburn", "PyTorch"]]
-    slopes = ["differences", "attriburn", "PyTorch", "float64"]
-    yield header("model", "exporter", "", *errors, "cosine", *slopes)
+    errors = [f"error of {name}" for name in ["attriburn", "PyTorch"]]
+    slopes = [f"slope: {name}" for name in ["differences", "attriburn", "PyTorch", "float64"]]
+    yield header("model", "exporter", "verdict", *errors, "cosine", *slopes)
     yield table_rows(detail(r) for r in differ)
 
 
@@ -239,7 +244,7 @@ def short(text, length=200):
 
 
 def line(r):
-    """A measurement in one line, for whoever watches."""
+    """A measurement in one line, for the progress output."""
     found = [f"{key} {short(str(r[key]))}" for key in [*FAILURES, "logits", "seconds"] if key in r]
     if "gradient" in r:
         found.append(f"gradient {number(max(r['gradient']))} {verdict(r) or ''}")

@@ -1,4 +1,4 @@
-"""One measurement: a model's logits and gradient by attriburn, ONNX Runtime and PyTorch."""
+"""A measurement compares the logits and gradients of one model by attriburn, ONNX Runtime and PyTorch."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import onnxscript  # noqa: F401: loaded here, once for all measurements
+import onnxscript  # noqa: F401: imported once here instead of in every measurement
 import timm
 import torch
 import torchvision
@@ -19,8 +19,8 @@ warnings.filterwarnings("ignore")
 
 EXPORTERS = ["TorchScript", "dynamo"]
 THREADS = int(os.environ.get("OMP_NUM_THREADS", 2))
-PROGRAM_LIMIT = 150  # seconds for attriburn
-DRAWS = 6  # of images, until one is free of kinks
+PROGRAM_LIMIT = 150  # seconds for one run of attriburn
+DRAWS = 6  # maximum number of image batches that are drawn until one image is free of kinks
 
 
 def versions():
@@ -32,7 +32,7 @@ def versions():
 
 
 def create(name, side):
-    """The model with random weights, and the images that it is measured on."""
+    """Creates the model with random weights, and the images for its measurement."""
     torch.manual_seed(0)
     library, _, entry = name.partition("/")
     if library == "timm":
@@ -47,9 +47,9 @@ def create(name, side):
 
 
 def enliven(model, side):
-    """Randomizes what initialization leaves constant, and fits the statistics of BatchNorm.
+    """Randomizes constant parameters, and fits the running statistics of BatchNorm.
 
-    Norms would do nothing otherwise, and layer scales of 1e-6 or 0 would hide whole branches.
+    With their initial values, norms would be identities, and layer scales of 1e-6 or 0 would hide branches.
     """
     for parameter in model.parameters():
         values = parameter.data
@@ -73,7 +73,7 @@ def enliven(model, side):
 
 
 def export(model, images, path, exporter, free):
-    """Exports with a batch axis that is free, or fixed to that of `images`."""
+    """Exports the model with a free batch axis, or with the batch size of `images`."""
     if exporter == "TorchScript":
         axes = {"images": {0: "batch"}, "logits": {0: "batch"}} if free else None
         names = {"input_names": ["images"], "output_names": ["logits"]}
@@ -84,9 +84,9 @@ def export(model, images, path, exporter, free):
 
 
 def exported(model, images, path, exporter):
-    """Writes a file that ONNX Runtime runs, with a free batch if possible; gives what happened.
+    """Exports a file that ONNX Runtime can run, with a free batch axis if possible, and returns the outcome.
 
-    It is exported with three images, so that a file with that number written into it fails on two.
+    The export uses three images and the check two, so a file with a hard-coded batch size fails.
     """
     try:
         export(model, torch.cat([images, images])[:3], path, exporter, free=True)
@@ -115,7 +115,7 @@ def run_onnx(path, images):
 
 
 def run_torch(model, images, target=None):
-    """Logits, and the gradient of the logit `target` (the first image's largest)."""
+    """Logits, and the gradient of the logit `target` (default: the largest logit of the first image)."""
     images = images.clone().requires_grad_(True)
     logits = model(images)
     target = logits[0].argmax().item() if target is None else target
@@ -124,16 +124,16 @@ def run_torch(model, images, target=None):
 
 
 def run_attriburn(program, path, images, target):
-    """Logits and gradient; an error with the program's own words where it fails."""
+    """Logits and gradient by attriburn. Raises the program's error message if it fails."""
     folder = path.parent
     np.save(folder / "images.npy", images.numpy())
     command = [program, path, folder / "images.npy", str(target), folder]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(THREADS)}
-    ended = subprocess.run(
+    result = subprocess.run(
         command, capture_output=True, text=True, timeout=PROGRAM_LIMIT, env=environment
     )
-    if ended.returncode != 0:
-        reason = ended.stderr.strip() or f"exit code {ended.returncode}"
+    if result.returncode != 0:
+        reason = result.stderr.strip() or f"exit code {result.returncode}"
         raise RuntimeError(reason.replace(str(path), path.name))
     return [torch.from_numpy(np.load(folder / f"{part}.npy")) for part in ["scores", "gradient"]]
 
@@ -146,28 +146,28 @@ def relative_maximum(a, b):
 
 
 def relative_l2(a, b):
-    """Of every image."""
+    """Relative L2 error of each image."""
     a, b = a.double().flatten(1), b.double().flatten(1)
     return ((a - b).norm(dim=1) / b.norm(dim=1)).tolist()
 
 
 def cosine(a, b):
-    """Of every image."""
+    """Cosine similarity of each image."""
     a, b = a.double().flatten(1), b.double().flatten(1)
     return torch.nn.functional.cosine_similarity(a, b).tolist()
 
 
 def first_line(error):
-    """The first line of the error at the root of `error`, after its type."""
+    """The type and the first line of the root cause of `error`."""
     while error.__cause__:
         error = error.__cause__
     return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
 
 
 def slopes(model, image, target, gradients, step=1e-8):
-    """Central differences of a float64 model at an image and the gradients' own, in two directions.
+    """Directional derivatives at an image by the float64 model's central differences and by each gradient.
 
-    One direction is random. The other is that in which attriburn and PyTorch differ the most.
+    There are two directions: a random one, and the difference of the gradients by attriburn and PyTorch.
     """
     random = torch.randn(image.shape, generator=torch.Generator().manual_seed(1)).double()
     for direction in [random, gradients["attriburn"].double() - gradients["torch"].double()]:
@@ -178,7 +178,7 @@ def slopes(model, image, target, gradients, step=1e-8):
         yield {"differences": (ahead - behind) / (2 * step), **along}
 
 
-# Measurements, which yield what they find step by step
+# Measurements. Each yields its results step by step.
 
 
 def of_exported(name, exporter, side, program):
@@ -240,7 +240,7 @@ def in_double(model, images, target, gradients):
 
 
 def stored(root):
-    """The ONNX files of the repository with PyTorch's logits and gradients beside them."""
+    """The ONNX files of the repository whose logits and gradients by PyTorch are stored beside them."""
     data = root / "tests/data"
     zoo = {f"zoo/{path.name}": (path / "model.onnx", path) for path in sorted(data.glob("zoo/*"))}
     lite = root / "cli/assets/efficientnet-lite0.onnx", data / "efficientnet-lite0"

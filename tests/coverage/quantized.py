@@ -1,12 +1,12 @@
-"""Full-sized classifiers, quantized by ONNX Runtime: attriburn's scores against ONNX Runtime's.
+"""Compares attriburn's scores with ONNX Runtime's on full-sized classifiers that ONNX Runtime quantizes.
 
     python tests/coverage/quantized.py OUT PICTURES [--program PROGRAM] [NAME ...]
 
-needs torch, torchvision, onnx, onnxruntime, numpy and pillow; `cargo build --release --workspace
---example differentiate` builds the program. For every model and way of quantization it prints the
-largest distance of a score from ONNX Runtime's in levels of what is quantized last, and whether the top
-class of every picture in the folder PICTURES is the same. MobileNet-v2, ResNet-50 and ViT-B/16 have seeded weights that
-are calibrated on the pictures, EfficientNet-Lite0 its own.
+Needs torch, torchvision, onnx, onnxruntime, numpy and pillow. `cargo build --release --workspace
+--example differentiate` builds the program. For each model and each quantization method the script prints the
+largest difference of a score from ONNX Runtime's, in quantization levels of the last quantized tensor, and
+whether the top class agrees for every picture in the folder PICTURES. MobileNet-v2, ResNet-50 and ViT-B/16
+have seeded random weights, and BatchNorm statistics of the pictures; EfficientNet-Lite0 has trained weights.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-WAYS = {
+METHODS = {
     "qdq": dict(quant_format=QuantFormat.QDQ),
     "qdq, channels": dict(quant_format=QuantFormat.QDQ, per_channel=True),
     "qoperator": dict(quant_format=QuantFormat.QOperator),
@@ -38,7 +38,7 @@ WAYS = {
 
 
 def pictures(folder):
-    """The pictures in a folder as ImageNet's models take them."""
+    """The pictures in a folder, with ImageNet's resizing, crop and normalization."""
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     paths = sorted(folder.glob("*.png")) + sorted(folder.glob("*.jpg"))
     rows = []
@@ -53,6 +53,8 @@ def pictures(folder):
 
 
 class Rows(CalibrationDataReader):
+    """Calibration data: one picture at a time."""
+
     def __init__(self, name, rows):
         self.rows = iter([{name: row[None]} for row in rows])
 
@@ -61,52 +63,53 @@ class Rows(CalibrationDataReader):
 
 
 def model(name, folder, rows):
+    """Exports the model, unless it exists already, and returns its path."""
     path = folder / f"{name}.onnx"
     if name == "efficientnet-lite0":
         return ROOT / "cli/assets/efficientnet-lite0.onnx"
     if not path.exists():
         torch.manual_seed(0)
-        own = getattr(torchvision.models, name)(weights=None)
-        for module in own.modules():
+        network = getattr(torchvision.models, name)(weights=None)
+        for module in network.modules():
             if isinstance(module, torch.nn.Linear) and module.weight.abs().max() == 0:
                 torch.nn.init.normal_(module.weight, std=0.02)
-        own.train()
+        network.train()
         with torch.no_grad():
-            # Running statistics of pictures, so that activations have a size.
+            # Running statistics of the pictures give activations a realistic scale.
             for _ in range(20):
-                own(torch.as_tensor(rows) + 0.3 * torch.randn(len(rows), 3, 224, 224))
-        own.eval()
+                network(torch.as_tensor(rows) + 0.3 * torch.randn(len(rows), 3, 224, 224))
+        network.eval()
         batch = {0: torch.export.Dim("batch")}
-        torch.onnx.export(own, (torch.as_tensor(rows),), path, dynamo=True, dynamic_shapes=(batch,),
+        torch.onnx.export(network, (torch.as_tensor(rows),), path, dynamo=True, dynamic_shapes=(batch,),
                           input_names=["input"], output_names=["logits"], external_data=False)
     return path
 
 
-def quantized(source, way, target, rows):
+def quantize(source, method, target, rows):
     if target.exists():
         return
     ready = target.with_suffix(".ready.onnx")
     with contextlib.redirect_stdout(io.StringIO()):
         quant_pre_process(source, ready, skip_symbolic_shape=True)
-        if WAYS[way] is None:
+        if METHODS[method] is None:
             convolves = any(node.op_type == "Conv" for node in onnx.load(ready).graph.node)
-            # ONNX Runtime has no dynamic convolution with signed weights on the CPU.
+            # ONNX Runtime's CPU backend has no dynamically quantized convolution with signed weights.
             quantize_dynamic(ready, target, weight_type=QuantType.QUInt8 if convolves else QuantType.QInt8)
         else:
             name = onnxruntime.InferenceSession(ready).get_inputs()[0].name
             quantize_static(ready, target, Rows(name, rows), activation_type=QuantType.QUInt8,
-                            weight_type=QuantType.QInt8, **WAYS[way])
+                            weight_type=QuantType.QInt8, **METHODS[method])
 
 
 def last_scale(path):
-    """The scale of what is quantized last; 0 where that is not known beforehand."""
+    """The scale of the last quantized tensor; 0 if it is only known at run time."""
     graph = onnx.load(path).graph
-    stored = {own.name: onnx.numpy_helper.to_array(own) for own in graph.initializer}
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in reversed(graph.node):
-        place = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QGemm": 7, "QLinearAdd": 6,
+        index = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QGemm": 7, "QLinearAdd": 6,
                  "QLinearGlobalAveragePool": 3, "QLinearSoftmax": 3}.get(node.op_type)
-        if place is not None and place < len(node.input):
-            return float(stored[node.input[place]].max())
+        if index is not None and index < len(node.input):
+            return float(stored[node.input[index]].max())
     return 0.0
 
 
@@ -124,27 +127,27 @@ def main():
     np.save(out / "input.npy", rows)
     for name in arguments.names:
         source = model(name, out, rows)
-        for way in WAYS:
-            target = out / f"{name}.{way.replace(', ', '-')}.onnx"
-            quantized(source, way, target, rows)
+        for method in METHODS:
+            target = out / f"{name}.{method.replace(', ', '-')}.onnx"
+            quantize(source, method, target, rows)
             options = onnxruntime.SessionOptions()
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             session = onnxruntime.InferenceSession(target, options)
-            given = session.get_inputs()[0].name
-            theirs = np.concatenate([session.run(None, {given: row[None]})[0] for row in rows])
+            input_name = session.get_inputs()[0].name
+            expected = np.concatenate([session.run(None, {input_name: row[None]})[0] for row in rows])
             result = subprocess.run(
                 [arguments.program, target, out / "input.npy", "0", out],
                 capture_output=True, text=True,
             )
             if result.returncode:
-                print(f"{name}, {way}: {result.stderr.strip()}")
+                print(f"{name}, {method}: {result.stderr.strip()}")
                 continue
-            ours, gradient = np.load(out / "scores.npy"), np.load(out / "gradient.npy")
+            scores, gradient = np.load(out / "scores.npy"), np.load(out / "gradient.npy")
             scale = last_scale(target)
-            away = np.abs(ours - theirs).max()
-            levels = f"{away / scale:.2f} levels" if scale else "no last level"
-            same = (ours.argmax(1) == theirs.argmax(1)).all()
-            print(f"{name}, {way}: {levels}, {away / np.abs(theirs).max():.1e} of the largest score, "
+            error = np.abs(scores - expected).max()
+            levels = f"{error / scale:.2f} levels" if scale else "no fixed scale"
+            same = (scores.argmax(1) == expected.argmax(1)).all()
+            print(f"{name}, {method}: {levels}, {error / np.abs(expected).max():.1e} of the largest score, "
                   f"top classes {'the same' if same else 'DIFFER'}, gradient {np.abs(gradient).mean():.1e}")
 
 

@@ -2,10 +2,10 @@
 
     python conformance.py OUT
 
-needs onnx (1.23.2 made the committed ones and the list conformance.tsv). OUT/KIND/NAME/ has
-model.onnx and, of the case's first set of data, input_0.pb, ..., output_0.pb, ... Cases whose data
-are not all tensors (sequences, optional values, maps) are left out, and so are strings, float8 and
-types of fewer than four bits.
+Needs onnx; version 1.23.2 wrote the committed cases and the list conformance.tsv. Each folder OUT/KIND/NAME/
+receives model.onnx, and input_0.pb, ..., output_0.pb, ... of the case's first data set. Cases are skipped if
+an input or output is not a tensor (a sequence, an optional value, a map), or has a string, float8 or
+sub-4-bit type.
 """
 
 import shutil
@@ -27,6 +27,7 @@ TYPES = {
 
 
 def tensors(values, infos):
+    """Converts arrays to tensors named by the graph's inputs or outputs."""
     for value, info in zip(values, infos):
         if isinstance(value, TensorProto):
             yield value
@@ -35,12 +36,14 @@ def tensors(values, infos):
         yield tensor
 
 
-def plain(model):
+def has_supported_types(model):
+    """Whether all inputs and outputs are tensors of a supported type."""
     values = list(model.graph.input) + list(model.graph.output)
     return all(v.type.HasField("tensor_type") and v.type.tensor_type.elem_type in TYPES for v in values)
 
 
-def stored(folder, prefix):
+def stored_tensors(folder, prefix):
+    """Reads PREFIX_0.pb, PREFIX_1.pb, ... in their order."""
     files = sorted(folder.glob(f"{prefix}_*.pb"), key=lambda p: int(p.stem.split("_")[1]))
     for file in files:
         yield TensorProto.FromString(file.read_bytes())
@@ -53,7 +56,7 @@ def main(out):
             if case.model is not None:
                 model = case.model
                 inputs, outputs = case.data_sets[0]
-                if not plain(model):
+                if not has_supported_types(model):
                     continue
                 inputs = list(tensors(inputs, model.graph.input))
                 outputs = list(tensors(outputs, model.graph.output))
@@ -62,10 +65,10 @@ def main(out):
                 if not (folder / "model.onnx").exists():
                     continue
                 model = onnx.load(folder / "model.onnx")
-                if not plain(model):
+                if not has_supported_types(model):
                     continue
                 data = folder / "test_data_set_0"
-                inputs, outputs = list(stored(data, "input")), list(stored(data, "output"))
+                inputs, outputs = list(stored_tensors(data, "input")), list(stored_tensors(data, "output"))
             target = out / kind / case.name
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)

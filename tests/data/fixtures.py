@@ -1,42 +1,45 @@
-"""Makes the small models and pictures that the tests read.
+"""Writes the small models and pictures of the tests.
 
     python fixtures.py OUT [NAME ...]
 
-needs onnx, onnxruntime, numpy and pillow. With names it writes only those
-operators, without the index; else it writes
+Needs onnx, onnxruntime, numpy and pillow. With names, the script writes only
+the named operators, without the index. Otherwise it writes
 
-    OUT/index.tsv               one line for each model: path, opset, what
-                                ran it for logits, 'optional' or '', operators
-    OUT/operators/NAME/         one tiny classifier for each operator or habit
-                                of an exporter: model.onnx and its numbers
-    OUT/bad/                    files that are no model, models that cannot be
-                                attributed, and valid models with an odd shape;
-                                the numbers of NAME.onnx are NAME.input.npy ...
+    OUT/index.tsv               one line for each model: path, opset, source of
+                                the logits, 'optional' or '', operators
+    OUT/operators/NAME/         a tiny classifier for each operator or exporter
+                                pattern: model.onnx and its reference data
+    OUT/bad/                    files that are not models, models that cannot be
+                                explained, and valid but unusual models; the
+                                reference data of NAME.onnx is NAME.input.npy ...
     OUT/pictures/               small pictures in many formats
 
-The numbers of a model are
+The reference data of a model is
 
     input.npy       float32 [2, ...]
-    logits.npy      what onnxruntime gives for that input, optimisations off,
-                    or the evaluator below where index.tsv says so
+    logits.npy      by onnxruntime without optimisations, or by the evaluator
+                    below if index.tsv says so
     target.npy      int64 [2], the largest logit of each row
     gradient.npy    float32 [2, ...], d logits[i, target[i]] / d input[i]
 
-but float16.onnx and double.onnx have input and logits of their own kind, the
-latter from the evaluator below, as onnxruntime has no float64 convolution.
+The inputs and logits of float16.onnx and double.onnx have the type of the
+model. The logits of double.onnx are computed by the evaluator below, because
+onnxruntime has no float64 convolution.
 
-The gradient is taken by central differences on a float64 copy of the model,
-run by the evaluator in the onnx package, with a few operators replaced where
-that one is wrong or works in float32. A seed is kept only when two step
-sizes agree to 1e-6 and a third, thirty times longer, agrees to 1e-4, so no
-kink lies close to the input; when the float64 logits agree with onnxruntime's;
-when the target leads the other classes clearly; and when each row alone gives
-the same logits as the two together.
+Gradients are central differences of a float64 copy of the model. The copy is
+run by the reference evaluator of the onnx package; operators that the evaluator
+computes wrongly or in float32 are replaced. A seed is accepted only if
 
-Every model has its own seed, so one can be added without changing the others.
-The same versions of the four packages give the same bytes (onnx 1.23.2,
-onnxruntime 1.32.0, numpy 2.4.6 and pillow 13.0.0 made the ones kept); other
-versions may round or compress differently.
+- two step sizes agree to 1e-6, and a third, 15 to 30 times as large, agrees to
+  1e-4, so no kink is close to the input,
+- the float64 logits agree with onnxruntime's,
+- the target's logit is clearly the largest, and
+- each row by itself has the same logits as in the batch of two.
+
+Every model has its own seed, so a model can be added without changing others.
+The output is reproducible byte by byte with the same package versions (the
+committed files: onnx 1.23.2, onnxruntime 1.32.0, numpy 2.4.6, pillow 13.0.0).
+Other versions may round or compress differently.
 """
 
 import io
@@ -63,7 +66,7 @@ from PIL import Image, ImageDraw
 
 CLASSES = 5
 INT64_MAX = 2**63 - 1
-INT64_MIN = -(2**63) + 1  # as exporters write it
+INT64_MIN = -(2**63) + 1  # the value that exporters write
 MICROSOFT = "com.microsoft"
 
 STEPS = (1e-5, 2e-5)
@@ -74,7 +77,7 @@ LONG_STEP = 3e-4
 
 
 class Graph:
-    """A graph under construction; values are named by strings."""
+    """A graph under construction. Values are represented by their names."""
 
     def __init__(self, seed, shape, opset=17, batch="N", input_name="image",
                  runner="onnxruntime"):
@@ -94,7 +97,7 @@ class Graph:
         return f"{stem}_{self.count}"
 
     def const(self, array, stem="const"):
-        """An initializer. Floats become float32 and integers int64."""
+        """Adds an initializer, and returns its name. float64 becomes float32."""
         array = np.asarray(array)
         if array.dtype == np.float64:
             array = array.astype(np.float32)
@@ -103,12 +106,12 @@ class Graph:
         return name
 
     def constant_node(self, array):
-        """The same, as a Constant node."""
+        """Adds a Constant node."""
         self.const(array)
         return self.op("Constant", value=self.initializers.pop())
 
     def weight(self, *shape, scale=None):
-        """Random normal weights, divided by the root of the fan-in."""
+        """Normal weights, by default divided by the square root of the fan-in."""
         if scale is None:
             scale = 1.0 / np.sqrt(max(1, int(np.prod(shape[1:]))))
         return self.const(self.rng.normal(size=shape) * scale, "weight")
@@ -120,9 +123,9 @@ class Graph:
         return self.const(self.rng.uniform(0.5, 1.5, size=shape), "weight")
 
     def op(self, kind, *inputs, outputs=1, name=None, domain="", **attributes):
-        """Adds a node; gives its output, or a list where there are several.
+        """Adds a node, and returns its output, or a list of several outputs.
 
-        Outputs may be a list of names too, "" for one that is left out.
+        `outputs` is a number or a list of names; "" omits an optional output.
         """
         name = name or self.fresh(kind.lower())
         if isinstance(outputs, list):
@@ -148,7 +151,7 @@ class Graph:
         return self.op("Conv", *inputs, **attributes)
 
     def size(self, value):
-        """The shape of a value, found by running what has been built so far."""
+        """The shape of a value, determined by running the graph built so far."""
         probe = self.model([(value, None, None)])
         one = np.ones((1,) + self.shape, np.float32)
         if self.runner != "onnxruntime":
@@ -156,7 +159,7 @@ class Graph:
         return session(probe).run(None, {self.x: one})[0].shape
 
     def linear(self, value, outputs=CLASSES, name=None):
-        """Gemm as exporters write a linear layer."""
+        """A linear layer: Gemm with transB = 1, as exporters write it."""
         features = self.size(value)[-1]
         return self.op(
             "Gemm",
@@ -168,7 +171,7 @@ class Graph:
         )
 
     def head(self, value):
-        """Flatten and Gemm: every element has its own weight."""
+        """Flatten and Gemm, with a weight for every element."""
         return self.linear(self.op("Flatten", value, axis=1))
 
     def pooled_head(self, value):
@@ -176,7 +179,7 @@ class Graph:
         return self.head(self.op("GlobalAveragePool", value))
 
     def model(self, outputs, kind=TensorProto.FLOAT, inputs=None):
-        """The model; outputs are (name, type, shape)."""
+        """The model. Outputs are tuples (name, type, shape)."""
         if inputs is None:
             inputs = [
                 helper.make_tensor_value_info(self.x, kind, (self.batch,) + self.shape)
@@ -200,7 +203,7 @@ class Graph:
         )
 
     def finish(self, logits):
-        """The model with one output, called logits."""
+        """The model with a single output named "logits"."""
         for node in self.nodes:
             for k, name in enumerate(node.output):
                 if name == logits:
@@ -215,7 +218,7 @@ class Graph:
 
 
 def session(model, path=None):
-    """An onnxruntime session, on one thread and with optimisations off."""
+    """An onnxruntime session on one thread, without optimisations."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -229,12 +232,13 @@ def session(model, path=None):
     )
 
 
-# Operators that the evaluator of the onnx package has wrong, in part, or only
-# in float32. Their results are compared with onnxruntime's like all others.
+# Replacements of operators that the evaluator of the onnx package computes
+# wrongly, incompletely or in float32. Like all others, their results are
+# compared with onnxruntime's.
 
 
 class Softmax(OpRun):
-    """As it was before opset 13: the input is flattened at the axis."""
+    """The definition before opset 13: the input is flattened at the axis."""
 
     def _run(self, x, axis=None):
         axis = 1 if axis is None else axis
@@ -244,7 +248,7 @@ class Softmax(OpRun):
 
 
 class Erf(OpRun):
-    """In float64, where the evaluator's goes through float32."""
+    """In float64; the evaluator computes in float32."""
 
     def _run(self, x):
         return (np.vectorize(math.erf, otypes=[np.float64])(x),)
@@ -259,7 +263,7 @@ class Gelu(OpRun):
 
 
 class GroupNormalization(OpRun):
-    """As of opset 21, with a scale and a bias for each channel."""
+    """The definition of opset 21, with a scale and a bias for each channel."""
 
     def _run(self, x, scale, bias, epsilon=None, num_groups=None, stash_type=None):
         groups = x.reshape(x.shape[0], num_groups, -1)
@@ -272,7 +276,7 @@ class GroupNormalization(OpRun):
 
 
 class LpNormalization(OpRun):
-    """With the absolute value that the evaluator leaves out for p = 1."""
+    """With the absolute value, which the evaluator omits for p = 1."""
 
     def _run(self, x, axis=None, p=None):
         axis = -1 if axis is None else axis
@@ -282,7 +286,7 @@ class LpNormalization(OpRun):
 
 
 class LRN(OpRun):
-    """Over all channels; the evaluator's takes only as many as there are rows."""
+    """Over all channels; the evaluator covers only as many channels as rows."""
 
     def _run(self, x, alpha=None, beta=None, bias=None, size=None):
         total = np.zeros_like(x)
@@ -294,7 +298,7 @@ class LRN(OpRun):
 
 
 class ConvTranspose(OpRun):
-    """Group by group, which the evaluator's does not manage."""
+    """With groups, which the evaluator does not support."""
 
     def _run(self, x, w, b=None, group=None, **attributes):
         group = group or 1
@@ -310,7 +314,7 @@ class ConvTranspose(OpRun):
 
 
 class Pad(OpRun):
-    """From opset 11 on, with negative pads, which cut."""
+    """From opset 11 on, with negative pads, which crop."""
 
     def _run(self, x, pads, value=None, axes=None, mode=None):
         rank = x.ndim
@@ -326,7 +330,7 @@ class Pad(OpRun):
 
 
 class LpPool(OpRun):
-    """A sum over the window; the evaluator's is an average without the padding."""
+    """The sum over a window; the evaluator averages without the padding."""
 
     def _run(self, x, auto_pad=None, ceil_mode=None, dilations=None,
              kernel_shape=None, p=None, pads=None, strides=None):
@@ -355,14 +359,14 @@ class LpPool(OpRun):
 
 
 class GlobalMaxPool(OpRun):
-    """Over any number of axes; the evaluator's takes the last two."""
+    """Over all spatial axes; the evaluator covers only the last two."""
 
     def _run(self, x):
         return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
 
 
 class MaxUnpool(OpRun):
-    """With places in the output as it is, whichever shape it is given."""
+    """With indices into the output of the given shape."""
 
     def _run(self, x, places, shape=None, kernel_shape=None, pads=None, strides=None):
         if shape is None:
@@ -376,7 +380,7 @@ class MaxUnpool(OpRun):
 
 
 class BatchNormalization(OpRun):
-    """Before opset 14; the evaluator's takes the input's own mean and variance."""
+    """Before opset 14; the evaluator uses the mean and variance of the input."""
 
     def _run(self, x, scale, bias, mean, variance, epsilon=None, **_):
         wide = (-1,) + (1,) * (x.ndim - 2)
@@ -395,7 +399,7 @@ class MeanVarianceNormalization(OpRun):
 
 
 class RoiAlign(ReferenceRoiAlign):
-    """Before opset 16, when there was only one way of placing the pixels."""
+    """Before opset 16, with its only coordinate transformation."""
 
     def _run(self, *inputs, **attributes):
         attributes["coordinate_transformation_mode"] = "output_half_pixel"
@@ -403,7 +407,7 @@ class RoiAlign(ReferenceRoiAlign):
 
 
 class Loop(ReferenceLoop):
-    """With no condition, and the slices of an output along an axis of their own."""
+    """With an optional condition, and scan outputs stacked along a new axis."""
 
     def _run(self, count, goes_on, *states, context=None, **_):
         goes_on = np.bool_(True) if goes_on is None else goes_on
@@ -422,7 +426,7 @@ class Loop(ReferenceLoop):
 
 
 class Scan(OpRun):
-    """Along any axis and in both directions."""
+    """Along any axis, in both directions."""
 
     def need_context(self):
         return True
@@ -458,7 +462,7 @@ class GlobalLpPool(OpRun):
 
 
 class GridSample(ReferenceGridSample):
-    """With coordinates in float64, and the names of modes before opset 20."""
+    """With float64 coordinates, and the mode names before opset 20."""
 
     def _run(self, x, grid, mode=None, **attributes):
         mode = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
@@ -486,7 +490,7 @@ class AffineGrid(OpRun):
 
 
 class DeformConv(OpRun):
-    """With coordinates in float64, over two spatial axes."""
+    """With float64 coordinates, for two spatial axes."""
 
     def _run(self, x, w, offset, b=None, mask=None, dilations=None, group=None,
              kernel_shape=None, offset_group=None, pads=None, strides=None):
@@ -528,7 +532,7 @@ class DeformConv(OpRun):
 
 
 class Scatter(ReferenceScatterElements):
-    """The evaluator has it under its later name only."""
+    """The old name of ScatterElements, which the evaluator lacks."""
 
     def _run(self, data, indices, updates, axis=None):
         axis = 0 if axis is None else axis
@@ -536,7 +540,7 @@ class Scatter(ReferenceScatterElements):
 
 
 class Upsample(OpRun):
-    """Also linear; scales are an attribute before opset 9."""
+    """Nearest and linear; before opset 9 the scales are an attribute."""
 
     def _run(self, x, scales=None, mode=None):
         for axis, scale in enumerate(scales):
@@ -551,7 +555,7 @@ class Upsample(OpRun):
 
 
 class Recurrent(OpRun):
-    """RNN, GRU and LSTM with the lengths and activations the evaluator leaves out."""
+    """RNN, GRU and LSTM with sequence lengths and all activations."""
 
     gates = 1
     states = 1
@@ -699,7 +703,7 @@ class FastGelu(MicrosoftOp):
         return Gelu._run(self, x if b is None else x + b, approximate="tanh")
 
 
-# The operator is found by the class's name.
+# The evaluator finds an operator by the name of its class.
 MicrosoftGelu = type("Gelu", (Gelu,), {"op_domain": MICROSOFT})
 
 
@@ -712,7 +716,7 @@ class FusedMatMul(MicrosoftOp):
     def _run(self, a, b, alpha=None, transA=None, transB=None, transBatchA=None,
              transBatchB=None):
         def turned(v, batch, matrix):
-            # The first axis moves behind the other batch axes, then the matrix turns.
+            # Moves the first axis behind the other batch axes, then transposes the matrix.
             v = np.moveaxis(v, 0, -2) if batch else v
             return v.swapaxes(-1, -2) if matrix else v
 
@@ -736,6 +740,16 @@ class FusedConv(MicrosoftOp):
         return ({"Relu": lambda v: np.maximum(v, 0), "Tanh": np.tanh}[activation](y),)
 
 
+class FusedGemm(MicrosoftOp):
+    def _run(self, a, b, c=None, transA=None, transB=None, alpha=None, beta=None,
+             activation=None, activation_alpha=None):
+        y = (1 if alpha is None else alpha) * (a.T if transA else a) @ (b.T if transB else b)
+        y = y if c is None else y + (1 if beta is None else beta) * c
+        if activation == "LeakyRelu":
+            return (np.where(y < 0, activation_alpha * y, y),)
+        return ({"Relu": lambda v: np.maximum(v, 0), "Tanh": np.tanh}[activation](y),)
+
+
 class SkipLayerNormalization(MicrosoftOp):
     def _run(self, x, skip, gamma, beta=None, bias=None, epsilon=None):
         total = x + skip + (0 if bias is None else bias)
@@ -750,7 +764,7 @@ def replacements(opset):
         Erf, Gelu, LpNormalization, LRN, ConvTranspose, GroupNormalization, LpPool,
         GlobalLpPool, GridSample, AffineGrid, DeformConv, Scatter, Upsample, RNN, GRU,
         LSTM, LinearAttention, CausalConvWithState, BiasGelu, FastGelu, QuickGelu,
-        MicrosoftGelu, FusedMatMul, FusedConv, SkipLayerNormalization,
+        MicrosoftGelu, FusedMatMul, FusedConv, FusedGemm, SkipLayerNormalization,
         GlobalMaxPool, MaxUnpool, MeanVarianceNormalization, Loop, Scan,
     ]
     if opset < 16:
@@ -765,7 +779,7 @@ def replacements(opset):
 
 
 def to_float64(model, kinds=(TensorProto.FLOAT, TensorProto.FLOAT16)):
-    """A copy of the model with every float tensor and type made float64."""
+    """A copy of the model in which all float tensors and types are float64."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
 
@@ -795,7 +809,7 @@ def to_float64(model, kinds=(TensorProto.FLOAT, TensorProto.FLOAT16)):
 
 
 class Float64:
-    """Runs a float64 copy of a model; gives its first output."""
+    """Runs a float64 copy of a model, and returns its first output."""
 
     def __init__(self, model):
         opset = next(o.version for o in model.opset_import if o.domain == "")
@@ -819,7 +833,7 @@ class Float64:
 
 
 def central_difference(run, x, target, step):
-    """d run(x)[i, target[i]] / d x[i] for every row and element."""
+    """The gradient d run(x)[i, target[i]] / d x[i] of every row i."""
     gradient = np.zeros(x.shape)
     for i, row in enumerate(x):
         offsets = np.eye(row.size).reshape((row.size,) + row.shape) * step
@@ -830,7 +844,7 @@ def central_difference(run, x, target, step):
 
 
 class Rejected(Exception):
-    """This seed will not do; the next one may."""
+    """The data of this seed is not usable; the next seed is tried."""
 
 
 def row_by_row(run, x):
@@ -838,7 +852,7 @@ def row_by_row(run, x):
 
 
 def numbers(model, x, path=None, flat=False, runner="onnxruntime"):
-    """Input, logits, target and gradient of a model, or Rejected."""
+    """Input, logits, target and gradient of a model. Raises Rejected."""
     exact = Float64(model)
     wide = x.astype(np.float64)
     if runner == "onnxruntime":
@@ -920,11 +934,11 @@ MODELS = []
 
 
 def model(name, shape=(3, 6, 6), opset=17, optional=False, low=None, **options):
-    """Registers a builder: it takes a Graph and the input, and gives logits.
+    """Registers a builder, a function from a Graph and its input to the logits.
 
-    The input is normal, or uniform from `low` to `low + 1` where that is given.
-    `runner` is "onnx.reference" where onnxruntime lacks the operator, and `batch`
-    is 1 where the rows would not be independent.
+    The input is normal noise, or uniform from `low` to `low + 1` if `low` is given.
+    `runner` is "onnx.reference" if onnxruntime lacks the operator. `batch` is 1 if
+    the rows would not be independent.
     """
 
     def keep(build):
@@ -934,13 +948,13 @@ def model(name, shape=(3, 6, 6), opset=17, optional=False, low=None, **options):
     return keep
 
 
-# Convolutions. Height and width differ, so that a swap of the two shows.
+# Convolutions. Height and width differ, so swapping them is detected.
 
 
 @model("conv-same-upper", shape=(3, 7, 6))
 def _(g, x):
-    # Stride 2 and kernel 3: the odd height is padded evenly, the even width
-    # at its end only; then kernel 2, where the odd size is the uneven one.
+    # Stride 2 and kernel 3: the odd height is padded on both sides, the even
+    # width only at its end. Kernel 2 then pads the odd size at its end only.
     x = g.conv(x, 3, 4, strides=[2, 2], auto_pad="SAME_UPPER")
     x = g.op("Relu", x)
     return g.head(g.conv(x, 4, 3, kernel=2, strides=[2, 2], auto_pad="SAME_UPPER"))
@@ -955,7 +969,7 @@ def _(g, x):
 
 @model("conv-same-odd-stride-2", shape=(3, 7, 5))
 def _(g, x):
-    # Both sizes odd, kernel 4: one row or column more at the end.
+    # Both sizes odd, kernel 4: one more row or column of padding at the end.
     return g.head(g.conv(x, 3, 4, kernel=4, strides=[2, 2], auto_pad="SAME_UPPER"))
 
 
@@ -1090,14 +1104,14 @@ def _(g, x):
 
 @model("batchnorm-after-conv-shared")
 def _(g, x):
-    # The convolution has two readers: folding must not change the second.
+    # The convolution has two consumers: folding must not change the second.
     y = g.conv(x, 3, 4)
     return g.head(g.op("Add", g.op("Relu", batch_norm(g, y, 4)), y))
 
 
 @model("batchnorm-before-conv")
 def _(g, x):
-    # The convolution pads with zero after the normalisation.
+    # The convolution pads with zeros after the normalisation.
     x = g.op("Relu", g.conv(batch_norm(g, x, 3), 3, 4, pads=[1, 1, 1, 1]))
     return g.head(g.conv(x, 4, 3, strides=[2, 2]))
 
@@ -1123,7 +1137,8 @@ def _(g, x):
 
 @model("groupnorm-as-exported", shape=(3, 5, 4))
 def _(g, x):
-    # What exporters write for opset 17, which has no GroupNormalization.
+    # The decomposition that exporters write for opset 17, which has no
+    # GroupNormalization.
     x = g.conv(x, 3, 4, kernel=1)
     y = g.op("Reshape", x, g.const([0, 2, -1]))
     y = g.op("InstanceNormalization", y, g.const([1.0, 1.0]), g.const([0.0, 0.0]))
@@ -1264,7 +1279,7 @@ def _(g, x):
 
 @model("arith-two-tensors", shape=(3, 4, 5))
 def _(g, x):
-    # Each has a broadcast operand that depends on the input.
+    # In each operation the broadcast operand depends on the input.
     gate = g.op("Sigmoid", g.conv(g.op("GlobalAveragePool", x), 3, 3, kernel=1))
     x = g.op("Mul", x, gate)
     x = g.op("Sub", x, g.op("ReduceMean", x, axes=[1], keepdims=1))
@@ -1326,7 +1341,7 @@ def _(g, x):
 
 
 def tokens(g, x, width=6):
-    """[N, 3, 4, 6] to six tokens [N, 6, width], as a vision transformer does."""
+    """Converts [N, 3, 4, 6] to six tokens [N, 6, width], as a vision transformer."""
     x = g.conv(x, 3, width, kernel=2, strides=[2, 2])
     x = g.op("Reshape", x, g.const([0, width, -1]))
     return g.op("Transpose", x, perm=[0, 2, 1])
@@ -1348,7 +1363,7 @@ def _(g, x):
 
 @model("matmul-add-shared", shape=(8,))
 def _(g, x):
-    # The product has a second reader, which must not get the bias.
+    # The product has a second consumer, which must not receive the bias.
     product = g.op("MatMul", x, g.normal(8, 6, scale=0.4))
     biased = g.op("Relu", g.op("Add", product, g.normal(6)))
     return g.linear(g.op("Mul", biased, g.op("Sigmoid", product)))
@@ -1356,8 +1371,8 @@ def _(g, x):
 
 @model("matmul-add-output-shared", shape=(3, 4, 6))
 def _(g, x):
-    # The same on three axes, with an addition that is no bias: it differs
-    # from token to token.
+    # The same on three axes. The addition is not a bias, because it differs
+    # between tokens.
     t = tokens(g, x)
     product = g.op("MatMul", t, g.normal(6, 5, scale=0.5))
     placed = g.op("Tanh", g.op("Add", product, g.normal(6, 5)))
@@ -1391,7 +1406,7 @@ def _(g, x):
 
 
 def heads(g, t, perm, width=6, count=2):
-    """One of query, key and value, split into heads."""
+    """A query, key or value, split into heads."""
     t = g.op("MatMul", t, g.normal(width, width, scale=0.5))
     t = g.op("Add", t, g.normal(width, scale=0.3))
     t = g.op("Reshape", t, g.const([0, -1, count, width // count]))
@@ -1454,9 +1469,9 @@ def _(g, x):
     return g.head(g.op("Tanh", mixed))
 
 
-# Reductions. With axes as an attribute: two axes, not kept. With axes as an
-# input: a negative one, kept by default. The result is not flat, so that a
-# wrong axis shows.
+# Reductions. With axes as an attribute: two axes, which are removed. With axes
+# as an input: a negative axis, kept by default. The result is not flat, so a
+# wrong axis is detected.
 
 for kind in ("Mean", "Sum", "Max", "Min", "L2", "LogSumExp", "Prod", "SumSquare"):
 
@@ -1511,7 +1526,7 @@ def _(g, x):
 
 @model("reshape-computed-product", shape=(3, 4, 4))
 def _(g, x):
-    # Height times width from Shape, as flatten(2) is sometimes written.
+    # flatten(2) as some exporters write it: height times width from Shape.
     x = g.op("Tanh", x)
     shape = g.op("Shape", x)
     front = g.op("Slice", shape, g.const([0]), g.const([2]))
@@ -1650,14 +1665,14 @@ def _(g, x):
 
 @model("gather-vector", shape=(3, 4, 4))
 def _(g, x):
-    # One channel twice, so that its gradient is a sum.
+    # One channel is selected twice, so its gradient is a sum.
     x = g.op("Gather", x, g.const([2, 0, 2, 1]), axis=1)
     return g.head(g.op("Relu", g.conv(x, 4, 3)))
 
 
 @model("gather-table", shape=(3, 4, 6))
 def _(g, x):
-    # A position table looked up by constant indices, as in windowed attention.
+    # A lookup in a position table by constant indices, as in windowed attention.
     index = g.const(g.rng.integers(0, 7, size=(6, 6)))
     bias = g.op("Gather", g.normal(7, 2), index, axis=0)
     bias = g.op("Unsqueeze", g.op("Transpose", bias, perm=[2, 0, 1]), g.const([0]))
@@ -1665,14 +1680,14 @@ def _(g, x):
 
 
 def batch_of(g, x):
-    """The number of rows, as a vector of one."""
+    """The batch size as a vector of one element."""
     rows = g.op("Gather", g.op("Shape", x), g.const(np.int64(0)), axis=0)
     return g.op("Unsqueeze", rows, g.const([0]))
 
 
 @model("gather-elements", shape=(3, 4, 4))
 def _(g, x):
-    # The indices are constant but for the batch axis.
+    # The indices are constant except for the batch axis.
     index = g.const(g.rng.integers(-4, 4, size=(1, 3, 4, 5)))
     shape = g.op("Concat", batch_of(g, x), g.const([3, 4, 5]), axis=0)
     index = g.op("Expand", index, shape)
@@ -1690,7 +1705,7 @@ def _(g, x):
 def _(g, x):
     t = tokens(g, x)
     shape = g.op("Concat", batch_of(g, t), g.const([-1, -1]), axis=0)
-    # How expand(n, -1, -1) is exported: where the size is -1, use 1.
+    # The export of expand(n, -1, -1): sizes of -1 are replaced by 1.
     ones = g.op(
         "ConstantOfShape", g.const([3]),
         value=helper.make_tensor("value", TensorProto.INT64, [1], [1]),
@@ -1732,18 +1747,18 @@ def _(g, x):
     return g.head(g.op("Pad", g.op("Tanh", x), g.const([0, 0, -1, 1, 0, 0, 0, -2])))
 
 
-# Behind a convolution, so that they are parts of what the CPU computes as one.
+# Operators after a convolution, which the CPU computes in one segment.
 
 
 def tokens(g, x):
-    """A convolution's pixels as a sequence, `[N, 12, 4]`."""
+    """The pixels of a convolution as a sequence `[N, 12, 4]`."""
     x = g.conv(x, 3, 4, strides=[2, 2], pads=[1, 1, 1, 1])
     return g.op("Transpose", g.op("Reshape", x, g.const([0, 4, -1])), perm=[0, 2, 1])
 
 
 @model("tokens-padded-in-front", shape=(3, 7, 6))
 def _(g, x):
-    # The axis that is padded stands in front of the batch.
+    # The padded axis precedes the batch axis.
     x = g.op("Transpose", tokens(g, x), perm=[1, 0, 2])
     x = g.op("Pad", x, g.const([1, 0, 0, 0, 0, 1]), g.const(0.3))
     return g.head(g.op("Tanh", g.op("Transpose", x, perm=[1, 0, 2])))
@@ -1751,7 +1766,7 @@ def _(g, x):
 
 @model("tokens-batch-second", shape=(3, 7, 6))
 def _(g, x):
-    # As a multi-head attention computes them that takes the batch second.
+    # Linear layers as in a multi-head attention whose batch axis is the second.
     x = g.op("Transpose", tokens(g, x), perm=[1, 0, 2])
     y = g.linear(g.op("Reshape", x, g.const([-1, 4])), outputs=6)
     y = g.op("Reshape", y, g.const([12, -1, 6]))
@@ -1769,7 +1784,8 @@ def _(g, x):
 
 @model("tokens-windows", shape=(3, 7, 6))
 def _(g, x):
-    # Attention within windows, which stand on the axis of the batch; rolled, and every other token.
+    # Attention within windows that are merged into the batch axis, followed by a
+    # roll and a selection of every other token.
     x = g.op("Reshape", tokens(g, x), g.const([-1, 2, 2, 3, 4]))
     x = g.op("Reshape", g.op("Transpose", x, perm=[0, 2, 1, 3, 4]), g.const([-1, 6, 4]))
     scores = g.op("MatMul", x, g.op("Transpose", x, perm=[0, 2, 1]))
@@ -1785,7 +1801,8 @@ def _(g, x):
 
 @model("tokens-broadcast", shape=(3, 7, 6), low=0.3)
 def _(g, x):
-    # Arithmetic along axes of size 1, norms and means along other axes than the last.
+    # Broadcasting along axes of size 1, and norms and means over axes other than
+    # the last.
     x = tokens(g, x)
     x = g.op("Sub", x, g.op("ReduceMean", x, axes=[1], keepdims=1))
     length = g.op("ReduceL2", x, axes=[2], keepdims=1)
@@ -1825,7 +1842,7 @@ for name, attributes in [
 
 @model("resize-sizes", shape=(3, 4, 3))
 def _(g, x):
-    # Sizes with the batch and channels taken from Shape; not a whole scale.
+    # Sizes whose batch and channels are read by Shape, with fractional scales.
     front = g.op("Slice", g.op("Shape", x), g.const([0]), g.const([2]), g.const([0]))
     sizes = g.op("Concat", front, g.const([6, 7]), axis=0)
     x = g.op(
@@ -1922,7 +1939,7 @@ def _(g, x):
     return g.head(g.op("Where", same, t, g.op("Tanh", t)))
 
 
-# Habits of exporters.
+# Patterns of exporters.
 
 
 @model("squeeze-excite", shape=(3, 5, 4))
@@ -1946,7 +1963,7 @@ def _(g, x):
 
 @model("weights-shared-by-identity", shape=(4, 5, 4))
 def _(g, x):
-    # Two layers with equal weights: the second reads them through Identity.
+    # Two layers share their weights: the second reads them through Identity.
     weight, bias = g.weight(4, 4, 3, 3), g.normal(4, scale=0.3)
     x = g.op("Relu", g.op("Conv", x, weight, bias, pads=[1, 1, 1, 1]))
     again = [g.op("Identity", weight), g.op("Identity", bias)]
@@ -1956,13 +1973,13 @@ def _(g, x):
 
 @model("weights-among-inputs", shape=(3, 5, 4), after="inputs")
 def _(g, x):
-    # Older exporters list every initializer as a graph input too.
+    # Older exporters also list every initializer as a graph input.
     return g.pooled_head(g.op("Relu", g.conv(x, 3, 4)))
 
 
 @model("weights-as-float-data", shape=(3, 5, 4), after="float_data")
 def _(g, x):
-    # Weights in float_data and int64_data and not in raw_data.
+    # Weights in float_data and int64_data instead of raw_data.
     x = g.op("Relu", g.conv(x, 3, 4))
     return g.linear(g.op("Reshape", x, g.const([0, -1])))
 
@@ -1992,7 +2009,7 @@ def _(g, x):
 
 @model("channels-last-input", shape=(5, 4, 3), optional=True)
 def _(g, x):
-    # As converted from TensorFlow: the input is [N, H, W, C].
+    # A conversion from TensorFlow, with an NHWC input.
     x = g.op("Transpose", x, perm=[0, 3, 1, 2])
     return g.head(g.op("Relu", g.conv(x, 3, 4)))
 
@@ -2006,29 +2023,29 @@ def _(g, x):
 
 @model("external-data", shape=(3, 5, 4), after="external")
 def _(g, x):
-    # Weights of more than a few bytes are in weights.bin beside the model.
+    # All but tiny weights are stored in weights.bin beside the model.
     return g.head(g.op("Relu", g.conv(x, 3, 4)))
 
 
-# What most image classifiers do without, family by family. Within each, the
-# number of axes varies. Where an operator has several inputs with a gradient,
-# all of them depend on the image in one of its models.
+# Operators that are rare in image classifiers, by family. The number of axes
+# varies within a family. If an operator has several differentiable inputs, all
+# of them depend on the image in at least one of its models.
 
 
 def mixed(g, x, columns):
-    """The last axis times a random matrix."""
+    """The product of the last axis with a random matrix."""
     rows = g.size(x)[-1]
     return g.op("MatMul", x, g.normal(rows, columns, scale=1.2 / np.sqrt(rows)))
 
 
 def pointwise(g, x, columns):
-    """A convolution of kernel 1 over any number of spatial axes."""
+    """A pointwise convolution over any number of spatial axes."""
     size = g.size(x)
     return g.op("Conv", x, g.weight(columns, size[1], *[1] * (len(size) - 2)))
 
 
 def repeated(g, x, array):
-    """A constant, once for each row."""
+    """A constant, repeated for each row of the batch."""
     array = np.asarray(array)
     rows = g.op("Gather", g.op("Shape", x), g.const([0]), axis=0)
     if array.ndim == 0:
@@ -2038,7 +2055,7 @@ def repeated(g, x, array):
 
 
 def rows_last(g, x):
-    """The batch axis behind all others."""
+    """Moves the batch axis behind all others."""
     rank = len(g.size(x))
     return g.op("Transpose", x, perm=[*range(1, rank), 0])
 
@@ -2111,7 +2128,7 @@ for name, shape, attributes in [
     ("swiglu", (4, 5), {}), ("swiglu-alpha", (8,), dict(alpha=1.6)),
 ]:
 
-    # onnxruntime puts Swish in its place, and does not have that here.
+    # onnxruntime expands SwiGLU to Swish, which it lacks in this opset.
     @model("act-" + name, shape=shape, opset=28, runner="onnx.reference")
     def _(g, x, attributes=attributes):
         return g.head(g.op("SwiGLU", mixed(g, x, 4), mixed(g, x, 4), **attributes))
@@ -2180,9 +2197,24 @@ for name, activation, params, add in [
         ))
 
 
+for name, activation, attributes in [
+    ("relu", "Relu", dict(transB=1)), ("tanh", "Tanh", dict(alpha=0.5, beta=2.0)),
+    ("leaky-relu", "LeakyRelu", dict(transB=1, activation_alpha=0.2)),
+]:
+
+    @model("fused-gemm-" + name, shape=(2, 3, 2))
+    def _(g, x, activation=activation, attributes=attributes):
+        weight = g.normal(*((5, 12) if "transB" in attributes else (12, 5)), scale=0.3)
+        x = g.op(
+            "FusedGemm", g.op("Flatten", x), weight, g.normal(5, scale=0.3),
+            domain=MICROSOFT, activation=activation, **attributes,
+        )
+        return g.head(x)
+
+
 @model("deform-conv", shape=(2, 5, 4), opset=19)
 def _(g, x):
-    # Where it looks and how much of that it takes depend on the image.
+    # The offsets and the mask depend on the image.
     offset = g.op("Mul", g.conv(x, 2, 8, kernel=2), g.const(np.float32(0.4)))
     mask = g.op("Sigmoid", g.conv(x, 2, 4, kernel=2))
     x = g.op(
@@ -2194,7 +2226,7 @@ def _(g, x):
 
 @model("deform-conv-groups", shape=(4, 5, 4), opset=22)
 def _(g, x):
-    # Two groups of offsets, and some places that are outside.
+    # Two groups of offsets; some sampling positions lie outside the image.
     offset = g.conv(x, 4, 16, strides=[2, 1], pads=[1, 1, 1, 1])
     x = g.op(
         "DeformConv", x, g.weight(4, 2, 2, 2), offset, offset_group=2, group=2,
@@ -2249,7 +2281,7 @@ for name, shape, attributes in [
 
 
 def regions(g, x, **attributes):
-    """Two regions of each picture, their values side by side."""
+    """Two regions of each image, with their values concatenated."""
     rows = g.op("Gather", g.op("Shape", x), g.const(np.int64(0)), axis=0)
     row = g.op("Range", g.const(np.int64(0)), rows, g.const(np.int64(1)))
     both = g.op("Concat", batch_of(g, x), g.const([2]), axis=0)
@@ -2275,7 +2307,7 @@ for name, opset, attributes in [
         return regions(g, x, **attributes)
 
 
-# Normalisation over other axes.
+# Normalisation over various axes.
 
 
 @model("batchnorm-1d", shape=(3, 6))
@@ -2351,7 +2383,7 @@ def _(g, x):
 
 @model("skip-layernorm-sum", shape=(4, 5))
 def _(g, x):
-    # The sum before the normalisation is an output, too; no bias.
+    # Without a bias, and with the sum before the normalisation as an output.
     y, total = g.op(
         "SkipLayerNormalization", x, mixed(g, x, 5), g.positive(5), domain=MICROSOFT,
         epsilon=1e-3, outputs=["y", "", "", "sum"],
@@ -2376,7 +2408,7 @@ def _(g, x):
 
 @model("fused-matmul-batch", shape=(3, 4))
 def _(g, x):
-    # The first axis of both belongs between the batch and the columns.
+    # The first axis of both factors belongs between the batch and the columns.
     y = g.op("Transpose", x, perm=[1, 0, 2])
     z = g.op("Transpose", mixed(g, x, 4), perm=[2, 0, 1])
     y = g.op("FusedMatMul", y, z, domain=MICROSOFT, transBatchA=1, transBatchB=1)
@@ -2396,13 +2428,13 @@ def _(g, x):
 
 @model("matmul-vector", shape=(3, 4, 5))
 def _(g, x):
-    # A vector on the right takes the last axis away.
+    # A product with a vector removes the last axis.
     return g.head(g.op("MatMul", g.op("Tanh", x), g.normal(5)))
 
 
 @model("matmul-broadcast", shape=(2, 3, 4))
 def _(g, x):
-    # Rank 4 times rank 3, then times one matrix for both channels.
+    # Rank 4 times rank 3, then times one matrix that both channels share.
     scores = g.op("Tanh", g.op("MatMul", x, g.normal(2, 4, 3)))
     return g.head(g.op("MatMul", scores, g.op("ReduceMean", x, axes=[1])))
 
@@ -2475,7 +2507,7 @@ def _(g, x):
 
 @model("attention-grouped", shape=(4, 5), opset=23)
 def _(g, x):
-    # Two heads of queries for each head of keys and values.
+    # Grouped-query attention: two query heads for each key and value head.
     q, k, v = query_key_value(g, x, 8, 4, 6)
     return g.head(g.op("Attention", q, k, v, q_num_heads=4, kv_num_heads=2))
 
@@ -2490,7 +2522,7 @@ def _(g, x):
 
 @model("rotary", shape=(2, 3, 4), opset=23)
 def _(g, x):
-    # The angles depend on the image as well.
+    # The angles depend on the image, too.
     angle = mixed(g, g.op("ReduceMean", x, g.const([1]), keepdims=0), 2)
     y = g.op("RotaryEmbedding", x, g.op("Cos", angle), g.op("Sin", angle))
     return g.head(g.op("Tanh", y))
@@ -2524,7 +2556,7 @@ for rule in ("linear", "gated", "delta", "gated_delta"):
 
     @model("linear-attention-" + rule.replace("_", "-"), shape=(3, 5), opset=27)
     def _(g, x, rule=rule):
-        # Two of them with grouped heads, one with a state to start from.
+        # Two rules have grouped heads, one has an initial state.
         grouped = rule in ("gated", "delta")
         q = mixed(g, x, 8 if grouped else 4)
         k, v = mixed(g, x, 4), mixed(g, x, 6)
@@ -2563,8 +2595,8 @@ def _(g, x):
     return g.head(g.op("Concat", y, state, axis=2))
 
 
-# Losses as layers. The mean and the sum are over the rows too, so that these
-# models take one.
+# Losses as layers. The mean and the sum include the rows, so these models have
+# a batch size of one.
 
 
 def classes_of(g, x, array):
@@ -2676,7 +2708,7 @@ def _(g, x):
 
 @model("reduce-nothing", shape=(4, 5), opset=18)
 def _(g, x):
-    # With no axes, and told to leave it at that.
+    # Without axes, and with noop_with_empty_axes: nothing is reduced.
     y = g.op("ReduceSum", g.op("Tanh", x), g.const(np.zeros(0, np.int64)),
              noop_with_empty_axes=1)
     return g.head(y)
@@ -2689,7 +2721,7 @@ def _(g, x):
     return g.head(x)
 
 
-# Taking and putting elements.
+# Gather and scatter operators.
 
 
 @model("compress", shape=(3, 4, 3))
@@ -2700,13 +2732,14 @@ def _(g, x):
 
 @model("compress-negative-axis", shape=(3, 5))
 def _(g, x):
-    # The condition may end before the axis does.
+    # The condition may be shorter than the axis.
     return g.head(g.op("Compress", g.op("Tanh", x), g.const([False, True, True]), axis=-1))
 
 
 @model("gather-nd", shape=(3, 4, 2))
 def _(g, x):
-    # The first two axes are indexed, one element twice; the rows are the last.
+    # The first two axes are indexed, with one element twice. The batch axis is
+    # the last.
     index = g.const([[0, 1], [-1, 2], [0, 1], [1, -4]])
     y = g.op("GatherND", rows_last(g, g.op("Tanh", x)), index)
     return g.head(rows_first(g, y))
@@ -2731,8 +2764,8 @@ for reduction, shape, axis, count in [
 
     @model("scatter-elements-" + reduction, shape=shape, opset=18)
     def _(g, x, reduction=reduction, shape=shape, axis=axis, count=count):
-        # Data and updates depend on the image; only with a reduction does an
-        # index come twice.
+        # Data and updates depend on the image. An index occurs twice only with a
+        # reduction.
         length = ((2,) + shape)[axis]
         places = list(shape)
         places[axis - 1 if axis > 0 else axis] = count
@@ -2768,7 +2801,7 @@ for reduction, shape in [
 
     @model("scatter-nd-" + reduction, shape=shape, opset=18)
     def _(g, x, reduction=reduction, shape=shape):
-        # The rows are the last axis, so that the indices need not name them.
+        # The batch axis is the last, so the indices do not include it.
         index = {
             (3, 4, 2): [[0, 1], [-1, 2], [1, -1]], (3, 4): [[2, 1], [0, 3], [2, 1]],
             (5,): [[3], [0], [-2], [2]],
@@ -2788,7 +2821,7 @@ for reduction, shape in [
 
 @model("scatter-nd-rows", shape=(4, 3))
 def _(g, x):
-    # The indices name the row, from Range.
+    # The indices include the row, which Range computes.
     rows = g.op("Gather", g.op("Shape", x), g.const(np.int64(0)), axis=0)
     row = g.op("Range", g.const(np.int64(0)), rows, g.const(np.int64(1)))
     row = g.op("Unsqueeze", row, g.const([1, 2]))
@@ -2811,7 +2844,7 @@ for name, opset, shape, attributes in [
         inputs = [x] if opset == 9 else [x, g.const([2])]
         values, places = g.op("TopK", *inputs, outputs=2, **attributes)
         if opset == 17:
-            # What another tensor has in the same places.
+            # Elements of another tensor at the same indices.
             other = g.op("Tanh", mixed(g, x, 3))
             other = g.op(
                 "GatherElements", other, places, axis=attributes.get("axis", 3)
@@ -2881,11 +2914,11 @@ for name, shape, image, block, attributes in [
         return g.head(x)
 
 
-# Sampling at computed places.
+# Sampling at computed positions.
 
 
 def places_for(g, x, *size, scale=0.8):
-    """Places from -1 to 1 and a little beyond, from the image."""
+    """Positions in about -1 to 1, computed from the image."""
     places = g.linear(g.op("Flatten", x), int(np.prod(size)))
     places = g.op("Mul", g.op("Tanh", places), g.const(np.float32(1.2 * scale)))
     return g.op("Reshape", places, g.const([-1, *size]))
@@ -3013,7 +3046,7 @@ for name, opset, shape, scales, sizes, attributes in [
 
 @model("resize-crop", shape=(2, 5, 4), opset=17)
 def _(g, x):
-    # A part of the picture that is partly outside it.
+    # A region that lies partly outside the image.
     roi = g.const([0.0, 0.0, 0.1, 0.3, 1.0, 1.0, 0.8, 1.2])
     scales = g.const([1.0, 1.0, 0.8, 1.25])
     return g.head(g.op(
@@ -3050,7 +3083,7 @@ def _(g, x):
 
 @model("dft-longer", shape=(3, 5, 2))
 def _(g, x):
-    # Padded along one axis, then cut along another.
+    # Padded along one axis, then cropped along another.
     y = g.op("DFT", g.op("Tanh", x), g.const(np.int64(8)), axis=2)
     y = g.op("DFT", y, g.const(np.int64(2)), axis=1)
     return g.head(g.op("Tanh", y))
@@ -3068,7 +3101,7 @@ def _(g, x):
 
 @model("stft-complex", shape=(8, 2))
 def _(g, x):
-    # Both sides, which a complex signal needs; no window.
+    # Two-sided, as required for complex signals, and without a window.
     y = g.op("STFT", g.op("Tanh", x), g.const(np.int64(2)), "", g.const(np.int64(4)),
              onesided=0)
     return g.head(g.op("Tanh", y))
@@ -3148,7 +3181,7 @@ for name, kind, options in [
 
 for kind in ("RNN", "GRU", "LSTM"):
 
-    # onnxruntime does not run these with the batch first.
+    # onnxruntime does not support the batch-first layout.
     @model(kind.lower() + "-batch-first", shape=(4, 3), runner="onnx.reference")
     def _(g, x, kind=kind):
         return recurrent(
@@ -3161,9 +3194,9 @@ for kind in ("RNN", "GRU", "LSTM"):
 
 
 def body(g, name, build, inputs, outputs):
-    """A graph for an attribute: build makes its nodes and gives its outputs.
+    """A subgraph for an attribute. `build` adds its nodes and returns its outputs.
 
-    Inputs and outputs are (type, shape) each.
+    Inputs and outputs are tuples (type, shape).
     """
     around, g.nodes = g.nodes, []
     names = [g.fresh(name + "_in") for _ in inputs]
@@ -3186,7 +3219,7 @@ FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 
 @model("if-shape", shape=(3, 4, 4))
 def _(g, x):
-    # Which branch runs depends on the number of channels only.
+    # The branch depends only on the number of channels.
     x = g.conv(x, 3, 4)
     channels = g.op("Gather", g.op("Shape", x), g.const(np.int64(1)), axis=0)
     test = g.op("Equal", channels, g.const(np.int64(4)))
@@ -3199,7 +3232,7 @@ def _(g, x):
 
 @model("if-shape-else", shape=(4, 3))
 def _(g, x):
-    # Two outputs, of the branch for when it does not hold.
+    # Two outputs, by the branch of a false condition.
     columns = g.op("Gather", g.op("Shape", x), g.const(np.int64(2)), axis=0)
     test = g.op("Greater", columns, g.const(np.int64(5)))
     outputs = [(FLOAT, None), (FLOAT, None)]
@@ -3211,7 +3244,7 @@ def _(g, x):
 
 @model("loop", shape=(6,))
 def _(g, x):
-    # Three steps of one layer, whose weights are outside the loop.
+    # Three steps of one layer, whose weights are outside of the loop.
     matrix, bias = g.normal(6, 6, scale=0.5), g.normal(6)
     state = ("N", 6)
 
@@ -3229,8 +3262,8 @@ def _(g, x):
 
 @model("loop-counted", shape=(3, 4))
 def _(g, x):
-    # Each step takes the part of the image that its number says, and gives
-    # one more slice of the second output.
+    # Each step reads the slice of the image with its number, and adds one slice
+    # to the second output.
     state = ("N", 4)
     start = g.op("ReduceMean", x, axes=[1], keepdims=0)
 
@@ -3251,7 +3284,8 @@ def _(g, x):
 
 @model("scan", shape=(4, 3))
 def _(g, x):
-    # A layer that sums along the second axis; the state starts from the image.
+    # A layer that sums along the second axis; the initial state depends on the
+    # image.
     matrix = g.normal(3, 3, scale=0.7)
     start = g.op("ReduceMean", x, axes=[1], keepdims=0)
 
@@ -3270,7 +3304,7 @@ def _(g, x):
 
 @model("scan-reverse", shape=(4, 3))
 def _(g, x):
-    # Two inputs, one of them from its end; the first axis by default.
+    # Two inputs, one of them scanned backwards, along the default first axis.
     first = g.op("Transpose", x, perm=[1, 0, 2])
     second = g.op("Tanh", mixed(g, first, 3))
     start = g.op("Mul", sliced(g, x, [0], [1], [1]), g.const([0.0]))
@@ -3290,7 +3324,7 @@ def _(g, x):
 
 
 def apply_after(made, after):
-    """What a builder cannot say about the model's form."""
+    """Changes the serialized form of the model, which a builder cannot do."""
     graph = made.graph
     if after == "inputs":
         for t in graph.initializer:
@@ -3323,13 +3357,13 @@ def input_for(name, attempt, shape, low=None):
 
 
 def search(name, make):
-    """The first seed whose numbers are good."""
+    """The reference data of the first seed that is not rejected."""
     for attempt in range(200):
         try:
             return make(attempt)
         except Rejected:
             pass
-    raise SystemExit(f"{name}: no seed is good")
+    raise SystemExit(f"{name}: every seed was rejected")
 
 
 def write_operators(out, index, only=None):
@@ -3372,13 +3406,13 @@ def write_operators(out, index, only=None):
         print(name, flush=True)
 
 
-# --- bad and odd models ------------------------------------------------------
+# --- invalid and unusual models ----------------------------------------------
 
 BAD_SHAPE = (3, 5, 4)
 
 
 def plain(g, x=None):
-    """A convolution, Relu, pooling and a linear layer."""
+    """A convolution, Relu, global average pooling and a linear layer."""
     return g.pooled_head(g.op("Relu", g.conv(x or g.x, 3, 4)))
 
 
@@ -3410,20 +3444,20 @@ def odd_softmax_end(g):
 
 
 def odd_overflow(g):
-    # exp(exp(10 x)) is infinite in float32 from x = 0.449 on.
+    # exp(exp(10 x)) overflows float32 from x = 0.449 on.
     big = g.op("Exp", g.op("Exp", g.op("Mul", g.x, g.const(np.float32(10)))))
     big = g.linear(g.op("Flatten", g.op("GlobalAveragePool", big)))
     return g.finish(g.op("Add", plain(g), g.op("Mul", big, g.const(np.float32(0.1)))))
 
 
 def odd_constant_output(g):
-    # The input gives the number of rows and nothing else.
+    # The output depends on the batch size of the input only.
     shape = g.op("Concat", batch_of(g, g.x), g.const([CLASSES]), axis=0)
     return g.finish(g.op("Expand", g.normal(1, CLASSES), shape))
 
 
 def odd_constant_output_zero(g):
-    # The input reaches the logits, times zero.
+    # The logits depend on the input times zero.
     return g.finish(plain(g, g.op("Mul", g.x, g.const(np.float32(0)))))
 
 
@@ -3455,7 +3489,7 @@ def odd_double(g):
 
 
 ODD = [
-    # name, builder, what Graph is told, input kind, how it is run
+    # name, builder, options of Graph, lower bound of the input, runner
     ("batch1", odd_batch1, dict(batch=1), None, "onnxruntime"),
     ("batch1-reshape", odd_batch1_reshape, dict(batch=1), None, "onnxruntime"),
     ("two-outputs", odd_two_outputs, {}, None, "onnxruntime"),
@@ -3470,7 +3504,7 @@ ODD = [
 
 
 def write_odd(folder, index):
-    """Valid models that a tool may refuse or must take care with."""
+    """Writes valid models that need special care or may be refused."""
     for name, build, options, low, runner in ODD:
 
         def make(attempt):
@@ -3497,7 +3531,7 @@ def write_odd(folder, index):
 
 
 def quantized():
-    """QuantizeLinear, QLinearConv and DequantizeLinear; int8 weights."""
+    """A model with QuantizeLinear, QLinearConv, DequantizeLinear and int8 weights."""
     g = bad_graph("int8-quantized")
     x_scale, x_zero = g.const(np.float32(0.03)), g.const(np.uint8(128))
     x = g.op("QuantizeLinear", g.x, x_scale, x_zero)
@@ -3584,7 +3618,7 @@ def training_bn():
 
 
 def if_on_values():
-    """Which branch runs depends on the largest value of the batch."""
+    """A model whose branch depends on the largest value of the batch."""
     g = bad_graph("if")
     x = g.conv(g.x, 3, 4)
     test = g.op("Greater", g.op("ReduceMax", x, keepdims=0), g.const(np.float32(1)))
@@ -3597,7 +3631,7 @@ def if_on_values():
 
 
 def external(name, location):
-    """A model whose first weights are in a file that is not written."""
+    """A model whose first weight tensor is in an external file that does not exist."""
     g = bad_graph(name)
     made = g.finish(plain(g))
     first = made.graph.initializer[0]
@@ -3664,7 +3698,7 @@ def write_bad(folder, index):
             try:
                 check()
                 happened = True
-            except Exception as error:  # each library raises its own kinds
+            except Exception as error:  # each library raises its own types
                 happened = False
                 reason = error
             if expected is not None and happened != expected:
@@ -3672,7 +3706,7 @@ def write_bad(folder, index):
         index.append(index_line(f"bad/{name}.onnx", made, ""))
         print("bad", name, flush=True)
 
-    # The quantized model is flat between steps, so it has logits only.
+    # The quantized model is piecewise constant, so it has no reference gradient.
     x = input_for("int8-quantized", 0, BAD_SHAPE)
     logits = session(quantized()).run(None, {"image": x})[0]
     np.save(folder / "int8-quantized.input.npy", x)
@@ -3684,7 +3718,7 @@ def write_bad(folder, index):
 
 
 def drawing(width=64, height=48, shift=0):
-    """A gradient with a disc, a box and a line: no symmetry is left."""
+    """A colour gradient with a disc, a box and a line, without any symmetry."""
     across = np.linspace(0, 1, width)[None, :]
     down = np.linspace(0, 1, height)[:, None]
     rgb = np.stack(
@@ -3709,13 +3743,13 @@ def write_pictures(folder):
     rgb.save(folder / "rgb.png", optimize=True)
     rgb.convert("L").save(folder / "grey.png", optimize=True)
 
-    # Sixteen bits whose low bytes matter.
+    # 16 bits per pixel, with information in the low bytes.
     grey = np.asarray(rgb.convert("L")).astype(np.uint32)
     ramp = np.arange(64, dtype=np.uint32)[None, :]
     deep = (grey * 256 + ramp * 4).astype(np.uint16)
     Image.fromarray(deep).save(folder / "grey16.png")
 
-    # The picture is hidden outside a disc and half seen along its edge.
+    # Transparent outside a disc, and partly transparent along its edge.
     y, x = np.mgrid[0:48, 0:64]
     distance = np.hypot(x - 32, y - 24)
     alpha = np.clip((24 - distance) / 6, 0, 1) * 255
@@ -3725,8 +3759,7 @@ def write_pictures(folder):
     rgb.quantize(16, dither=Image.Dither.NONE).save(folder / "palette.png")
     rgb.save(folder / "rgb.jpg", quality=92, subsampling=0)
 
-    # Orientation 6: a viewer turns the stored picture clockwise, and then it
-    # is rgb.png again.
+    # Orientation 6: turning the stored picture clockwise restores rgb.png.
     exif = Image.Exif()
     exif[0x0112] = 6
     rgb.transpose(Image.Transpose.ROTATE_90).save(

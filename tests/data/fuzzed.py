@@ -1,9 +1,9 @@
-"""Files that ask for much more memory than their size, for tests/tests/fuzzed.rs.
+"""Writes ONNX files that need far more memory than their size, for tests/tests/fuzzed.rs.
 
     python -m venv VENV && VENV/bin/pip install onnx numpy
     VENV/bin/python tests/data/fuzzed.py tests/data/fuzzed/model
 
-Each of their tensors is one that a model may have; it is their number that fills the memory.
+Each of their tensors has an acceptable size; together they exhaust the memory.
 """
 
 import sys
@@ -25,7 +25,7 @@ def write(path, nodes, initializers):
     onnx.save(model, path)
 
 
-def number(name, value):
+def scalar(name, value):
     return helper.make_tensor(name, TensorProto.FLOAT, [], [float(value)])
 
 
@@ -35,8 +35,8 @@ def ints(name, values):
 
 def main(folder):
     names = [str(at) for at in range(COUNT)]
-    numbers = [number(f"c{name}", 1 + at) for at, name in enumerate(names)]
-    # Constants, all of which are known before anything is summed up.
+    numbers = [scalar(f"c{name}", 1 + at) for at, name in enumerate(names)]
+    # Constants: constant folding computes all of them before the sum.
     nodes = [helper.make_node("ConstantOfShape", ["size"], ["zeros"])]
     nodes += [helper.make_node("Add", ["zeros", f"c{name}"], [f"t{name}"]) for name in names]
     nodes += [
@@ -45,7 +45,7 @@ def main(folder):
         helper.make_node("Add", ["x", "mean"], ["y"]),
     ]
     write(folder / "constants-of-gigabytes.onnx", nodes, [*numbers, ints("size", [SIZE])])
-    # The same of the sample.
+    # The same with values that depend on the input.
     nodes = [helper.make_node("Tile", ["x", "times"], ["long"])]
     nodes += [helper.make_node("Mul", ["long", f"c{name}"], [f"t{name}"]) for name in names]
     nodes += [

@@ -1,11 +1,12 @@
-"""A model of several inputs, and the same with the values of the others stored in it.
+"""Writes a model with several inputs, and the same model with stored values instead of all inputs but one.
 
     python -m venv VENV && VENV/bin/pip install onnx numpy
     VENV/bin/python tests/data/inputs.py tests/data/inputs
 
-several.onnx takes pictures x [n, 3, 6, 6], a condition [n, 4] that is joined to the features, a temperature of one
-number, and the class [n] of integers whose embedding is added. stored.onnx is the same with the values in
-condition.npy, temperature.npy and class.npy, of which the first and last are those of one sample.
+several.onnx has four inputs: images x [n, 3, 6, 6], a condition [n, 4] that is concatenated to the features,
+a temperature [1], and integer classes [n] whose embedding is added. stored.onnx stores the values of
+condition.npy, temperature.npy and class.npy instead. The condition and the class are those of one sample, and
+are expanded to the batch.
 """
 
 import sys
@@ -25,13 +26,13 @@ def weight(name, *shape):
     return numpy_helper.from_array(RANDOM.standard_normal(shape).astype(np.float32), name)
 
 
-def graph(inputs, constants, expanded):
+def graph(inputs, constants, expansion):
     nodes = [
         helper.make_node("Conv", ["x", "filters"], ["c"], kernel_shape=[3, 3]),
         helper.make_node("Relu", ["c"], ["r"]),
         helper.make_node("GlobalAveragePool", ["r"], ["g"]),
         helper.make_node("Flatten", ["g"], ["f"]),
-        *expanded,
+        *expansion,
         helper.make_node("Concat", ["f", "condition_n"], ["joined"], axis=1),
         helper.make_node("Gather", ["table", "class_n"], ["embedded"]),
         helper.make_node("Add", ["joined", "embedded"], ["sum"]),
@@ -57,11 +58,11 @@ def main(folder):
         helper.make_tensor_value_info("class", TensorProto.INT64, ["n"]),
         helper.make_tensor_value_info("temperature", TensorProto.FLOAT, [1]),
     ]
-    plain = [
+    identities = [
         helper.make_node("Identity", ["condition"], ["condition_n"]),
         helper.make_node("Identity", ["class"], ["class_n"]),
     ]
-    save(graph(others, weights, plain), folder / "several.onnx")
+    save(graph(others, weights, identities), folder / "several.onnx")
     stored = [
         numpy_helper.from_array(CONDITION, "condition"),
         numpy_helper.from_array(CLASS, "class_n"),
@@ -70,13 +71,13 @@ def main(folder):
         numpy_helper.from_array(np.int64([1]), "one"),
         numpy_helper.from_array(np.int64([4]), "four"),
     ]
-    expanded = [
+    expansion = [
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node("Slice", ["shape", "zero", "one"], ["rows"]),
         helper.make_node("Concat", ["rows", "four"], ["sizes"], axis=0),
         helper.make_node("Expand", ["condition", "sizes"], ["condition_n"]),
     ]
-    save(graph([], [*weights, *stored], expanded), folder / "stored.onnx")
+    save(graph([], [*weights, *stored], expansion), folder / "stored.onnx")
     for name, value in [("condition", CONDITION), ("temperature", TEMPERATURE), ("class", CLASS)]:
         np.save(folder / f"{name}.npy", value)
 

@@ -1,26 +1,25 @@
 #!/usr/bin/env python3
-"""Metrics of two small maps, by the public implementations that people compare with.
+"""Computes reference values of the metrics with public implementations.
 
     pip install numpy scipy scikit-image quantus pillow
     pip install --no-deps saliency==0.2.1 selectivesearch==0.4
-    python metrics.py         # writes metrics/
+    python metrics.py         # writes the folder metrics/
 
-    a.npy, b.npy    float32 [24, 31]; b has ties, and follows a in part
+    a.npy, b.npy    float32 [24, 31]; b has ties and is correlated with a
     expected.txt    one metric per line: name, value
 
-    picture.npy     uint8 [64, 80, 3], a part of scikit-image's public domain picture of a cat
-    weights.npy     float32 [64, 80, 3], a linear model of two classes: the first's probability is
+    picture.npy     uint8 [64, 80, 3], a crop of scikit-image's public-domain photograph of a cat
+    weights.npy     float32 [64, 80, 3], a linear model of two classes: the probability of the first class is
                     sigmoid(sum(weights * picture / 255))
-    scores.npy      float32 [64, 80]
-    information.txt the areas under the SIC and the AIC, means over 200 random masks, and the
-                    standard deviations of these means
+    scores.npy      float32 [64, 80], an attribution map of the picture
+    information.txt areas under the SIC and the AIC curve: mean over 200 random masks, standard error
 
     map-0.npy ...   float32 [50, 70], smooth random maps
-    segments-0.npy  the segments of the map's picture in 8 bits
-    boxes-0.txt     the boxes of selective search, a line each: left, top, right, bottom
+    segments-0.npy  the segments of the map as an 8-bit greyscale image
+    boxes-0.txt     the boxes of selective search, one per line: left, top, right, bottom
 
-Spearman from scipy.stats, SSIM from skimage.metrics, Sparseness from Quantus, SIC and AIC from PAIR's
-saliency, segments from skimage.segmentation, boxes from selectivesearch, the rest from numpy.
+Sources: Spearman from scipy.stats, SSIM from skimage.metrics, sparseness (Gini) from Quantus, SIC and AIC
+from PAIR's saliency, segments from skimage.segmentation, boxes from selectivesearch, all others from numpy.
 """
 import pathlib
 
@@ -34,7 +33,7 @@ import skimage.metrics
 import skimage.segmentation
 import skimage.transform
 
-np.trapz = np.trapezoid  # PAIR's package is of numpy 1.
+np.trapz = np.trapezoid  # PAIR's package needs the name of numpy 1.
 from saliency.metrics import pic
 
 folder = pathlib.Path(__file__).parent / "metrics"

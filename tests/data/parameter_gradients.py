@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Parameter gradients of three models of the zoo, computed by PyTorch's own functions.
+"""Computes the parameter gradients of three models of the zoo with PyTorch.
 
     pip install torch onnx numpy
-    python parameter_gradients.py        # writes beside each model
+    python parameter_gradients.py        # writes files beside each model
 
-Beside `zoo/<name>/model.onnx`:
-    parameters.txt            the parameters' names in the file's order, one per line
-    parameter_gradients.npy   float32, flat: the derivative of the sum of both rows' target logits with respect to
-                              each of them, one after the other in that order
+Files beside `zoo/<name>/model.onnx`:
+    parameters.txt            the names of the parameters in the order of the model file, one per line
+    parameter_gradients.npy   float32, flat: the gradients of the sum of both rows' target logits with respect
+                              to all parameters, concatenated in that order
 
-The nodes of the file are run one by one with torch.nn.functional in float64, the stored tensors as leaves; the logits
-are checked against the reference before anything is written.
+The nodes of the model are run one by one with torch.nn.functional in float64; the stored tensors are leaves.
+The logits are checked against the reference before the files are written.
 """
 import pathlib
 

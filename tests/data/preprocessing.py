@@ -1,13 +1,15 @@
-"""What other libraries make of a picture, for tests/tests/preprocessing.rs.
+"""Writes the inputs that other libraries compute from a picture, for tests/tests/preprocessing.rs.
 
     python -m venv VENV && VENV/bin/pip install pillow==12.0.0 torch torchvision timm transformers numpy
     VENV/bin/python tests/data/preprocessing.py tests/data/preprocessing
 
-Each case is a configuration as its library writes it, `NAME.json`, and what that library makes of `picture.png`
-with it, `NAME.npy`: timm's transforms, and those of transformers' image processors that compute with Pillow.
-Of torchvision, whose published values are core/src/picture/preprocess/torchvision.csv, the crops of some weights
-are written, `torchvision-N.png`.
-Pillow 12: from version 13 on it resizes columns first where that is less work, which changes some bytes by one.
+Each case has a configuration in the format of its library, `NAME.json`, and the input that the library
+computes from `picture.png` with it, `NAME.npy`. The libraries are timm, and transformers with the image
+processors that use Pillow. For torchvision, the script writes its published values to
+picture/src/preprocess/torchvision.csv, and the crops of some weights to `torchvision-N.png`.
+
+Pillow 12 is required: from version 13 on, Pillow resizes columns first where this is faster, which changes
+some bytes by one.
 """
 
 import json
@@ -22,9 +24,9 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def timm_cases():
-    def case(**own):
+    def case(**changes):
         return {"input_size": [3, SIZE, SIZE], "mean": MEAN, "std": STD, "crop_pct": 0.875,
-                "interpolation": "bicubic", "crop_mode": "center", **own}
+                "interpolation": "bicubic", "crop_mode": "center", **changes}
 
     yield "timm-bicubic", case()
     yield "timm-bilinear", case(interpolation="bilinear", crop_pct=0.95)
@@ -69,17 +71,16 @@ def hugging_face_cases():
 
 
 def torchvision_table(path):
-    """The values that torchvision publishes with its weights: one row for each, where nothing else is asked for
-    than ImageNet's mean and deviation."""
+    """Writes one row for each torchvision weight set that uses ImageNet's mean and standard deviation."""
     import torchvision
 
     rows = ["weights,resize,crop,interpolation"]
     for model in torchvision.models.list_models(module=torchvision.models):
         for weights in torchvision.models.get_model_weights(model):
-            own = weights.transforms()
-            if (own.mean, own.std) == (MEAN, STD):
-                [resize], [crop] = own.resize_size, own.crop_size
-                rows.append(f"{weights},{resize},{crop},{own.interpolation.value}")
+            transform = weights.transforms()
+            if (transform.mean, transform.std) == (MEAN, STD):
+                [resize], [crop] = transform.resize_size, transform.crop_size
+                rows.append(f"{weights},{resize},{crop},{transform.interpolation.value}")
     path.write_text("\n".join(rows) + "\n")
 
 
@@ -91,8 +92,8 @@ def torchvision_crops(folder, picture):
     import torchvision
 
     for at, name in enumerate(TORCHVISION):
-        own = torchvision.models.get_weight(name).transforms()
-        values = own(picture)
+        transform = torchvision.models.get_weight(name).transforms()
+        values = transform(picture)
         mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, STD))
         crop = ((values * std + mean) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         Image.fromarray(crop).save(folder / f"torchvision-{at}.png")
@@ -110,7 +111,7 @@ def main(folder):
         np.save(folder / f"{name}.npy", np.ascontiguousarray(values, dtype=np.float32))
         print(name, values.shape)
 
-    torchvision_table(Path(__file__).parents[2] / "core/src/picture/preprocess/torchvision.csv")
+    torchvision_table(Path(__file__).parents[2] / "picture/src/preprocess/torchvision.csv")
     torchvision_crops(folder, picture)
     import timm.data
     import transformers

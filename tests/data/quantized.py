@@ -1,23 +1,23 @@
-"""Makes the quantized models that the tests read.
+"""Writes the quantized models of the tests with their reference data.
 
     python quantized.py OUT [NAME ...]
 
-needs torch, onnx, onnxruntime and numpy (torch 2.15.0, onnx 1.23.2, onnxruntime 1.32.0 and numpy
-2.4.6 made the committed ones), and the zoo beside it. It writes
+Needs torch, onnx, onnxruntime and numpy (versions 2.15.0, 1.23.2, 1.32.0 and 2.4.6 wrote the committed
+files), and the models of zoo.py. Files:
 
     OUT/index.tsv      one line for each model: path, opset, operators
     OUT/NAME/          model.onnx, input.npy, target.npy, logits.npy, levels.npy, gradient.npy,
                        unrounded.npy
 
-The models of the zoo are quantized by ONNX Runtime's own quantizer: statically in the QDQ and in the
-QOperator format, per tensor and per channel, and dynamically. The others hold one operator each.
+ONNX Runtime's quantizer quantizes the models of the zoo: statically in the QDQ and QOperator formats, per
+tensor and per channel, and dynamically. The other models test one operator each.
 
-logits.npy is what ONNX Runtime gives for each row alone, optimisations off, where it has the operator;
-levels.npy is the largest distance of two levels of what is quantized last. gradient.npy is PyTorch's,
-of the same model with torch.fake_quantize_per_tensor_affine in place of every quantization, whose
-gradient passes straight through the rounding and is 0 outside the range; its logits are checked against
-ONNX Runtime's. unrounded.npy is the gradient of the same without rounding: everything that would be
-quantized is only clamped to its range.
+- logits.npy: by ONNX Runtime, for each row separately, without graph optimizations.
+- levels.npy: the largest scale of the last quantized tensor, that is, the distance of two of its levels.
+- gradient.npy: by PyTorch, with torch.fake_quantize_per_tensor_affine instead of every quantization, a
+  straight-through estimator whose gradient is 0 outside the range. The difference of its logits from ONNX
+  Runtime's is printed.
+- unrounded.npy: the same gradient without rounding. Quantized tensors are only clamped to their range.
 """
 
 import contextlib
@@ -48,11 +48,11 @@ RANGES = {
 }
 
 
-# --- a model in PyTorch ------------------------------------------------------
+# --- evaluation in PyTorch ---------------------------------------------------
 
 
 class Levels:
-    """What is quantized: its value, and the scale and zero that it has as integers."""
+    """A quantized tensor: its dequantized value, scale and zero point."""
 
     def __init__(self, value, scale, zero):
         self.value, self.scale, self.zero = value, scale, zero
@@ -65,15 +65,17 @@ def number(value):
     return value if torch.is_tensor(value) else torch.as_tensor(np.array(value))
 
 
-def spread(own, rank, axis):
-    own = number(own).double()
-    return own.reshape(()) if own.numel() == 1 else own.reshape([-1 if a == axis % rank else 1 for a in range(rank)])
+def broadcastable(values, rank, axis):
+    """Shapes per-tensor or per-channel values so that they broadcast along `axis`."""
+    values = number(values).double()
+    shape = [-1 if a == axis % rank else 1 for a in range(rank)]
+    return values.reshape(()) if values.numel() == 1 else values.reshape(shape)
 
 
 def quantize(x, scale, zero, low_high, axis, rounds):
     low, high = low_high
     if not rounds:
-        factor, offset = (spread(own, x.dim(), axis).float() for own in [scale, zero])
+        factor, offset = (broadcastable(values, x.dim(), axis).float() for values in [scale, zero])
         return Levels(x.clamp((low - offset) * factor, (high - offset) * factor), scale, zero)
     if number(scale).numel() == 1:
         scale, zero = number(scale).float().reshape(()), number(zero).int().reshape(())
@@ -86,8 +88,8 @@ def dequantize(x, scale, zero, axis=1):
     if isinstance(x, Levels):
         return x.value
     x = number(x)
-    scale = spread(scale, x.dim(), axis)
-    zero = spread(zero, x.dim(), axis) if zero is not None else 0.0
+    scale = broadcastable(scale, x.dim(), axis)
+    zero = broadcastable(zero, x.dim(), axis) if zero is not None else 0.0
     return ((x.double() - zero) * scale).float()
 
 
@@ -137,8 +139,8 @@ def sliced(node, x, starts, ends, axes=None, steps=None):
     axes = range(len(starts)) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     for start, end, axis, step in zip(starts, ends, axes, steps):
-        own = np.arange(x.shape[int(axis)])[int(start):int(end):int(step)]
-        x = x.index_select(int(axis), torch.as_tensor(own))
+        indices = np.arange(x.shape[int(axis)])[int(start):int(end):int(step)]
+        x = x.index_select(int(axis), torch.as_tensor(indices))
     return x
 
 
@@ -195,18 +197,17 @@ KEEPING = {"MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
 
 
 class Torch:
-    """Runs a model on rows, with every quantization faked. The scale of what was quantized last is
-    kept."""
+    """Runs a model on rows with fake quantization. `last_scale` is the scale of the last quantized tensor."""
 
     def __init__(self, model, rounds):
         self.model, self.rounds = model, rounds
-        self.opsets = {own.domain: own.version for own in model.opset_import}
+        self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.types = {}
 
     def __call__(self, x):
         graph = self.model.graph
         self.last_scale = 0.0
-        values = {own.name: numpy_helper.to_array(own) for own in graph.initializer}
+        values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         values[next(i.name for i in graph.input if i.name not in values)] = x
         for node in graph.node:
             inputs = [values[name] if name else None for name in node.input]
@@ -219,9 +220,9 @@ class Torch:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         attributes = {k: list(v) if isinstance(v, tuple) else v for k, v in attributes.items()}
         kind = node.op_type
-        own = getattr(self, kind, None)
-        if own is not None:
-            made = own(attributes, *inputs)
+        method = getattr(self, kind, None)
+        if method is not None:
+            made = method(attributes, *inputs)
             return made if isinstance(made, tuple) else (made,)
         if kind == "Shape":
             return (np.array(self.plain(inputs[0]).shape),)
@@ -253,11 +254,11 @@ class Torch:
     def to(self, x, scale, zero, axis=1):
         """`x` quantized to the type of `zero`."""
         zero = np.uint8(0) if zero is None else zero
-        own = np.asarray(zero).dtype
+        dtype = np.asarray(zero).dtype
         self.last_scale = float(number(scale).max())
-        return quantize(x, scale, np.asarray(zero).astype(np.int32), RANGES[own], axis, self.rounds)
+        return quantize(x, scale, np.asarray(zero).astype(np.int32), RANGES[dtype], axis, self.rounds)
 
-    # The operators of quantization.
+    # Quantization operators.
 
     def QuantizeLinear(self, node, x, scale, zero=None):
         return self.to(number(x), scale, zero, node.get("axis", 1))
@@ -317,14 +318,14 @@ class Torch:
         low, high = min(x.min().item(), 0.0), max(x.max().item(), 0.0)
         scale = np.float32((np.float32(high) - np.float32(low)) / np.float32(255))
         zero = np.uint8(np.clip(np.rint(-np.float32(low) / scale), 0, 255))
-        # Nothing leaves a range that follows the sample.
+        # The range is that of the sample, so nothing is clamped.
         return (self.to(x, scale, zero) if self.rounds else Levels(x, scale, zero)), scale, zero
 
     def integers(self, x, zero, axis=1):
         if isinstance(x, Levels):
             return x.value / x.scale
         zero = np.uint8(0) if zero is None else zero
-        return (number(x).double() - spread(zero, np.ndim(x), axis)).float()
+        return (number(x).double() - broadcastable(zero, np.ndim(x), axis)).float()
 
     def ConvInteger(self, node, x, w, xz=None, wz=None):
         return conv(node, self.integers(x, xz), self.integers(w, wz, 0))
@@ -357,10 +358,12 @@ class Torch:
         return y if bias is None else y + number(bias)
 
 
-# --- the zoo, quantized ------------------------------------------------------
+# --- quantized models of the zoo ---------------------------------------------
 
 
 class Rows(CalibrationDataReader):
+    """Calibration data: batches of normal noise."""
+
     def __init__(self, name, shape):
         random = np.random.default_rng(3)
         self.rows = iter([{name: random.standard_normal((2, *shape), np.float32)} for _ in range(4)])
@@ -369,21 +372,21 @@ class Rows(CalibrationDataReader):
         return next(self.rows, None)
 
 
-def quantized(folder, way, per_channel=False, unsigned_weights=False):
-    # The quantizer prints what it does.
+def quantized(folder, method, per_channel=False, unsigned_weights=False):
+    # The quantizer prints its progress.
     with tempfile.TemporaryDirectory() as work, contextlib.redirect_stdout(io.StringIO()):
         work = Path(work)
         ready, made = work / "ready.onnx", work / "made.onnx"
         quant_pre_process(HERE / "zoo" / folder / "model.onnx", ready, skip_symbolic_shape=True)
         weights = QuantType.QUInt8 if unsigned_weights else QuantType.QInt8
-        if way == "dynamic":
+        if method == "dynamic":
             quantize_dynamic(ready, made, per_channel=per_channel, weight_type=weights)
         else:
             session = onnxruntime.InferenceSession(ready)
-            own = session.get_inputs()[0]
+            graph_input = session.get_inputs()[0]
             shape = np.load(HERE / "zoo" / folder / "input.npy").shape[1:]
             quantize_static(
-                ready, made, Rows(own.name, shape), quant_format=QuantFormat[way],
+                ready, made, Rows(graph_input.name, shape), quant_format=QuantFormat[method],
                 per_channel=per_channel, activation_type=QuantType.QUInt8, weight_type=weights,
             )
         return onnx.load(made)
@@ -411,11 +414,11 @@ ZOO = {
 }
 
 
-# --- one operator each -------------------------------------------------------
+# --- models of one operator --------------------------------------------------
 
 
 class Tiny:
-    """A graph of the input `x` under construction."""
+    """A graph under construction, with the input `x`."""
 
     def __init__(self, shape, opset=17, element=np.float32):
         self.random = np.random.default_rng(11)
@@ -444,7 +447,7 @@ class Tiny:
         return self.make("DequantizeLinear", x, np.float32(scale), zero)
 
     def model(self, y, classes=5):
-        """The scores of `y`, dense layer and all."""
+        """The model with a linear layer on `y`."""
         flat = self.make("Flatten", y, axis=1)
         probe = self.finish(flat)
         width = onnxruntime.InferenceSession(probe.SerializeToString()).run(
@@ -468,151 +471,151 @@ X, Y, Z = np.uint8(121), np.uint8(117), np.float32(0.05)
 SCALE = np.float32(0.03)
 
 
-def of_one(kind, scale=Z, zero=Y, **attributes):
-    own = Tiny((4, 6, 6))
-    q = own.quantize("x")
-    y = own.make(kind, q, SCALE, X, np.float32(scale), zero, domain=MICROSOFT, **attributes)
-    return own.model(own.dequantize(y, scale, zero))
+def unary(kind, scale=Z, zero=Y, **attributes):
+    graph = Tiny((4, 6, 6))
+    q = graph.quantize("x")
+    y = graph.make(kind, q, SCALE, X, np.float32(scale), zero, domain=MICROSOFT, **attributes)
+    return graph.model(graph.dequantize(y, scale, zero))
 
 
-def of_two(kind):
-    own = Tiny((4, 6, 6))
-    a, b = own.quantize("x"), own.quantize(own.make("Mul", "x", np.float32(0.7)), 0.02, 100)
-    y = own.make(kind, a, SCALE, X, b, np.float32(0.02), np.uint8(100), Z, Y, domain=MICROSOFT)
-    return own.model(own.dequantize(y, Z, Y))
+def binary(kind):
+    graph = Tiny((4, 6, 6))
+    a, b = graph.quantize("x"), graph.quantize(graph.make("Mul", "x", np.float32(0.7)), 0.02, 100)
+    y = graph.make(kind, a, SCALE, X, b, np.float32(0.02), np.uint8(100), Z, Y, domain=MICROSOFT)
+    return graph.model(graph.dequantize(y, Z, Y))
 
 
 def quantize_axis(opset):
-    own = Tiny((4, 6, 6), opset)
+    graph = Tiny((4, 6, 6), opset)
     scales = np.linspace(0.01, 0.04, 4).astype(np.float32)
     zeros = np.arange(100, 140, 10).astype(np.uint8)
-    q = own.make("QuantizeLinear", "x", scales, zeros, axis=1)
-    return own.model(own.make("DequantizeLinear", q, scales, zeros, axis=1))
+    q = graph.make("QuantizeLinear", "x", scales, zeros, axis=1)
+    return graph.model(graph.make("DequantizeLinear", q, scales, zeros, axis=1))
 
 
 def quantize_int16():
-    own = Tiny((4, 6, 6), 21)
-    q = own.make("QuantizeLinear", "x", np.float32(1e-4), np.int16(5))
-    return own.model(own.make("DequantizeLinear", q, np.float32(1e-4), np.int16(5)))
+    graph = Tiny((4, 6, 6), 21)
+    q = graph.make("QuantizeLinear", "x", np.float32(1e-4), np.int16(5))
+    return graph.model(graph.make("DequantizeLinear", q, np.float32(1e-4), np.int16(5)))
 
 
 def quantize_microsoft():
-    own = Tiny((4, 6, 6))
-    q = own.make("QuantizeLinear", "x", SCALE, np.uint16(30000), domain=MICROSOFT)
-    return own.model(own.make("DequantizeLinear", q, SCALE, np.uint16(30000), domain=MICROSOFT))
+    graph = Tiny((4, 6, 6))
+    q = graph.make("QuantizeLinear", "x", SCALE, np.uint16(30000), domain=MICROSOFT)
+    return graph.model(graph.make("DequantizeLinear", q, SCALE, np.uint16(30000), domain=MICROSOFT))
 
 
 def qlinear_matmul():
-    own = Tiny((4, 36))
-    q = own.quantize("x")
-    b = own.integers(36, 7, dtype=np.uint8)
-    y = own.make("QLinearMatMul", q, SCALE, X, b, np.float32(0.01), np.uint8(60), Z, Y)
-    return own.model(own.dequantize(y, Z, Y))
+    graph = Tiny((4, 36))
+    q = graph.quantize("x")
+    b = graph.integers(36, 7, dtype=np.uint8)
+    y = graph.make("QLinearMatMul", q, SCALE, X, b, np.float32(0.01), np.uint8(60), Z, Y)
+    return graph.model(graph.dequantize(y, Z, Y))
 
 
 def matmul_integer():
-    own = Tiny((4, 36))
-    q, scale, zero = own.make("DynamicQuantizeLinear", "x", outputs=3)
-    y = own.make("MatMulInteger", q, own.integers(36, 7, dtype=np.uint8), zero, np.uint8(60))
-    y = own.make("Cast", y, to=TensorProto.FLOAT)
-    return own.model(own.make("Mul", y, own.make("Mul", scale, np.float32(0.01))))
+    graph = Tiny((4, 36))
+    q, scale, zero = graph.make("DynamicQuantizeLinear", "x", outputs=3)
+    y = graph.make("MatMulInteger", q, graph.integers(36, 7, dtype=np.uint8), zero, np.uint8(60))
+    y = graph.make("Cast", y, to=TensorProto.FLOAT)
+    return graph.model(graph.make("Mul", y, graph.make("Mul", scale, np.float32(0.01))))
 
 
 def conv_integer():
-    own = Tiny((4, 6, 6))
-    q, scale, zero = own.make("DynamicQuantizeLinear", "x", outputs=3)
-    weights = own.integers(5, 4, 3, 3, dtype=np.uint8)
-    y = own.make("ConvInteger", q, weights, zero, np.uint8(60), pads=[1, 1, 1, 1])
-    y = own.make("Cast", y, to=TensorProto.FLOAT)
-    return own.model(own.make("Mul", y, own.make("Mul", scale, np.float32(0.01))))
+    graph = Tiny((4, 6, 6))
+    q, scale, zero = graph.make("DynamicQuantizeLinear", "x", outputs=3)
+    weights = graph.integers(5, 4, 3, 3, dtype=np.uint8)
+    y = graph.make("ConvInteger", q, weights, zero, np.uint8(60), pads=[1, 1, 1, 1])
+    y = graph.make("Cast", y, to=TensorProto.FLOAT)
+    return graph.model(graph.make("Mul", y, graph.make("Mul", scale, np.float32(0.01))))
 
 
 def qlinear_conv():
-    own = Tiny((4, 6, 6))
-    q = own.quantize("x")
-    weights, scales = own.integers(5, 4, 3, 3), np.linspace(0.005, 0.02, 5).astype(np.float32)
-    bias = own.random.integers(-900, 900, 5, dtype=np.int32)
+    graph = Tiny((4, 6, 6))
+    q = graph.quantize("x")
+    weights, scales = graph.integers(5, 4, 3, 3), np.linspace(0.005, 0.02, 5).astype(np.float32)
+    bias = graph.random.integers(-900, 900, 5, dtype=np.int32)
     zeros = np.zeros(5, np.int8)
-    y = own.make("QLinearConv", q, SCALE, X, weights, scales, zeros, Z, Y, bias, pads=[1, 0, 1, 2], strides=[2, 1])
-    return own.model(own.dequantize(y, Z, Y))
+    y = graph.make("QLinearConv", q, SCALE, X, weights, scales, zeros, Z, Y, bias, pads=[1, 0, 1, 2], strides=[2, 1])
+    return graph.model(graph.dequantize(y, Z, Y))
 
 
 def qgemm(turned, quantized_output):
-    own = Tiny((144,))
-    q = own.quantize("x")
-    weights, bias = own.integers(*((9, 144) if turned else (144, 9))), own.random.integers(-900, 900, 9, dtype=np.int32)
+    graph = Tiny((144,))
+    q = graph.quantize("x")
+    weights, bias = graph.integers(*((9, 144) if turned else (144, 9))), graph.random.integers(-900, 900, 9, dtype=np.int32)
     out = [Z, Y] if quantized_output else []
-    y = own.make("QGemm", q, SCALE, X, weights, np.float32(0.01), np.int8(0), bias, *out,
+    y = graph.make("QGemm", q, SCALE, X, weights, np.float32(0.01), np.int8(0), bias, *out,
                  domain=MICROSOFT, alpha=0.5, transA=0, transB=int(turned))
-    return own.model(own.dequantize(y, Z, Y) if quantized_output else y)
+    return graph.model(graph.dequantize(y, Z, Y) if quantized_output else y)
 
 
 def concat():
-    own = Tiny((4, 6, 6))
-    a, b = own.quantize("x"), own.quantize(own.make("Mul", "x", np.float32(0.7)), 0.02, 100)
-    y = own.make("QLinearConcat", Z, Y, a, SCALE, X, b, np.float32(0.02), np.uint8(100), domain=MICROSOFT, axis=1)
-    return own.model(own.dequantize(y, Z, Y))
+    graph = Tiny((4, 6, 6))
+    a, b = graph.quantize("x"), graph.quantize(graph.make("Mul", "x", np.float32(0.7)), 0.02, 100)
+    y = graph.make("QLinearConcat", Z, Y, a, SCALE, X, b, np.float32(0.02), np.uint8(100), domain=MICROSOFT, axis=1)
+    return graph.model(graph.dequantize(y, Z, Y))
 
 
 def where():
-    own = Tiny((4, 6, 6))
-    a, b = own.quantize("x"), own.quantize(own.make("Mul", "x", np.float32(0.7)), 0.02, 100)
-    mask = own.random.random((4, 6, 6)) < 0.5
-    y = own.make("QLinearWhere", mask, a, SCALE, X, b, np.float32(0.02), np.uint8(100), Z, Y, domain=MICROSOFT)
-    return own.model(own.dequantize(y, Z, Y))
+    graph = Tiny((4, 6, 6))
+    a, b = graph.quantize("x"), graph.quantize(graph.make("Mul", "x", np.float32(0.7)), 0.02, 100)
+    mask = graph.random.random((4, 6, 6)) < 0.5
+    y = graph.make("QLinearWhere", mask, a, SCALE, X, b, np.float32(0.02), np.uint8(100), Z, Y, domain=MICROSOFT)
+    return graph.model(graph.dequantize(y, Z, Y))
 
 
 def to_float():
-    own = Tiny((4, 36))
-    q = own.quantize("x")
-    bias = own.random.standard_normal(7).astype(np.float32)
+    graph = Tiny((4, 36))
+    q = graph.quantize("x")
+    bias = graph.random.standard_normal(7).astype(np.float32)
     scales = np.linspace(0.005, 0.02, 7).astype(np.float32)
-    y = own.make("MatMulIntegerToFloat", q, own.integers(36, 7, dtype=np.uint8), SCALE, scales, X,
+    y = graph.make("MatMulIntegerToFloat", q, graph.integers(36, 7, dtype=np.uint8), SCALE, scales, X,
                  np.full(7, 60, np.uint8), bias, domain=MICROSOFT)
-    return own.model(y)
+    return graph.model(y)
 
 
 def dynamic_matmul():
-    own = Tiny((4, 36))
-    bias = own.random.standard_normal(7).astype(np.float32)
-    y = own.make("DynamicQuantizeMatMul", "x", own.integers(36, 7, dtype=np.uint8), np.float32(0.01),
+    graph = Tiny((4, 36))
+    bias = graph.random.standard_normal(7).astype(np.float32)
+    y = graph.make("DynamicQuantizeMatMul", "x", graph.integers(36, 7, dtype=np.uint8), np.float32(0.01),
                  np.uint8(60), bias, domain=MICROSOFT)
-    return own.model(y)
+    return graph.model(y)
 
 
 def n_bits(zeros):
-    own = Tiny((4, 48))
-    weights = own.random.integers(0, 256, (7, 2, 16), dtype=np.uint8)
-    scales = own.random.uniform(0.01, 0.03, 14).astype(np.float32)
-    zero = own.random.integers(0, 256, 7, dtype=np.uint8) if zeros else None
-    y = own.make("MatMulNBits", "x", weights, scales, zero, domain=MICROSOFT, K=48, N=7, bits=4, block_size=32)
-    return own.model(y)
+    graph = Tiny((4, 48))
+    weights = graph.random.integers(0, 256, (7, 2, 16), dtype=np.uint8)
+    scales = graph.random.uniform(0.01, 0.03, 14).astype(np.float32)
+    zero = graph.random.integers(0, 256, 7, dtype=np.uint8) if zeros else None
+    y = graph.make("MatMulNBits", "x", weights, scales, zero, domain=MICROSOFT, K=48, N=7, bits=4, block_size=32)
+    return graph.model(y)
 
 
 def moved_between():
-    """What moves or chooses levels, between what makes and what reads them."""
-    own = Tiny((4, 6, 6))
-    q = own.quantize("x")
-    q = own.make("MaxPool", q, kernel_shape=[2, 2], strides=[2, 2])
-    q = own.make("Transpose", q, perm=[0, 2, 3, 1])
-    q = own.make("Reshape", q, np.array([0, -1]))
-    return own.model(own.dequantize(q, SCALE))
+    """Operators that move or select quantized values, between a QuantizeLinear and a DequantizeLinear."""
+    graph = Tiny((4, 6, 6))
+    q = graph.quantize("x")
+    q = graph.make("MaxPool", q, kernel_shape=[2, 2], strides=[2, 2])
+    q = graph.make("Transpose", q, perm=[0, 2, 3, 1])
+    q = graph.make("Reshape", q, np.array([0, -1]))
+    return graph.model(graph.dequantize(q, SCALE))
 
 
 def at_the_bounds():
-    """Inputs that lie beyond, at and within the bounds of the levels."""
-    own = Tiny((4, 6, 6))
-    return own.model(own.dequantize(own.quantize("x", 0.01), 0.01))
+    """Inputs beyond, at and within the bounds of the quantized range."""
+    graph = Tiny((4, 6, 6))
+    return graph.model(graph.dequantize(graph.quantize("x", 0.01), 0.01))
 
 
 def integer_input(element):
-    """Integers that are moved, cast, scaled and convolved, as exports of TensorFlow begin."""
-    own = Tiny((3, 8, 8), element=element)
-    x = own.make("Transpose", "x", perm=[0, 2, 3, 1])
-    x = own.make("Mul", own.make("Cast", x, to=TensorProto.FLOAT), np.float32(1 / 255))
-    x = own.make("Transpose", x, perm=[0, 3, 1, 2])
-    weights = own.random.standard_normal((6, 3, 3, 3)).astype(np.float32)
-    return own.model(own.make("Tanh", own.make("Conv", x, weights, pads=[1, 1, 1, 1])))
+    """An integer input that is transposed, cast, scaled and convolved, as in exports of TensorFlow."""
+    graph = Tiny((3, 8, 8), element=element)
+    x = graph.make("Transpose", "x", perm=[0, 2, 3, 1])
+    x = graph.make("Mul", graph.make("Cast", x, to=TensorProto.FLOAT), np.float32(1 / 255))
+    x = graph.make("Transpose", x, perm=[0, 3, 1, 2])
+    weights = graph.random.standard_normal((6, 3, 3, 3)).astype(np.float32)
+    return graph.model(graph.make("Tanh", graph.make("Conv", x, weights, pads=[1, 1, 1, 1])))
 
 
 OPERATORS = {
@@ -620,12 +623,12 @@ OPERATORS = {
     "quantize-axis": lambda: quantize_axis(13), "quantize-axis-21": lambda: quantize_axis(21),
     "quantize-int16": quantize_int16, "quantize-microsoft": quantize_microsoft,
     "qlinear-conv": qlinear_conv, "qlinear-matmul": qlinear_matmul, "matmul-integer": matmul_integer,
-    "conv-integer": conv_integer, "qlinear-add": lambda: of_two("QLinearAdd"),
-    "qlinear-mul": lambda: of_two("QLinearMul"), "qlinear-sigmoid": lambda: of_one("QLinearSigmoid", 0.004, np.uint8(0)),
-    "qlinear-leaky-relu": lambda: of_one("QLinearLeakyRelu", alpha=0.1),
-    "qlinear-softmax": lambda: of_one("QLinearSoftmax", 0.004, np.uint8(0), axis=-1, opset=13),
-    "qlinear-global-average-pool": lambda: of_one("QLinearGlobalAveragePool"),
-    "qlinear-average-pool": lambda: of_one("QLinearAveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+    "conv-integer": conv_integer, "qlinear-add": lambda: binary("QLinearAdd"),
+    "qlinear-mul": lambda: binary("QLinearMul"), "qlinear-sigmoid": lambda: unary("QLinearSigmoid", 0.004, np.uint8(0)),
+    "qlinear-leaky-relu": lambda: unary("QLinearLeakyRelu", alpha=0.1),
+    "qlinear-softmax": lambda: unary("QLinearSoftmax", 0.004, np.uint8(0), axis=-1, opset=13),
+    "qlinear-global-average-pool": lambda: unary("QLinearGlobalAveragePool"),
+    "qlinear-average-pool": lambda: unary("QLinearAveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
     "qlinear-concat": concat, "qlinear-where": where,
     "qgemm": lambda: qgemm(True, True), "qgemm-float": lambda: qgemm(False, False),
     "matmul-integer-to-float": to_float, "dynamic-quantize-matmul": dynamic_matmul,
@@ -634,11 +637,11 @@ OPERATORS = {
 }
 
 
-# --- their numbers -----------------------------------------------------------
+# --- reference data ----------------------------------------------------------
 
 
 def numbers(name, model, folder):
-    own = model.graph.input[0]
+    graph_input = model.graph.input[0]
     zoo = name in ZOO
     if zoo:
         source = {"mlp": "mlp", "lenet": "lenet", "resnet": "resnet-tiny", "mobilenetv2": "mobilenetv2-tiny",
@@ -647,12 +650,12 @@ def numbers(name, model, folder):
                   "swin": "swin-tiny", "convnext": "convnext-tiny"}[name.split("-")[0]]
         x = np.load(HERE / "zoo" / source / "input.npy")
     else:
-        shape = [d.dim_value for d in own.type.tensor_type.shape.dim[1:]]
+        shape = [d.dim_value for d in graph_input.type.tensor_type.shape.dim[1:]]
         random = np.random.default_rng(len(name))
         x = random.standard_normal((2, *shape), np.float32)
         if name.startswith("integers"):
             x = random.integers(0, 256, (2, *shape)).astype(np.float32)
-    run, without, rows, unrounded, levels = Torch(model, True), Torch(model, False), [], [], 0.0
+    rounded_run, unrounded_run, rows, unrounded, levels = Torch(model, True), Torch(model, False), [], [], 0.0
 
     def gradient_of(run, row, target=None):
         row = torch.as_tensor(row[None]).requires_grad_(True)
@@ -661,33 +664,33 @@ def numbers(name, model, folder):
         return y.detach().numpy()[0], target, torch.autograd.grad(y[0, target], row)[0].numpy()[0]
 
     for row in x:
-        rows.append(gradient_of(run, row))
-        levels = max(levels, run.last_scale)
-        unrounded.append(gradient_of(without, row, rows[-1][1])[2])
-    mine = np.stack([own for own, _, _ in rows])
+        rows.append(gradient_of(rounded_run, row))
+        levels = max(levels, rounded_run.last_scale)
+        unrounded.append(gradient_of(unrounded_run, row, rows[-1][1])[2])
+    torch_logits = np.stack([logits for logits, _, _ in rows])
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    element = helper.tensor_dtype_to_np_dtype(own.type.tensor_type.elem_type)
-    logits = np.concatenate([session.run(None, {own.name: row[None].astype(element)})[0] for row in x])
-    step = np.abs(logits - mine).max() / levels if levels else np.abs(logits - mine).max()
+    element = helper.tensor_dtype_to_np_dtype(graph_input.type.tensor_type.elem_type)
+    logits = np.concatenate([session.run(None, {graph_input.name: row[None].astype(element)})[0] for row in x])
+    error = np.abs(logits - torch_logits).max() / levels if levels else np.abs(logits - torch_logits).max()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    gradient = np.stack([own for _, _, own in rows]).astype(np.float32)
+    gradient = np.stack([row_gradient for _, _, row_gradient in rows]).astype(np.float32)
     assert np.abs(gradient).max() > 0
     for file, values in [
         ("input", x), ("logits", logits.astype(np.float32)), ("gradient", gradient),
-        ("target", np.array([own for _, own, _ in rows])), ("levels", np.array([levels], np.float32)),
+        ("target", np.array([row_target for _, row_target, _ in rows])), ("levels", np.array([levels], np.float32)),
         ("unrounded", np.stack(unrounded).astype(np.float32)),
     ]:
         np.save(folder / f"{file}.npy", values)
-    print(f"{name}: {step:.2f} levels from ONNX Runtime's logits, |g| {np.abs(gradient).mean():.1e}, "
+    print(f"{name}: {error:.2f} levels from ONNX Runtime's logits, |g| {np.abs(gradient).mean():.1e}, "
           f"{100 * (gradient == 0).mean():.0f} % zero")
 
 
 def index_line(name, model):
     kinds = sorted({f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in model.graph.node})
-    opset = next(own.version for own in model.opset_import if not own.domain)
+    opset = next(entry.version for entry in model.opset_import if not entry.domain)
     return f"{name}\t{opset}\t{' '.join(kinds)}\n"
 
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Small models whose inputs and outputs have other shapes than pictures and one row of scores.
+"""Writes small models whose inputs are not images, or whose outputs are not one row of scores per sample.
 
     pip install torch onnx onnxruntime numpy
-    python shapes.py          # writes shapes/<name>/
+    python shapes.py          # writes folders shapes/<name>/
 
     model.onnx, input.npy [2, ...], target.npy [2]
-    logits.npy [2, classes]   onnxruntime's output reduced by the stated rule: the mean over positions; for models that
-                              end in a softmax, the logits before it
-    gradient.npy [2, ...]     the derivative of each row's target logit, from PyTorch in float64
-    probability_gradient.npy  the same of the target's probability, for models that end in a softmax
+    logits.npy [2, classes]   the mean over positions, or the inputs of the softmax if the model ends in one
+    gradient.npy [2, ...]     the gradient of each row's target logit, by PyTorch in float64
+    probability_gradient.npy  the gradient of the target's probability, for models that end in a softmax
+
+The outputs are checked against ONNX Runtime.
 """
 import pathlib
 
@@ -31,7 +32,7 @@ def node(kind, inputs, output, **attributes):
 
 
 def save(name, nodes, weights, shape, output_shape, forward, soft=False):
-    """`forward` gives the logits [2, classes] of x for the weights, in PyTorch."""
+    """Writes one model with its data. `forward` computes the logits [2, classes] from x and the weights."""
     folder = ROOT / name
     folder.mkdir(parents=True, exist_ok=True)
     graph = helper.make_graph(
@@ -45,12 +46,12 @@ def save(name, nodes, weights, shape, output_shape, forward, soft=False):
     onnx.checker.check_model(model)
     onnx.save(model, folder / "model.onnx")
     x = RANDOM.standard_normal((2, *shape)).astype(np.float32)
-    given = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"x": x})[0]
+    output = onnxruntime.InferenceSession(folder / "model.onnx").run(None, {"x": x})[0]
     leaf = torch.from_numpy(x).double().requires_grad_(True)
     values = {key: torch.from_numpy(value).double() for key, value in weights.items() if value.dtype == np.float32}
     logits = forward(leaf, values)
     expected = torch.softmax(logits, 1) if soft else logits
-    reduced = given.reshape(expected.shape) if given.size == expected.numel() else reduce(given)
+    reduced = output.reshape(expected.shape) if output.size == expected.numel() else reduce(output)
     assert np.abs(expected.detach().numpy() - reduced).max() < 1e-5, name
     target = logits.argmax(1)
     np.save(folder / "input.npy", x)
@@ -60,10 +61,11 @@ def save(name, nodes, weights, shape, output_shape, forward, soft=False):
     for file, score in scores.items():
         gradient = torch.autograd.grad(score.gather(1, target[:, None]).sum(), leaf, retain_graph=True)[0]
         np.save(folder / f"{file}.npy", gradient.float().numpy())
-    print(name, given.shape, "->", tuple(logits.shape))
+    print(name, output.shape, "->", tuple(logits.shape))
 
 
 def reduce(output):
+    """The mean over positions: the middle axis of a sequence, or all axes after the classes."""
     return output.mean(1) if output.ndim == 3 else output.mean(tuple(range(2, output.ndim)))
 
 

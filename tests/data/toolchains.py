@@ -1,4 +1,4 @@
-"""Small classifiers as four toolchains write them: which of three colours a disc has.
+"""Trains small classifiers in four toolchains and exports them to ONNX. The classes are colours of a disc.
 
     for kind in tensorflow keras paddle pytorch; do python -m venv V-$kind; done
     V-tensorflow/bin/pip install tensorflow-cpu==2.21 tf2onnx==1.17 pillow==12.0.0    (keras: the same)
@@ -6,18 +6,17 @@
     V-pytorch/bin/pip install torch onnx onnxscript pillow==12.0.0
     V-KIND/bin/python tests/data/toolchains.py KIND tests/data/toolchains
 
-Each model is trained on the same random pictures, in the range of values that is usual there, and takes them as
-is usual there:
+Each model is trained on the same random pictures. Its input format is the usual one of its toolchain:
 
-    tensorflow.onnx    floats from 0 to 255, channels last; the range is made -1 to 1 inside
-    tensorflow-uint8.onnx    the same from bytes
-    keras.onnx         floats from 0 to 255, channels last, of any size; a Rescaling layer makes them 0 to 1
-    paddle.onnx        channels first, ImageNet's mean and deviation
-    pytorch/model.onnx channels first, a mean and deviation of 0.5, as the preprocessor_config.json beside it
-                       says, which also names the classes; with BGR channels
+    tensorflow.onnx        NHWC, floats from 0 to 255, which the model scales to -1 to 1
+    tensorflow-uint8.onnx  NHWC, bytes; otherwise as tensorflow.onnx
+    keras.onnx             NHWC of any size, floats from 0 to 255, which a Rescaling layer scales to 0 to 1
+    paddle.onnx            NCHW, ImageNet's mean and standard deviation
+    pytorch/model.onnx     NCHW in BGR order, mean and standard deviation 0.5, as in preprocessor_config.json;
+                           config.json names the classes
 
-The pictures red.png, green.png and blue.png are of other shapes than the models'. Written beside each model is
-what it answers in its own toolchain for each picture, prepared by Pillow as the model was trained.
+The pictures red.png, green.png and blue.png have other sizes than the models' inputs. NAME.json holds the
+logits of each picture that the toolchain itself computes, after preprocessing with Pillow.
 """
 
 import json
@@ -32,18 +31,20 @@ COLOURS = {"red": (200, 60, 50), "green": (70, 180, 60), "blue": (50, 80, 210)}
 
 
 def picture(rng, colour, height=SIZE, width=SIZE):
+    """A disc of the colour on a noisy grey background."""
     grey = rng.integers(60, 200)
     noise = rng.integers(-25, 25, (height, width, 3))
-    ground = Image.fromarray(np.clip(grey + noise, 0, 255).astype(np.uint8))
+    image = Image.fromarray(np.clip(grey + noise, 0, 255).astype(np.uint8))
     side = min(height, width)
     radius = side * rng.uniform(0.25, 0.4)
     x, y = width / 2 + rng.uniform(-3, 3), height / 2 + rng.uniform(-3, 3)
     shade = tuple(int(np.clip(c + rng.integers(-30, 30), 0, 255)) for c in colour)
-    ImageDraw.Draw(ground).ellipse([x - radius, y - radius, x + radius, y + radius], fill=shade)
-    return ground
+    ImageDraw.Draw(image).ellipse([x - radius, y - radius, x + radius, y + radius], fill=shade)
+    return image
 
 
 def training():
+    """The training images and their classes."""
     rng = np.random.default_rng(7)
     colours = list(COLOURS.values())
     classes = rng.integers(0, 3, 1200)
@@ -52,6 +53,7 @@ def training():
 
 
 def test_pictures(folder):
+    """The test pictures, which are written if they do not exist."""
     rng = np.random.default_rng(11)
     shapes = [(40, 48), (64, 44), (33, 57)]
     for (name, colour), (height, width) in zip(COLOURS.items(), shapes):
@@ -62,17 +64,18 @@ def test_pictures(folder):
 
 
 def prepared(image):
-    """The whole picture, as bytes."""
+    """The resized picture, with byte values."""
     return np.asarray(image.resize((SIZE, SIZE), Image.BILINEAR)).astype(np.float32)
 
 
-def write_answers(folder, name, answer):
-    answers = {}
-    for own, image in test_pictures(folder):
-        scores = np.asarray(answer(prepared(image))).reshape(-1)
-        assert int(scores.argmax()) == list(COLOURS).index(own), (name, own, scores)
-        answers[own] = [float(score) for score in scores]
-    (folder / f"{name}.json").write_text(json.dumps(answers, indent=1) + "\n")
+def write_scores(folder, name, predict):
+    """Writes the scores of the test pictures, which must be classified correctly."""
+    all_scores = {}
+    for colour, image in test_pictures(folder):
+        scores = np.asarray(predict(prepared(image))).reshape(-1)
+        assert int(scores.argmax()) == list(COLOURS).index(colour), (name, colour, scores)
+        all_scores[colour] = [float(score) for score in scores]
+    (folder / f"{name}.json").write_text(json.dumps(all_scores, indent=1) + "\n")
 
 
 def tensorflow(folder):
@@ -101,10 +104,10 @@ def tensorflow(folder):
             tape.gradient(loss, body.trainable_variables), body.trainable_variables))
     for name, dtype in [("tensorflow", tf.float32), ("tensorflow-uint8", tf.uint8)]:
         signature = [tf.TensorSpec([None, SIZE, SIZE, 3], dtype, name="image")]
-        own = tf.function(lambda image: forward(tf.cast(image, tf.float32)), input_signature=signature)
+        model = tf.function(lambda image: forward(tf.cast(image, tf.float32)), input_signature=signature)
         tf2onnx.convert.from_function(
-            own, input_signature=signature, opset=17, output_path=str(folder / f"{name}.onnx"))
-        write_answers(folder, name, lambda x: own(tf.cast(x[None], dtype)).numpy())
+            model, input_signature=signature, opset=17, output_path=str(folder / f"{name}.onnx"))
+        write_scores(folder, name, lambda x: model(tf.cast(x[None], dtype)).numpy())
 
 
 def keras(folder):
@@ -123,13 +126,13 @@ def keras(folder):
     model.compile(tf.keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
     model.fit(images, classes, epochs=15, batch_size=64, verbose=0)
     signature = [tf.TensorSpec([None, None, None, 3], tf.float32, name="keras_tensor")]
-    own = tf.function(lambda image: model(image), input_signature=signature)
+    function = tf.function(lambda image: model(image), input_signature=signature)
     tf2onnx.convert.from_function(
-        own, input_signature=signature, opset=17, output_path=str(folder / "keras.onnx"))
-    # The logits: what is explained is behind no softmax.
+        function, input_signature=signature, opset=17, output_path=str(folder / "keras.onnx"))
+    # Logits are written, because attriburn explains the inputs of the final softmax.
     body = tf.keras.Model(model.inputs, model.layers[-2].output)
     weights, bias = model.layers[-1].get_weights()
-    write_answers(folder, "keras", lambda x: body(x[None]).numpy() @ weights + bias)
+    write_scores(folder, "keras", lambda x: body(x[None]).numpy() @ weights + bias)
 
 
 MEAN = np.float32([0.485, 0.456, 0.406])
@@ -158,11 +161,11 @@ def paddle(folder):
     spec = paddle.static.InputSpec([None, 3, SIZE, SIZE], "float32", "x")
     paddle.onnx.export(model, str(folder / "paddle"), input_spec=[spec], opset_version=17)
 
-    def answer(x):
+    def predict(x):
         x = ((x / 255 - MEAN) / STD).transpose(2, 0, 1)[None]
         return model(paddle.to_tensor(x)).numpy()
 
-    write_answers(folder, "paddle", answer)
+    write_scores(folder, "paddle", predict)
 
 
 def pytorch(folder):
@@ -170,7 +173,7 @@ def pytorch(folder):
     from torch import nn
 
     images, classes = training()
-    # Blue first.
+    # BGR order.
     images = torch.tensor((images / 255 - 0.5) / 0.5).permute(0, 3, 1, 2).flip(1).contiguous()
     classes = torch.tensor(classes)
     torch.manual_seed(6)
@@ -185,10 +188,10 @@ def pytorch(folder):
         loss.backward()
         optimizer.step()
     model.eval()
-    own = folder / "pytorch"
-    own.mkdir(exist_ok=True)
+    subfolder = folder / "pytorch"
+    subfolder.mkdir(exist_ok=True)
     torch.onnx.export(
-        model, (torch.zeros(1, 3, SIZE, SIZE),), str(own / "model.onnx"), dynamo=False,
+        model, (torch.zeros(1, 3, SIZE, SIZE),), str(subfolder / "model.onnx"), dynamo=False,
         input_names=["pixel_values"], output_names=["logits"],
         dynamic_axes={"pixel_values": {0: "batch"}, "logits": {0: "batch"}}, opset_version=17)
     config = {
@@ -203,16 +206,16 @@ def pytorch(folder):
         "image_std": [0.5, 0.5, 0.5],
         "do_flip_channel_order": True,
     }
-    (own / "preprocessor_config.json").write_text(json.dumps(config, indent=1) + "\n")
+    (subfolder / "preprocessor_config.json").write_text(json.dumps(config, indent=1) + "\n")
     labels = {"id2label": {str(at): name for at, name in enumerate(COLOURS)}}
-    (own / "config.json").write_text(json.dumps(labels, indent=1) + "\n")
+    (subfolder / "config.json").write_text(json.dumps(labels, indent=1) + "\n")
 
-    def answer(x):
+    def predict(x):
         x = torch.tensor((x / 255 - 0.5) / 0.5).permute(2, 0, 1).flip(0)[None]
         with torch.no_grad():
             return model(x).numpy()
 
-    write_answers(folder, "pytorch", answer)
+    write_scores(folder, "pytorch", predict)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
-//! The scores of an ONNX classifier and the gradient of one of them, as files: what
-//! `tests/coverage/coverage.py` compares with ONNX Runtime and PyTorch.
+//! Writes the scores of an ONNX classifier and the gradient of one score. `tests/coverage/coverage.py`
+//! compares them with ONNX Runtime and PyTorch.
 //!
 //!     differentiate MODEL.onnx ROWS.npy TARGET OUT
 //!
-//! writes OUT/scores.npy and OUT/gradient.npy, for every row the derivative of its score `TARGET`.
+//! ROWS.npy holds the samples. OUT/scores.npy and OUT/gradient.npy receive the scores of every sample, and
+//! the gradient of the score with the index TARGET.
 
 use std::error::Error;
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
-use attriburn::npy;
 use attriburn_onnx::OnnxModel;
+use attriburn_picture::npy;
 use attriburn_tests::logits_and_gradients;
 use burn::tensor::Device;
 
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
 fn differentiate() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, rows, target, out] = &arguments[..] else {
-        return Err("it takes MODEL.onnx ROWS.npy TARGET OUT".into());
+        return Err("usage: differentiate MODEL.onnx ROWS.npy TARGET OUT".into());
     };
     let rows = npy::read(Path::new(rows))?;
     let count = rows.shape.first().copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What the tests across the crates share: their data, and comparisons.
+//! Helpers that the integration tests share: paths of the test data, reference gradients and error measures.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -6,43 +6,43 @@ use std::path::{Path, PathBuf};
 use attriburn::{Domain, Input, Model};
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// A file or folder of the tests' data.
+/// Returns the path of a file or folder below `tests/data`.
 pub fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(path)
 }
 
-/// The folders in a folder of the tests' data, in order.
+/// Lists the subfolders of a folder below `tests/data`, sorted by name.
 ///
 /// # Panics
 ///
-/// When there is no such folder.
+/// Panics if the folder cannot be read.
 pub fn folders(path: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(data(path)).expect("a folder of the tests' data");
+    let entries = std::fs::read_dir(data(path)).expect("a folder below tests/data");
     let mut folders: Vec<_> =
         entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }
 
-/// The built-in model.
+/// Returns the path of the built-in model, EfficientNet-Lite0.
 pub fn efficientnet() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets/efficientnet-lite0.onnx")
 }
 
-/// An array of the tests' data.
+/// Reads a `.npy` file.
 ///
 /// # Panics
 ///
-/// When it cannot be read.
-pub fn array(path: &Path) -> attriburn::npy::Array {
-    attriburn::npy::read(path).unwrap_or_else(|error| panic!("{error}"))
+/// Panics if the file cannot be read.
+pub fn array(path: &Path) -> attriburn_picture::npy::Array {
+    attriburn_picture::npy::read(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The first of the samples in the file `input.npy` of `folder`.
+/// Reads the first sample of `input.npy` in `folder`, as an input with the given domain.
 ///
 /// # Panics
 ///
-/// When it cannot be read, or is outside what an input may be.
+/// Panics if the file cannot be read, or if the sample is not a valid input.
 pub fn first_sample(folder: &Path, domain: Domain) -> Input {
     let rows = array(&folder.join("input.npy"));
     let features = rows.values.len() / rows.shape[0];
@@ -50,7 +50,7 @@ pub fn first_sample(folder: &Path, domain: Domain) -> Input {
     Input::new(values, &rows.shape[1..], domain).expect("an input")
 }
 
-/// `||a - b|| / ||b||`.
+/// Returns the relative L2 error `||a - b|| / ||b||`, or `||a - b||` where `b` is zero.
 pub fn relative_l2(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let difference: f64 =
@@ -61,13 +61,13 @@ pub fn relative_l2(a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
-/// The cosine of the angle between `a` and `b`.
+/// Returns the cosine similarity of `a` and `b`.
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let product: f64 = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
     product / norm(a) / norm(b)
 }
 
-/// The largest difference over the largest value of `b`.
+/// Returns the largest absolute difference, divided by the largest absolute value of `b`.
 pub fn relative_maximum(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let largest = b.iter().map(|b| f64::from(b.abs())).fold(0.0, f64::max);
@@ -79,59 +79,66 @@ fn norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-/// The logits of `rows`, and the gradient of each row's target logit, as many rows in a batch as the
-/// model takes.
+/// Computes the logits of all samples in `rows`, and the gradient of each sample's target logit.
+///
+/// All samples form one batch, or batches of the model's maximum size where the model has one.
 ///
 /// # Panics
 ///
-/// When the model fails.
+/// Panics if the model returns an error.
 pub fn logits_and_gradients(
     model: &dyn Model,
-    rows: &attriburn::npy::Array,
+    rows: &attriburn_picture::npy::Array,
     targets: &[f32],
 ) -> (Vec<f32>, Vec<f32>) {
     let features = rows.values.len() / targets.len();
-    let at_once = model.max_batch().unwrap_or(targets.len());
-    let batches = rows.values.chunks(at_once * features).zip(targets.chunks(at_once));
+    let batch = model.max_batch().unwrap_or(targets.len());
+    let batches = rows.values.chunks(batch * features).zip(targets.chunks(batch));
     let (mut logits, mut gradients) = (Vec::new(), Vec::new());
     for (rows, targets) in batches {
-        let (own, gradient) = of_batch(model, rows.to_vec(), targets);
-        logits.extend(own);
-        gradients.extend(gradient);
+        let (batch_logits, batch_gradients) = logits_and_gradients_of_batch(model, rows, targets);
+        logits.extend(batch_logits);
+        gradients.extend(batch_gradients);
     }
     (logits, gradients)
 }
 
-fn of_batch(model: &dyn Model, rows: Vec<f32>, targets: &[f32]) -> (Vec<f32>, Vec<f32>) {
+fn logits_and_gradients_of_batch(
+    model: &dyn Model,
+    rows: &[f32],
+    targets: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
     let (count, features) = (targets.len(), rows.len() / targets.len());
-    let data = TensorData::new(rows, [count, features]);
+    let data = TensorData::new(rows.to_vec(), [count, features]);
     let input = Tensor::<2>::from_data(data, model.device()).autodiff().require_grad();
     let logits = model.forward(input.clone()).unwrap_or_else(|error| panic!("{error}"));
     let classes = logits.dims()[1];
-    let mut chosen = vec![0f32; count * classes];
+    let mut one_hot = vec![0f32; count * classes];
     for (row, &target) in targets.iter().enumerate() {
-        chosen[row * classes + target as usize] = 1.0;
+        one_hot[row * classes + target as usize] = 1.0;
     }
-    let chosen = Tensor::<2>::from_data(TensorData::new(chosen, [count, classes]), model.device());
-    let gradients = (logits.clone() * chosen).sum().backward();
+    let one_hot =
+        Tensor::<2>::from_data(TensorData::new(one_hot, [count, classes]), model.device());
+    let gradients = (logits.clone() * one_hot).sum().backward();
     let gradient = input.grad(&gradients).expect("a gradient");
     (values(logits), values(gradient))
 }
 
-/// A tensor's values.
+/// Reads a tensor's values back from its device, in row-major order.
 ///
 /// # Panics
 ///
-/// When the device fails.
+/// Panics if the device fails.
 pub fn values(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_into_vec().expect("float32 values")
 }
 
-/// A device of every GPU runtime that is compiled in, by name; none where none is.
+/// Opens a device of every GPU runtime that is compiled in, and returns each with the runtime's name. Without
+/// a GPU feature the list is empty.
 ///
 /// # Panics
 ///
-/// When one finds no device: a test that takes a GPU does not pass without.
+/// Panics if a compiled-in runtime finds no device, so that GPU tests cannot pass without a GPU.
 pub fn gpus() -> Vec<(&'static str, Device)> {
     let runtimes = [
         ("wgpu", cfg!(feature = "wgpu")),
@@ -139,10 +146,19 @@ pub fn gpus() -> Vec<(&'static str, Device)> {
         ("vulkan", cfg!(feature = "vulkan")),
         ("metal", cfg!(feature = "metal")),
     ];
-    let compiled_in = runtimes.into_iter().filter(|(_, is_there)| *is_there);
+    let compiled_in = runtimes.into_iter().filter(|(_, is_enabled)| *is_enabled);
     let open = |(name, _)| match attriburn::device(name) {
         Ok(device) => (name, device),
-        Err(error) => panic!("the feature {name} is on, so that its tests take a device: {error}"),
+        Err(error) => panic!("the tests of the feature {name} need a device: {error}"),
     };
     compiled_in.map(open).collect()
+}
+
+/// The code of the README and of the book, compiled and run as documentation tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../docs/embedding.md")]
+    mod embedding {}
 }

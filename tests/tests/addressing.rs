@@ -1,4 +1,5 @@
-//! Noise is addressed: the batch size never changes a map beyond rounding, the seed always does.
+//! Noise depends on the seed and on the sample's number only: another batch size changes a map by rounding at
+//! most, and another seed changes the map.
 
 use attriburn::{Domain, Explainer, Input, Plan, Target};
 use attriburn_onnx::OnnxModel;
@@ -9,14 +10,14 @@ const BATCHES: [usize; 4] = [1, 7, 50, 64];
 
 fn maps(model: &OnnxModel, input: &Input, plan: &Plan, batches: &[usize]) -> Vec<Vec<f32>> {
     let map = |&batch: &usize| {
-        let explainer = Explainer::new(model).batch(Some(batch));
-        explainer.explain(plan, input, Target::Predicted).expect("a map").values
+        let explainer = Explainer::new(model).batch(batch);
+        explainer.explain(input, Target::Predicted, plan).expect("a map").values
     };
     batches.iter().map(map).collect()
 }
 
 #[test]
-fn the_batch_size_does_not_change_the_map_of_the_zoo() {
+fn batch_size_does_not_change_the_maps_of_the_zoo() {
     for folder in folders("zoo") {
         let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
         let input = first_sample(&folder, Domain::uniform(-3.0, 3.0));
@@ -29,7 +30,7 @@ fn the_batch_size_does_not_change_the_map_of_the_zoo() {
 }
 
 #[test]
-fn the_batch_size_does_not_change_the_map_of_efficientnet_beyond_its_kinks() {
+fn batch_size_changes_the_map_of_efficientnet_only_at_kinks() {
     let model = OnnxModel::load(efficientnet(), &Device::flex()).expect("the model");
     let values = array(&data("efficientnet-lite0/input.npy")).values;
     let input = Input::new(values, &[3, 224, 224], Domain::uniform(-2.2, 2.7)).expect("an input");
@@ -39,7 +40,7 @@ fn the_batch_size_does_not_change_the_map_of_efficientnet_beyond_its_kinks() {
 }
 
 #[test]
-fn another_seed_gives_another_map() {
+fn seeds_determine_maps() {
     let folder = data("zoo/lenet");
     let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
     let input = first_sample(&folder, Domain::uniform(-3.0, 3.0));

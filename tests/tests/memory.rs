@@ -1,4 +1,5 @@
-//! Memory does not grow with the samples of a map, nor with the number of maps.
+//! Peak memory does not grow with the number of samples, path nodes or maps, and loading a file stays within
+//! a limit.
 #![cfg(target_os = "linux")]
 
 use std::path::PathBuf;
@@ -12,17 +13,21 @@ use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{data, gpus, relative_l2};
 use burn::tensor::{Device, Tensor};
 
-/// One test at a time: what is measured is the whole process's.
-static ALONE: Mutex<()> = Mutex::new(());
+/// A lock that every test holds while it runs, because memory is measured for the whole process.
+static ONE_TEST: Mutex<()> = Mutex::new(());
 
 const MIB: u64 = 1 << 20;
 
-/// A figure of the process, `VmRSS` (memory now) or `VmHWM` (the most so far), in bytes.
-fn process(figure: &str) -> u64 {
+/// Returns a memory figure of this process in bytes: `VmRSS` (current) or `VmHWM` (peak).
+fn process_memory(figure: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with(figure)).expect("a known figure");
+    let line = status.lines().find(|line| line.starts_with(figure)).expect("the figure exists");
     let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
     kib.expect("a number of kB") << 10
+}
+
+fn reset_peak_memory() {
+    std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
 }
 
 fn load(name: &str, device: &Device) -> (OnnxModel, Input) {
@@ -35,30 +40,29 @@ fn load(name: &str, device: &Device) -> (OnnxModel, Input) {
 }
 
 #[test]
-fn ten_thousand_samples_take_no_more_than_fifty() {
-    let _alone = ALONE.lock();
+fn peak_memory_does_not_grow_with_samples() {
+    let _guard = ONE_TEST.lock();
     let (model, input) = load("lenet", &Device::flex());
     let explain = |samples| {
         let plan = Plan::adaptgrad().samples(samples);
-        let explainer = Explainer::new(&model).batch(Some(50));
-        explainer.explain(&plan, &input, Target::Predicted).expect("a map").samples
+        let explainer = Explainer::new(&model).batch(50);
+        explainer.explain(&input, Target::Predicted, &plan).expect("a map").samples
     };
     assert_eq!(explain(50), 50);
-    // The most so far starts again from what is held now.
-    std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
+    reset_peak_memory();
     assert_eq!(explain(50), 50);
-    let fifty = process("VmHWM");
+    let peak = process_memory("VmHWM");
     assert_eq!(explain(10_000), 10_000);
-    let growth = process("VmHWM").saturating_sub(fifty);
+    let growth = process_memory("VmHWM").saturating_sub(peak);
     assert!(growth < 4 * MIB, "{} MiB more", growth / MIB);
 }
 
-/// Nodes of a path are computed, and sums of finished maps are brought to the host: neither many nodes nor many
-/// maps at once take more than a few of them.
+/// Path nodes are computed batch by batch, and the sums of finished maps are moved to the host. Neither many
+/// nodes nor many simultaneous maps may raise peak memory by more than the results themselves need.
 #[test]
-fn nodes_and_maps_take_no_more_than_few_of_them() {
+fn peak_memory_does_not_grow_with_path_nodes_or_maps() {
     const FEATURES: usize = 3 * 224 * 224;
-    let _alone = ALONE.lock();
+    let _guard = ONE_TEST.lock();
     let device = Device::flex();
     let model =
         ModuleModel::<2>::new(&[FEATURES], &device, |x: Tensor<2>| x.powi_scalar(2).sum_dim(1));
@@ -68,64 +72,71 @@ fn nodes_and_maps_take_no_more_than_few_of_them() {
     };
     let peak = |maps: usize, steps: u32| {
         let inputs: Vec<Input> = (0..maps).map(|map| input(map as f32)).collect();
-        let explainer = Explainer::new(&model).batch(Some(8));
+        let explainer = Explainer::new(&model).batch(8);
         let predictions: Vec<_> =
             inputs.iter().map(|input| explainer.predict(input).expect("a score")).collect();
         let pairs = inputs.iter().zip(&predictions);
-        let task = |(input, prediction)| Task { input, score: Score::Class(0), prediction };
+        let task = |(input, prediction)| {
+            explainer.task_with(input, prediction, Score::Class(0)).expect("a task")
+        };
         let tasks: Vec<Task> = pairs.map(task).collect();
-        let path = Path { baseline: Baseline::Black, quadrature: Quadrature::Midpoint, steps };
-        let plan = Plan { path: Some(path), ..Plan::gradient() };
-        std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
-        let before = process("VmRSS");
-        let maps = explainer.explain_all(&plan, &tasks).expect("maps");
+        let path = Path::new(Baseline::Black).quadrature(Quadrature::Midpoint).steps(steps);
+        let plan = Plan::gradient().path(path);
+        reset_peak_memory();
+        let before = process_memory("VmRSS");
+        let maps = explainer.explain_all(&tasks, &plan).expect("maps");
         assert!(maps.iter().all(Result::is_ok));
-        process("VmHWM").saturating_sub(before)
+        process_memory("VmHWM").saturating_sub(before)
     };
     peak(1, 8);
-    let few = peak(1, 8);
-    // All nodes of this path are 1.2 GiB.
-    let nodes = peak(1, 2000);
-    assert!(nodes < few + 32 * MIB, "{} MiB, and {} for few", nodes / MIB, few / MIB);
-    // The host keeps what a map is made of: three numbers of four or eight bytes for each element, the map, its
-    // error, and the baseline; the device would keep four more.
-    let each = (peak(40, 8).saturating_sub(few)) / 39 / FEATURES as u64;
-    assert!(each <= 40, "{each} bytes for each element of a map");
+    let few_nodes = peak(1, 8);
+    // Together the nodes of this path would need 1.2 GiB.
+    let many_nodes = peak(1, 2000);
+    assert!(
+        many_nodes < few_nodes + 32 * MIB,
+        "{} MiB, and {} MiB with few nodes",
+        many_nodes / MIB,
+        few_nodes / MIB
+    );
+    // For each element of a map the host keeps the map, its standard error and the baseline, each of four or
+    // eight bytes. Maps that stay on the device would need four values more.
+    let bytes = (peak(40, 8).saturating_sub(few_nodes)) / 39 / FEATURES as u64;
+    assert!(bytes <= 40, "{bytes} bytes for each element of a map");
 }
 
-/// A file of `n` bytes, with the weights beside it, takes no more than 4 GiB and 64 bytes for each of its
-/// own while it is loaded, whatever it asks for.
+/// Loading a file of `n` bytes, its external weights included, needs at most 4 GiB + `64 n` bytes, whatever
+/// the file contains.
 #[test]
-fn loading_a_file_takes_no_more_than_it_may() {
-    let _alone = ALONE.lock();
+fn memory_for_loading_a_file_is_limited() {
+    let _guard = ONE_TEST.lock();
     let folders = ["fuzzed/model", "bad", "operators", "quantized", "shapes", "zoo"].map(data);
     let mut files: Vec<_> = folders.iter().flat_map(|folder| models_in(folder)).collect();
     files.push(attriburn_tests::efficientnet());
     assert!(files.len() > 100, "{} files", files.len());
-    let mut most: (u64, String) = (0, String::new());
+    let mut largest: (u64, String) = (0, String::new());
     for path in files {
         let bytes = std::fs::read(&path).expect("a file");
-        std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
-        let before = process("VmRSS");
+        reset_peak_memory();
+        let before = process_memory("VmRSS");
         let _ = Loader::new(&Device::flex()).load_bytes(&bytes);
-        let taken = process("VmHWM").saturating_sub(before);
-        let may = (4 << 30) + 64 * bytes.len() as u64;
-        assert!(taken <= may, "{}: {} MiB of {}", path.display(), taken / MIB, may / MIB);
-        most = most.max((taken, path.display().to_string()));
+        let used = process_memory("VmHWM").saturating_sub(before);
+        let limit = (4 << 30) + 64 * bytes.len() as u64;
+        assert!(used <= limit, "{}: {} of {} MiB", path.display(), used / MIB, limit / MIB);
+        largest = largest.max((used, path.display().to_string()));
     }
-    println!("the most: {} MiB, {}", most.0 / MIB, most.1);
-    // The two that fill gigabytes with many small tensors are refused before they do.
+    println!("largest: {} MiB, {}", largest.0 / MIB, largest.1);
+    // Two files whose tensors are small enough one by one, but need gigabytes together.
     for name in ["constants-of-gigabytes", "values-of-gigabytes"] {
         let path = data("fuzzed/model").join(name).with_extension("onnx");
         let message = match OnnxModel::load(path, &Device::flex()) {
             Ok(_) => panic!("{name} was loaded"),
             Err(error) => error.to_string(),
         };
-        assert!(message.contains("numbers that there is room for"), "{name}: {message}");
+        assert!(message.contains("exceeds the memory limit"), "{name}: {message}");
     }
 }
 
-/// The ONNX files below `folder`.
+/// Finds the ONNX files below `folder`.
 fn models_in(folder: &std::path::Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
@@ -138,50 +149,51 @@ fn models_in(folder: &std::path::Path) -> Vec<PathBuf> {
     found
 }
 
-/// `maps` maps, and what the process and the device hold after them.
-fn held_after(maps: usize, model: &OnnxModel, input: &Input) -> (u64, u64) {
+/// Computes `maps` maps, and returns the memory that the process and the device hold afterwards.
+fn memory_after(maps: usize, model: &OnnxModel, input: &Input) -> (u64, u64) {
     let plan = Plan::adaptgrad().samples(4);
     for _ in 0..maps {
-        Explainer::new(model).explain(&plan, input, Target::Predicted).expect("a map");
+        Explainer::new(model).explain(input, Target::Predicted, &plan).expect("a map");
     }
     let device = model.device().memory_pool_usage().map_or(0, |usage| usage.bytes_reserved);
-    (process("VmRSS"), device)
+    (process_memory("VmRSS"), device)
 }
 
-/// A leak grows with every map; what a driver's threads take up late, once.
-fn check_a_thousand_maps(name: &str, device: &Device) {
+/// Checks that memory stops growing: a leak grows with every map, while allocations of the driver's threads
+/// happen once, though late.
+fn check_for_leaks(name: &str, device: &Device) {
     let (model, input) = load("mlp", device);
-    let mut before = held_after(100, &model, &input);
+    let mut before = memory_after(100, &model, &input);
     for _ in 0..3 {
-        let after = held_after(900, &model, &input);
-        println!("{name}: {before:?} bytes, {after:?} after 900 maps more");
+        let after = memory_after(900, &model, &input);
+        println!("{name}: {before:?} bytes, {after:?} after 900 more maps");
         assert!(
             after.1 <= before.1,
-            "{name}: the device's pools grew from {before:?} to {after:?}"
+            "{name}: the device's memory pools grew from {before:?} to {after:?}"
         );
         if after.0 < before.0 + 8 * MIB {
             return;
         }
         before = after;
     }
-    panic!("{name}: the process grew by more than 8 MiB with every 900 maps");
+    panic!("{name}: the process grew by more than 8 MiB for every 900 maps");
 }
 
 #[test]
-fn a_thousand_maps_take_no_more_than_a_hundred() {
-    let _alone = ALONE.lock();
-    check_a_thousand_maps("cpu", &Device::flex());
+fn memory_does_not_grow_with_the_number_of_maps() {
+    let _guard = ONE_TEST.lock();
+    check_for_leaks("cpu", &Device::flex());
     for (name, device) in gpus() {
-        check_a_thousand_maps(name, &device);
+        check_for_leaks(name, &device);
     }
 }
 
-/// A batch of 2 GiB, more than any adapter binds at once, is halved until it fits, and the map is
-/// the CPU's.
+/// A batch of 2 GiB, more than a wgpu adapter can bind, is halved until it fits, and the map agrees with the
+/// CPU's.
 #[test]
-#[cfg_attr(not(feature = "wgpu"), ignore = "takes an adapter, and the feature wgpu")]
-fn a_batch_that_no_adapter_takes_is_halved() {
-    let _alone = ALONE.lock();
+#[cfg_attr(not(feature = "wgpu"), ignore = "needs the feature wgpu and a wgpu adapter")]
+fn batch_that_exceeds_the_binding_limit_is_halved() {
+    let _guard = ONE_TEST.lock();
     const FEATURES: usize = 1 << 20;
     const BATCH: usize = 512;
     let wgpu = gpus().into_iter().find(|(name, _)| *name == "wgpu");
@@ -191,8 +203,8 @@ fn a_batch_that_no_adapter_takes_is_halved() {
     let explain = |device: &Device, batch| {
         let model = ModuleModel::<2>::new(&[FEATURES], device, |x: Tensor<2>| x.powi_scalar(2));
         let plan = Plan::adaptgrad().samples(BATCH as u32);
-        let explainer = Explainer::new(&model).batch(Some(batch));
-        explainer.explain(&plan, &input, Target::Index(7)).expect("a map")
+        let explainer = Explainer::new(&model).batch(batch);
+        explainer.explain(&input, Target::Index(7), &plan).expect("a map")
     };
     let map = explain(&device, BATCH);
     println!("batches of {} instead of {:?}", map.batch, map.refused_batch);

@@ -1,22 +1,21 @@
-//! Metrics against public implementations; closed forms stand beside each metric.
+//! Metrics against public implementations. Tests against closed forms are beside each metric.
 
 use std::path::Path;
 
-use attriburn::metrics::{
-    LEAST, Region, Revealing, Segmentation, box_precision, gini, overlap, paired_t_test, reveal,
-    selective_search, spearman, ssim, unit_distance,
+use attriburn::{Domain, Explainer, Input, ModuleModel, Scale};
+use attriburn_metrics::{
+    MIN_PROBABILITY, Region, RevealSchedule, Segmentation, box_precision, gini, overlap,
+    paired_t_test, reveal, selective_search, spearman, ssim, unit_distance,
 };
-use attriburn::picture::Scale;
-use attriburn::{Domain, Explainer, Input, ModuleModel};
 use attriburn_tests::{array, data};
 use burn::tensor::{Device, Tensor, TensorData};
 
 #[test]
-fn are_those_of_public_implementations() {
+fn metrics_match_public_implementations() {
     let folder = data("metrics");
     let (a, b) = (array(&folder.join("a.npy")), array(&folder.join("b.npy")).values);
     let (&[height, width], a) = (&a.shape[..], a.values) else { panic!("two axes") };
-    let sizes = |values: &[f32]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
+    let magnitudes = |values: &[f32]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
     let rank = spearman(&a, &b).expect("a correlation");
     let few = spearman(&a[..12], &b[..12]).expect("a correlation");
     let doubles = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
@@ -33,16 +32,16 @@ fn are_those_of_public_implementations() {
             "ssim" => ssim(&a, &b, height, width).expect("a similarity"),
             "gini" => gini(&a).expect("an index"),
             "unit distance" => unit_distance(&a, &b).expect("a distance"),
-            "overlap" => overlap(&sizes(&a), &sizes(&b), 0.05).expect("a share"),
+            "overlap" => overlap(&magnitudes(&a), &magnitudes(&b), 0.05).expect("a share"),
             other => panic!("{other} has no metric"),
         };
-        assert!((value - expected).abs() < 1e-6, "{name}: {value} for {expected}");
+        assert!((value - expected).abs() < 1e-6, "{name}: {value}, expected {expected}");
         count += 1;
     }
     assert_eq!(count, 7);
 }
 
-/// Two classes, the logits of the first above the second by `weights . x - offset`.
+/// A model of two classes whose logits differ by `weights . x - offset`.
 fn linear(weights: &[f32], shape: &[usize], offset: f64) -> ModuleModel<4> {
     let device = Device::flex();
     let weights = TensorData::new(weights.to_vec(), [1, weights.len()]);
@@ -54,14 +53,14 @@ fn linear(weights: &[f32], shape: &[usize], offset: f64) -> ModuleModel<4> {
     })
 }
 
-/// The planes of a picture `[height, width, 3]`.
+/// Converts `[height, width, 3]` to `[3, height, width]`.
 fn planes(values: &[f32]) -> Vec<f32> {
     (0..3).flat_map(|channel| values.iter().copied().skip(channel).step_by(3)).collect()
 }
 
-/// SIC and AIC are means over random masks, which are not the same ones.
+/// SIC and AIC are means over random masks, and the masks differ from those of the reference.
 #[test]
-fn information_curves_are_pairs() {
+fn information_curves_match_pair_saliency() {
     let folder = data("metrics");
     let picture = array(&folder.join("picture.npy"));
     let shape = [3, picture.shape[0], picture.shape[1]];
@@ -75,25 +74,28 @@ fn information_curves_are_pairs() {
             panic!("three columns")
         };
         let [expected, error]: [f64; 2] = [expected, error].map(|x| x.parse().expect("a number"));
-        // A class is named from a probability of 0.9 on.
+        // The reference counts a class as predicted from a probability of 0.9 on.
         let offset = if name == "aic" { 9f64.ln() } else { 0.0 };
         let model = linear(&weights, &shape, offset);
         let area = |seed| {
-            let how = Revealing::new(seed);
-            let shown = reveal(&Explainer::new(&model), &input, 0, &scores, &how);
-            let shown = shown.expect("what was shown");
-            let curve = if name == "aic" { shown.accuracy() } else { shown.softmax(LEAST) };
+            let settings = RevealSchedule::new(seed);
+            let revealed = reveal(&Explainer::new(&model), &input, 0, &scores, &settings);
+            let revealed = revealed.expect("revealed images");
+            let curve = match name {
+                "aic" => revealed.accuracy(),
+                _ => revealed.softmax(MIN_PROBABILITY),
+            };
             curve.expect("a curve").area()
         };
         let areas: Vec<f64> = (0..40).map(area).collect();
         let mean = areas.iter().sum::<f64>() / 40.0;
-        println!("{name}: {mean:.4} for {expected:.4} +- {error:.4}");
-        assert!((mean - expected).abs() < 1e-2, "{name}: {mean} for {expected}");
+        println!("{name}: {mean:.4}, expected {expected:.4} +- {error:.4}");
+        assert!((mean - expected).abs() < 1e-2, "{name}: {mean}, expected {expected}");
     }
 }
 
 #[test]
-fn boxes_are_those_of_selectivesearch() {
+fn boxes_match_selectivesearch() {
     let folder = data("metrics");
     for index in 0..3 {
         let map = array(&folder.join(format!("map-{index}.npy")));
@@ -105,7 +107,7 @@ fn boxes_are_those_of_selectivesearch() {
         let expected = array(&folder.join(format!("segments-{index}.npy"))).values;
         let found = settings.segments(&grey, width).expect("segments");
         let wrong = found.iter().zip(&expected).filter(|&(&a, &b)| a as f32 != b).count();
-        assert_eq!(wrong, 0, "pixels of map {index} in other segments");
+        assert_eq!(wrong, 0, "pixels of map {index} in a wrong segment");
         let mut boxes: Vec<[usize; 4]> = selective_search(&grey, width, &settings)
             .expect("boxes")
             .iter()
@@ -116,10 +118,10 @@ fn boxes_are_those_of_selectivesearch() {
     }
 }
 
-/// The precision of the boxes that the package finds on each map, for objects that are a box of
-/// another map and the whole picture.
+/// The precision of the reference boxes of each map. The objects are the whole image, or boxes of another
+/// map.
 #[test]
-fn precision_is_that_of_selectivesearchs_boxes() {
+fn box_precision_matches_selectivesearch() {
     let folder = data("metrics");
     let region = |[left, top, right, bottom]: [usize; 4]| Region { left, top, right, bottom };
     for index in 0..3 {
@@ -145,11 +147,12 @@ fn precision_is_that_of_selectivesearchs_boxes() {
             let precision = box_precision(&map.values, map.shape[1], &objects, &settings);
             let precision = precision.expect("a precision");
             println!("map {index}: {precision:.4} of {} boxes", found.len());
-            assert!((precision - expected).abs() < 1e-12, "{precision} for {expected}");
+            assert!((precision - expected).abs() < 1e-12, "{precision}, expected {expected}");
         }
     }
 }
 
+/// Reads boxes `[left, top, right, bottom]`, sorted.
 fn rectangles(path: &Path) -> Vec<[usize; 4]> {
     let text = std::fs::read_to_string(path).expect("the boxes");
     let numbers = |line: &str| line.split(' ').map(|n| n.parse().expect("a number")).collect();

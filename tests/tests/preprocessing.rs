@@ -1,12 +1,12 @@
-//! Preprocessing as other libraries write it down makes what they make.
+//! Preprocessing configurations of other libraries, against the inputs that those libraries compute.
 
-use attriburn::picture::{Picture, recipe_of, torchvision};
+use attriburn_picture::{Picture, recipe_from_config, torchvision_recipe};
 use attriburn_tests::{array, data};
 
 #[test]
-fn configurations_of_other_libraries_make_what_they_make() {
+fn configurations_of_other_libraries_match_their_outputs() {
     let folder = data("preprocessing");
-    let picture = Picture::open(&folder.join("picture.png")).expect("a picture");
+    let picture = Picture::open(folder.join("picture.png")).expect("a picture");
     let mut cases = 0;
     for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
         let path = entry.path();
@@ -15,31 +15,31 @@ fn configurations_of_other_libraries_make_what_they_make() {
         }
         let name = path.display();
         let text = std::fs::read_to_string(&path).expect("a file");
-        let recipe = recipe_of(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let recipe = recipe.unwrap_or_else(|| panic!("{name}: it is no preprocessing"));
+        let recipe = recipe_from_config(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let recipe = recipe.unwrap_or_else(|| panic!("{name}: no preprocessing was found"));
         let expected = array(&path.with_extension("npy"));
         let shape: [usize; 3] = expected.shape[..].try_into().expect("three axes");
         let preprocess = recipe.preprocess(shape).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let made = preprocess.apply(&picture).expect("an input").values;
-        // A byte that differs by one makes a difference of 0.008 at least.
+        let found = preprocess.apply(&picture).expect("an input").values;
+        // A pixel that differs by one byte value changes the input by at least 0.008.
         let largest =
-            made.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(largest <= 2e-6, "{name}: {largest} at most, {preprocess}");
+            found.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest <= 2e-6, "{name}: largest difference {largest}, {preprocess}");
         cases += 1;
     }
     assert!(cases >= 15, "{cases} cases");
 }
 
-/// torchvision's own crops, to the last byte.
+/// The crops of torchvision's own transforms, byte by byte.
 #[test]
-fn weights_of_torchvision_are_prepared_as_it_does() {
+fn crops_of_torchvision_weights_match_torchvision() {
     let folder = data("preprocessing");
-    let picture = Picture::open(&folder.join("picture.png")).expect("a picture");
+    let picture = Picture::open(folder.join("picture.png")).expect("a picture");
     for (at, name) in
         ["ResNet50_Weights.IMAGENET1K_V2", "MaxVit_T_Weights.IMAGENET1K_V1"].into_iter().enumerate()
     {
-        let expected = Picture::open(&folder.join(format!("torchvision-{at}.png")));
-        let recipe = torchvision(name).expect("a recipe");
+        let expected = Picture::open(folder.join(format!("torchvision-{at}.png")));
+        let recipe = torchvision_recipe(name).expect("a recipe");
         let preprocess = recipe.preprocess([3, 224, 224]).expect("a preprocessing");
         let prepared = preprocess.apply(&picture).expect("an input");
         assert!(prepared.crop == expected.expect("a picture"), "{name}: {preprocess}");
@@ -47,9 +47,10 @@ fn weights_of_torchvision_are_prepared_as_it_does() {
 }
 
 #[test]
-fn what_is_no_preprocessing_or_not_supported_says_so() {
-    let none = recipe_of(r#"{"architectures": ["ResNet"], "id2label": {"0": "tench"}}"#);
-    assert_eq!(none, Ok(None));
+fn unsupported_configurations_are_refused() {
+    let without_preprocessing =
+        recipe_from_config(r#"{"architectures": ["ResNet"], "id2label": {"0": "tench"}}"#);
+    assert_eq!(without_preprocessing, Ok(None));
     let cases = [
         ("{", "it is not JSON"),
         (r#"{"do_resize": true, "do_pad": true}"#, "its do_pad is not supported"),
@@ -62,7 +63,7 @@ fn what_is_no_preprocessing_or_not_supported_says_so() {
         ),
     ];
     for (text, expected) in cases {
-        let message = recipe_of(text).expect_err(text);
+        let message = recipe_from_config(text).expect_err(text);
         assert!(message.contains(expected), "{text}: {message}");
     }
 }

@@ -1,5 +1,5 @@
-//! Quantized models: their scores are ONNX Runtime's, and their gradients PyTorch's with
-//! `fake_quantize`, which passes the gradient straight through the rounding.
+//! Quantized models: scores against ONNX Runtime's, and gradients against PyTorch's `fake_quantize`, a
+//! straight-through estimator.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use attriburn_onnx::{Loader, OnnxModel, Quantization};
 use attriburn_tests::{array, data, folders, gpus, logits_and_gradients, relative_l2};
 use burn::tensor::Device;
 
-fn all() -> Vec<PathBuf> {
+fn quantized_models() -> Vec<PathBuf> {
     let folders = folders("quantized");
     assert!(folders.len() >= 40, "{}", folders.len());
     folders
@@ -19,58 +19,59 @@ fn load(folder: &Path, device: &Device, quantization: Quantization) -> OnnxModel
     loader.load(folder.join("model.onnx")).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A model that averages levels and quantizes the mean with the same scale: a quarter of the means lie in
-/// the middle between two levels, where the last digit decides. Its scores differ by two levels between
-/// settings of ONNX Runtime itself.
-const OF_MIDDLES: &str = "densenet-qdq";
+/// A model that averages quantized values and quantizes the mean with the same scale. A quarter of the means
+/// lie halfway between two levels, where rounding errors decide. Even between settings of ONNX Runtime, its
+/// scores differ by two levels.
+const ROUNDS_TIES: &str = "densenet-qdq";
 
-/// What differs from PyTorch's and ONNX Runtime's numbers.
-fn complaint(folder: &Path, device: &Device, tolerance: f64) -> Option<String> {
+/// Compares the model in `folder` with ONNX Runtime and PyTorch, and describes its errors if they are too
+/// large.
+fn disagreement(folder: &Path, device: &Device, tolerance: f64) -> Option<String> {
     let read = |file: &str| array(&folder.join(file)).values;
     let model = load(folder, device, Quantization::StraightThrough);
     let targets = read("target.npy");
     let (logits, gradient) =
         logits_and_gradients(&model, &array(&folder.join("input.npy")), &targets);
     let expected = read("logits.npy");
-    let largest = expected.iter().fold(0f32, |all, logit| all.max(logit.abs()));
+    let largest = expected.iter().fold(0f32, |largest, logit| largest.max(logit.abs()));
     let differences = logits.iter().zip(&expected).map(|(a, b)| (a - b).abs());
-    let away = differences.fold(0f32, f32::max);
-    // Two levels of what is quantized last, or rounding where nothing is.
+    let logit_error = differences.fold(0f32, f32::max);
+    // Two levels of the last quantized tensor, and float32 rounding.
     let allowed = 2.0 * read("levels.npy")[0] + 1e-4 * largest;
     let error = relative_l2(&gradient, &read("gradient.npy"));
     let classes = model.classes();
-    let top = |row: &[f32]| (0..classes).max_by(|&a, &b| row[a].total_cmp(&row[b]));
-    let same = logits.chunks(classes).zip(&targets).all(|(row, &t)| top(row) == Some(t as usize));
+    let top_class = |row: &[f32]| (0..classes).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+    let mut pairs = logits.chunks(classes).zip(&targets);
+    let same_classes = pairs.all(|(row, &target)| top_class(row) == Some(target as usize));
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let line = format!("{name}: logits {away:.1e} of {allowed:.1e}, gradient {error:.1e}");
+    let line =
+        format!("{name}: logits {logit_error:.1e}, limit {allowed:.1e}, gradient {error:.1e}");
     println!("{line}");
-    let gradient_agrees = error <= tolerance || name == OF_MIDDLES;
-    let good = away <= allowed && gradient_agrees && same && model.quantization().is_some();
-    (!good).then_some(line)
+    let gradient_agrees = error <= tolerance || name == ROUNDS_TIES;
+    let scores_agree = logit_error <= allowed && same_classes;
+    let agrees = scores_agree && gradient_agrees && model.quantization().is_some();
+    (!agrees).then_some(line)
 }
 
 fn check(folders: &[PathBuf], device: &Device, tolerance: f64) {
-    let complaints: Vec<String> =
-        folders.iter().filter_map(|folder| complaint(folder, device, tolerance)).collect();
-    assert!(complaints.is_empty(), "{}:\n{}", complaints.len(), complaints.join("\n"));
+    let disagreements: Vec<String> =
+        folders.iter().filter_map(|folder| disagreement(folder, device, tolerance)).collect();
+    assert!(disagreements.is_empty(), "{}:\n{}", disagreements.len(), disagreements.join("\n"));
 }
 
 #[test]
-fn are_onnx_runtime_s_and_pytorch_s_on_the_cpu() {
+fn scores_and_gradients_match_onnx_runtime_and_pytorch() {
     let rounds = |folder: &PathBuf| {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         !name.contains("n-bits") && !name.starts_with("integers")
     };
-    let folders: Vec<_> = all().into_iter().filter(rounds).collect();
+    let folders: Vec<_> = quantized_models().into_iter().filter(rounds).collect();
     check(&folders, &Device::flex(), 1e-4);
 }
 
 #[test]
-#[cfg_attr(
-    not(feature = "gpu"),
-    ignore = "takes a GPU, or a software renderer, and the feature of its runtime"
-)]
-fn are_those_of_a_gpu() {
+#[cfg_attr(not(feature = "gpu"), ignore = "needs a GPU feature, and a GPU or a software renderer")]
+fn scores_and_gradients_on_a_gpu_match_onnx_runtime_and_pytorch() {
     let names = ["lenet-qoperator", "mlp-dynamic", "quantize-axis", "moved-between"];
     let folders = names.map(|name| data("quantized").join(name));
     for (_, device) in gpus() {
@@ -78,10 +79,10 @@ fn are_those_of_a_gpu() {
     }
 }
 
-/// Weights of few bits are dequantized when the model is loaded, and leave nothing that rounds. Integers
-/// as inputs are differentiated behind the first Cast.
+/// 4-bit weights are dequantized when the model is loaded, after which nothing is rounded. Integer inputs are
+/// differentiated after the first Cast.
 #[test]
-fn of_weights_of_few_bits_and_of_integers_are_plain() {
+fn models_with_4_bit_weights_or_integer_inputs_are_not_quantized() {
     for name in ["matmul-n-bits", "matmul-n-bits-zeros", "integers-uint8", "integers-int32"] {
         let folder = data("quantized").join(name);
         let read = |file: &str| array(&folder.join(file)).values;
@@ -94,10 +95,10 @@ fn of_weights_of_few_bits_and_of_integers_are_plain() {
     }
 }
 
-/// Without rounding the gradient is the exact one of a model that is only clamped.
+/// If quantization is ignored, values are clamped to their range but not rounded, and the gradient is exact.
 #[test]
-fn without_rounding_are_those_of_the_clamped_model() {
-    for folder in all() {
+fn ignored_quantization_has_the_gradient_of_the_clamped_model() {
+    for folder in quantized_models() {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let read = |file: &str| array(&folder.join(file)).values;
         let model = load(&folder, &Device::flex(), Quantization::Ignore);
@@ -109,9 +110,10 @@ fn without_rounding_are_those_of_the_clamped_model() {
     }
 }
 
-/// Weights are constants when the model runs, so that the CPU computes convolutions in segments.
+/// The weights of a quantized model are constant at run time, so its convolutions are compiled into CPU
+/// segments.
 #[test]
-fn are_computed_in_segments() {
+fn quantized_convolutions_are_compiled_into_segments() {
     for name in ["resnet-qdq-channels", "resnet-qoperator", "vit-qdq-channels", "lenet-dynamic"] {
         let folder = data("quantized").join(name);
         let model = load(&folder, &Device::flex(), Quantization::StraightThrough);
@@ -122,9 +124,10 @@ fn are_computed_in_segments() {
     }
 }
 
-/// A sample's levels do not depend on the others of its batch, also where the scale is of the sample.
+/// The quantized values of a sample do not depend on the other samples of the batch, even with dynamic
+/// quantization.
 #[test]
-fn of_a_sample_do_not_depend_on_the_batch() {
+fn dynamic_quantization_is_independent_for_each_sample() {
     for name in ["mlp-dynamic", "vit-dynamic", "lenet-dynamic", "conv-integer"] {
         let folder = data("quantized").join(name);
         let model = load(&folder, &Device::flex(), Quantization::StraightThrough);
@@ -133,7 +136,7 @@ fn of_a_sample_do_not_depend_on_the_batch() {
             (array(&folder.join("input.npy")), array(&folder.join("target.npy")).values);
         let (_, both) = logits_and_gradients(&model, &rows, &targets);
         let half = rows.values.len() / 2;
-        // The second is ten times as large.
+        // Scales the second sample by ten.
         rows.values[half..].iter_mut().for_each(|value| *value *= 10.0);
         let (_, other) = logits_and_gradients(&model, &rows, &targets);
         assert!(relative_l2(&other[..half], &both[..half]) <= 1e-5, "{name}");

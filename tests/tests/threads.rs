@@ -1,28 +1,28 @@
-//! The number of threads never changes a map.
+//! Maps do not depend on the number of threads.
 
 use attriburn::{Domain, Explainer, Input, Plan, Target};
 use attriburn_onnx::OnnxModel;
 use attriburn_tests::{array, data, efficientnet, first_sample, folders};
 use burn::tensor::Device;
 
-/// The map of a model on so many threads.
+/// Computes a map in a pool of `threads` threads.
 fn map(model: &OnnxModel, input: &Input, threads: usize) -> Vec<f32> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| {
         let plan = Plan::adaptgrad().samples(10);
-        Explainer::new(model).explain(&plan, input, Target::Predicted).expect("a map").values
+        Explainer::new(model).explain(input, Target::Predicted, &plan).expect("a map").values
     })
 }
 
 fn check(name: &str, model: &OnnxModel, input: &Input) {
-    let one = map(model, input, 1);
+    let expected = map(model, input, 1);
     for threads in [2, 3, 8] {
-        assert!(map(model, input, threads) == one, "{name}: {threads} threads");
+        assert!(map(model, input, threads) == expected, "{name}: {threads} threads");
     }
 }
 
 #[test]
-fn the_number_of_threads_does_not_change_the_map_of_the_zoo() {
+fn number_of_threads_does_not_change_maps_of_the_zoo() {
     for folder in folders("zoo") {
         let model = OnnxModel::load(folder.join("model.onnx"), &Device::flex()).expect("a model");
         let input = first_sample(&folder, Domain::uniform(-3.0, 3.0));
@@ -31,7 +31,7 @@ fn the_number_of_threads_does_not_change_the_map_of_the_zoo() {
 }
 
 #[test]
-fn the_number_of_threads_does_not_change_the_map_of_efficientnet() {
+fn number_of_threads_does_not_change_the_map_of_efficientnet() {
     let model = OnnxModel::load(efficientnet(), &Device::flex()).expect("the model");
     let values = array(&data("efficientnet-lite0/input.npy")).values;
     let input = Input::new(values, &[3, 224, 224], Domain::uniform(-2.2, 2.7)).expect("an input");

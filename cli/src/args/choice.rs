@@ -1,24 +1,22 @@
-//! Options that take one of a table's names, so that help, errors and completions list them.
+//! Value parsers for options that accept a name from a table. Help, errors and completions list these names.
 
 use std::sync::LazyLock;
 
-use attriburn::Method;
+use attriburn_evaluate::{METRICS, Method, Metric, Table};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use crate::evaluate::{METRICS, Metric};
-
-/// Takes the name of an entry of `table`.
+/// Parses the name of an entry of `table`.
 pub fn one_of<T: Copy + Send + Sync + 'static>(
     table: &'static [(T, &'static str)],
 ) -> impl TypedValueParser<Value = T> {
     let names = table.iter().map(|(_, name)| PossibleValue::new(*name));
     PossibleValuesParser::new(names).try_map(|name| {
-        let found = table.iter().find(|(_, own)| *own == name).map(|(value, _)| *value);
-        found.ok_or_else(|| format!("there is no {name:?}"))
+        let value = table.iter().find(|(_, other)| *other == name).map(|(value, _)| *value);
+        value.ok_or_else(|| format!("there is no {name:?}"))
     })
 }
 
-/// Takes the name of a method.
+/// Parses the name of a method.
 pub fn method() -> impl TypedValueParser<Value = Method> {
     static NAMES: LazyLock<Vec<String>> =
         LazyLock::new(|| Method::all().iter().map(Method::name).collect());
@@ -27,9 +25,14 @@ pub fn method() -> impl TypedValueParser<Value = Method> {
         .try_map(|name| Method::named(&name).ok_or_else(|| format!("there is no {name:?}")))
 }
 
-/// Takes the name of a metric.
+/// Parses the name of a metric.
 pub fn metric() -> impl TypedValueParser<Value = &'static Metric> {
     let names = METRICS.iter().map(|metric| PossibleValue::new(metric.name));
     PossibleValuesParser::new(names)
         .try_map(|name| Metric::named(&name).ok_or_else(|| format!("there is no {name:?}")))
+}
+
+/// Parses the name of a table of a paper.
+pub fn paper() -> PossibleValuesParser {
+    PossibleValuesParser::new(Table::all().iter().map(|table| PossibleValue::new(&*table.name)))
 }

@@ -1,31 +1,44 @@
-//! Options from a settings file or a manifest, which the command line goes before.
+//! Options from a settings file or a manifest. The command line overrides them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::parser::{RawValues, ValueSource};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use serde_json::Value;
 
-use crate::nearest::nearest;
+use super::nearest::nearest;
 
-/// Which options a run was given, by their long names and with their values as they are written.
+// Structs with options have no doc comments: these would become the description of the command.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Settings")]
+pub struct RunArgs {
+    /// Read options from a TOML file; the command line overrides it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// Repeat the run recorded in a manifest.json or settings.json
+    #[arg(long, value_name = "FILE", conflicts_with = "config", value_hint = ValueHint::FilePath)]
+    pub like: Option<PathBuf>,
+}
+
+/// The options of a run, from the command line and from files.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
-    /// All of them, for the manifest.
-    pub options: BTreeMap<String, Vec<String>>,
-    /// Those that came from a file. A method need not use these.
+pub struct RunOptions {
+    /// The values as they were written, by the long name of the option.
+    pub values: BTreeMap<String, Vec<String>>,
+    /// The options that a file sets. Unlike options on the command line, they may be unused by every method.
     from_file: BTreeSet<String>,
 }
 
-/// What a file cannot say.
+/// Options that a file must not contain.
 const NOT_IN_FILES: [&str; 3] = ["config", "like", "help"];
 
-/// What is explained or measured, of which a file's goes where the command line has any.
+/// Options that name inputs. Inputs on the command line replace those of a file.
 const INPUTS: [&str; 3] = ["inputs", "files-from", "images"];
 
-/// What shapes no map, and is not repeated with `--like`.
+/// Options that do not influence a map. They are not recorded, so `--like` does not repeat them.
 const NOT_RECORDED: [&str; 10] = [
     "config",
     "like",
@@ -39,84 +52,91 @@ const NOT_RECORDED: [&str; 10] = [
     "help",
 ];
 
-impl Given {
-    /// What of `matches` was given; the options `from_file` were by a file.
+impl RunOptions {
+    /// Collects the options in `matches`. A file set those in `from_file`.
     pub fn new(command: &Command, matches: &ArgMatches, from_file: BTreeSet<String>) -> Self {
         let value = |arg: &Arg| {
-            let (name, id) = (name_of(arg), arg.get_id().as_str());
-            if !is_typed(matches, arg) || NOT_RECORDED.contains(&name) {
+            let (name, id) = (argument_name(arg), arg.get_id().as_str());
+            if !is_on_command_line(matches, arg) || NOT_RECORDED.contains(&name) {
                 return None;
             }
-            let texts = |values: clap::parser::RawValues<'_>| -> Vec<String> {
+            let texts = |values: RawValues<'_>| -> Vec<String> {
                 values.map(|value| value.to_string_lossy().into_owned()).collect()
             };
             Some((name.to_owned(), matches.get_raw(id).map(texts).unwrap_or_default()))
         };
-        Self { options: command.get_arguments().filter_map(value).collect(), from_file }
+        Self { values: command.get_arguments().filter_map(value).collect(), from_file }
     }
 
-    /// Whether the option called `name` was typed by the user.
+    /// Returns whether the command line or a file sets the option `name`.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// Returns whether the option `name` is on the command line.
     pub fn is_typed(&self, name: &str) -> bool {
-        self.options.contains_key(name) && !self.from_file.contains(name)
+        self.values.contains_key(name) && !self.from_file.contains(name)
     }
 }
 
-/// The options and inputs of a file as arguments, and their names.
+/// The options of a file, as command-line arguments.
 #[derive(Default)]
-pub struct FromFile {
+pub struct FileArguments {
     pub options: Vec<OsString>,
+    /// Positional arguments.
     pub inputs: Vec<OsString>,
+    /// The names of all options and inputs in the file.
     pub names: BTreeSet<String>,
 }
 
-impl FromFile {
-    /// What the file of `--config` or `--like` says that `matches` of `command` leave open.
+impl FileArguments {
+    /// Reads the file of `--config` or `--like`, without the options that `matches` already contains.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or names an option that the command does not have.
+    /// When the file cannot be read, or names an option that `command` does not have.
     pub fn read(command: &Command, matches: &ArgMatches) -> Result<Option<Self>, String> {
-        let path = |id: &str| matches.try_get_one::<std::path::PathBuf>(id).ok().flatten();
+        let path = |id: &str| matches.try_get_one::<PathBuf>(id).ok().flatten();
         let (option, path, entries) = match (path("config"), path("like")) {
-            (Some(path), _) => ("--config", path, settings(path)),
-            (_, Some(path)) => ("--like", path, recorded(path)),
+            (Some(path), _) => ("--config", path, read_settings(path)),
+            (_, Some(path)) => ("--like", path, read_recorded_run(path)),
             _ => return Ok(None),
         };
-        let wrong = |what: String| format!("{option} {}: {what}", path.display());
-        let mut found = Self::default();
+        let error = |reason: String| format!("{option} {}: {reason}", path.display());
+        let mut arguments = Self::default();
         let typed: Vec<&Arg> =
-            command.get_arguments().filter(|own| is_typed(matches, own)).collect();
-        // Two ways of naming the same.
-        let has_inputs = typed.iter().any(|own| INPUTS.contains(&name_of(own)));
-        for (name, values) in entries.map_err(wrong)? {
+            command.get_arguments().filter(|arg| is_on_command_line(matches, arg)).collect();
+        let has_inputs = typed.iter().any(|arg| INPUTS.contains(&argument_name(arg)));
+        for (name, values) in entries.map_err(error)? {
             if has_inputs && INPUTS.contains(&name.as_str()) {
                 continue;
             }
-            let known = argument(command, &name).filter(|_| !NOT_IN_FILES.contains(&name.as_str()));
+            let known =
+                find_argument(command, &name).filter(|_| !NOT_IN_FILES.contains(&name.as_str()));
             let arg = known.ok_or_else(|| {
-                let names = command.get_arguments().map(name_of);
-                let near = nearest(&name, names).join(", ");
-                wrong(format!("there is no option {name:?}; near ones are {near}"))
+                let names = command.get_arguments().map(argument_name);
+                let similar = nearest(&name, names).join(", ");
+                error(format!("there is no option {name:?}; similar options: {similar}"))
             })?;
-            // The command line goes before the file, also with another way of saying the same.
-            let excludes = |one: &Arg, other: &Arg| {
-                command.get_arg_conflicts_with(one).iter().any(|own| own.get_id() == other.get_id())
+            // The command line overrides the file, also with a conflicting option (--sigma for --alpha).
+            let excludes = |arg: &Arg, other: &Arg| {
+                command.get_arg_conflicts_with(arg).iter().any(|arg| arg.get_id() == other.get_id())
             };
-            let goes_before = |own: &&Arg| {
-                own.get_id() == arg.get_id() || excludes(own, arg) || excludes(arg, own)
+            let overrides = |typed: &&Arg| {
+                typed.get_id() == arg.get_id() || excludes(typed, arg) || excludes(arg, typed)
             };
-            if typed.iter().any(goes_before) {
+            if typed.iter().any(overrides) {
                 continue;
             }
-            found.add(arg, &values).map_err(|what| wrong(format!("{name}: {what}")))?;
-            found.names.insert(name);
+            arguments.add(arg, &values).map_err(|reason| error(format!("{name}: {reason}")))?;
+            arguments.names.insert(name);
         }
-        Ok(Some(found))
+        Ok(Some(arguments))
     }
 
     fn add(&mut self, arg: &Arg, values: &[String]) -> Result<(), String> {
         match (arg.get_long(), arg.get_action()) {
-            // Positional arguments stand by themselves.
+            // A positional argument has no name on the command line.
             (None, _) => self.inputs.extend(values.iter().map(OsString::from)),
             (Some(long), ArgAction::SetTrue) => match values {
                 [] => self.options.push(format!("--{long}").into()),
@@ -134,54 +154,60 @@ impl FromFile {
     }
 }
 
-/// The argument that a file calls `name`: an option by its long name or another, or a positional one.
-fn argument<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
+/// Finds the argument that a file calls `name`: an option by its long name or alias, or a positional
+/// argument.
+fn find_argument<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
     command.get_arguments().find(|arg| {
-        let others = arg.get_all_aliases().unwrap_or_default();
-        name_of(arg) == name || others.contains(&name)
+        let aliases = arg.get_all_aliases().unwrap_or_default();
+        argument_name(arg) == name || aliases.contains(&name)
     })
 }
 
-/// Whether an argument is on the command line.
-fn is_typed(matches: &ArgMatches, arg: &Arg) -> bool {
+fn is_on_command_line(matches: &ArgMatches, arg: &Arg) -> bool {
     matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
 }
 
-fn name_of(arg: &Arg) -> &str {
+/// Returns the long name of an option, or the identifier of a positional argument.
+fn argument_name(arg: &Arg) -> &str {
     arg.get_long().unwrap_or_else(|| arg.get_id().as_str())
 }
 
+/// The names of options with their values.
 type Entries = Vec<(String, Vec<String>)>;
 
-/// The entries of a TOML file.
-fn settings(path: &Path) -> Result<Entries, String> {
+/// Reads the options in a TOML file.
+fn read_settings(path: &Path) -> Result<Entries, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     let table: BTreeMap<String, Value> =
-        toml_edit::de::from_str(&text).map_err(|error| format!("is no TOML: {error}"))?;
-    table.into_iter().map(|(name, value)| Ok((name, texts(&value)?))).collect()
+        toml_edit::de::from_str(&text).map_err(|error| format!("is not valid TOML: {error}"))?;
+    table.into_iter().map(|(name, value)| Ok((name, argument_values(&value)?))).collect()
 }
 
-/// What a manifest or the settings of an evaluation record.
-fn recorded(path: &Path) -> Result<Entries, String> {
+/// Reads the options that a manifest, or the settings of an evaluation, records.
+fn read_recorded_run(path: &Path) -> Result<Entries, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     let value: Value =
-        serde_json::from_str(&text).map_err(|error| format!("is no JSON: {error}"))?;
+        serde_json::from_str(&text).map_err(|error| format!("is not valid JSON: {error}"))?;
     let missing =
-        || "does not say how it was made; give a manifest.json or settings.json".to_owned();
+        || "does not record the options of a run; give a manifest.json or settings.json".to_owned();
     let options = value["run"]["options"].as_object().ok_or_else(missing)?;
     let inputs = value["run"]["inputs"].as_object().into_iter().flatten();
-    options.iter().chain(inputs).map(|(name, value)| Ok((name.clone(), texts(value)?))).collect()
+    options
+        .iter()
+        .chain(inputs)
+        .map(|(name, value)| Ok((name.clone(), argument_values(value)?)))
+        .collect()
 }
 
-/// A value, or several, as they are written on the command line.
-fn texts(value: &Value) -> Result<Vec<String>, String> {
-    let one = |value: &Value| match value {
+/// Converts a value, or a list of values, to the text of command-line arguments.
+fn argument_values(value: &Value) -> Result<Vec<String>, String> {
+    let argument = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        _ => Err(format!("{value} is no text, number, true or false, nor a list of them")),
+        _ => Err(format!("{value} is not a string, number or boolean, nor a list of these")),
     };
     match value {
-        Value::Array(values) => values.iter().map(one).collect(),
-        value => Ok(vec![one(value)?]),
+        Value::Array(values) => values.iter().map(argument).collect(),
+        value => Ok(vec![argument(value)?]),
     }
 }

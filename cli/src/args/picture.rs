@@ -1,20 +1,20 @@
-//! The options that say how pictures become inputs.
+//! The options of the preprocessing.
 
-use attriburn::picture::{Channels, Interpolation, Mode};
 use attriburn_onnx::Layout;
+use attriburn_picture::{Channels, Interpolation, ResizeMode};
 
 use super::choice::one_of;
 
-// Structs here have no doc comments: these would become the description of the command.
+// Structs with options have no doc comments: these would become the description of the command.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Preprocessing")]
 pub struct PreprocessArgs {
-    /// imagenet, inception, clip, unit, signed, raw255, caffe-bgr, torchvision's weights, or a
-    /// file of Hugging Face's or timm's [default: found by the model, else imagenet]
+    /// imagenet, inception, clip, unit, signed, raw255, caffe-bgr, a torchvision weights name, or a
+    /// Hugging Face or timm file [default: from the model, else imagenet]
     #[arg(short, long, value_name = "WHAT")]
     pub preprocess: Option<String>,
 
-    /// What is subtracted: a number for each channel, or one for all
+    /// Mean to subtract: one number, or one per channel
     #[arg(
         long,
         value_name = "NUMBERS",
@@ -26,7 +26,7 @@ pub struct PreprocessArgs {
     )]
     pub mean: Option<Vec<f32>>,
 
-    /// What is divided by then, likewise
+    /// Standard deviation to divide by: one number, or one per channel
     #[arg(
         long,
         value_name = "NUMBERS",
@@ -37,11 +37,11 @@ pub struct PreprocessArgs {
     )]
     pub std: Option<Vec<f32>>,
 
-    /// What bytes are divided by first: 255, 127.5 or none [default: 255]
+    /// Divisor of the bytes: 255, 127.5 or none [default: 255]
     #[arg(long, value_name = "NUMBER", hide_short_help = true)]
     pub scale: Option<String>,
 
-    /// The size before the crop: one side, or HEIGHT,WIDTH
+    /// Size before the crop: SIDE or HEIGHT,WIDTH
     #[arg(
         long,
         value_name = "SIZE",
@@ -52,31 +52,31 @@ pub struct PreprocessArgs {
     )]
     pub resize: Option<Vec<usize>>,
 
-    /// The same as a share: the crop over the size before it
+    /// Crop size divided by the size before the crop
     #[arg(long, value_name = "SHARE", hide_short_help = true)]
     pub crop_pct: Option<f64>,
 
-    /// The size of the crop where the model's is free: SIDE or HEIGHT,WIDTH
+    /// Crop size if the model leaves it free: SIDE or HEIGHT,WIDTH
     #[arg(long, value_name = "SIZE", value_delimiter = ',', num_args = 1, hide_short_help = true)]
     pub crop: Option<Vec<usize>>,
 
-    /// How shapes are matched
-    #[arg(long, value_name = "NAME", value_parser = one_of(&Mode::ALL), hide_short_help = true)]
-    pub resize_mode: Option<Mode>,
+    /// Resize mode
+    #[arg(long, value_name = "NAME", value_parser = one_of(&ResizeMode::ALL), hide_short_help = true)]
+    pub resize_mode: Option<ResizeMode>,
 
-    /// The filter of the resize
+    /// Resize filter
     #[arg(long, value_name = "NAME", value_parser = one_of(&Interpolation::ALL), hide_short_help = true)]
     pub interpolation: Option<Interpolation>,
 
-    /// The order of the model's channels
+    /// Channel order of the model
     #[arg(long, value_name = "NAME", value_parser = one_of(&Channels::ALL), hide_short_help = true)]
     pub channels: Option<Channels>,
 
-    /// Where the model's channels lie [default: by its shape]
+    /// Input layout of the model [default: from its shape]
     #[arg(long, value_name = "NAME", value_parser = one_of(&LAYOUTS), hide_short_help = true)]
     pub layout: Option<Layout>,
 
-    /// The input's least and greatest value, or a pair for each channel
+    /// Minimum and maximum of the input, or a pair per channel
     #[arg(
         long,
         value_name = "MIN,MAX",
@@ -87,19 +87,19 @@ pub struct PreprocessArgs {
     )]
     pub domain: Option<Vec<f32>>,
 
-    /// The pictures behind flat samples, such as 1,28,28 for 784 values
+    /// Image shape of flat samples, such as 1,28,28 for 784 values
     #[arg(long, value_name = "C,H,W", value_delimiter = ',', num_args = 1, hide_short_help = true)]
     pub picture_shape: Option<Vec<usize>>,
 }
 
 impl PreprocessArgs {
-    /// Whether anything is asked for that pictures alone have.
-    pub fn asks(&self) -> bool {
+    /// Returns whether an option is set that only images can use.
+    pub fn needs_images(&self) -> bool {
         let (domain, picture_shape, layout) = (None, None, None);
         Self { domain, picture_shape, layout, ..self.clone() } != Self::default()
     }
 }
 
-/// Where the channels of the model's input lie.
+/// The layouts of a model's input.
 const LAYOUTS: [(Layout, &str); 2] =
     [(Layout::AsStored, "nchw"), (Layout::FromChannelsLast, "nhwc")];

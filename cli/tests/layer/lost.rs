@@ -1,6 +1,7 @@
-//! A Vulkan layer that loses the device, as drivers do when a GPU hangs or is taken away: as soon as there is
-//! the file `LOSE_WHEN`, every call that submits work or waits for it fails with `VK_ERROR_DEVICE_LOST`. The file
-//! `LAYER_SEEN` tells that a device was opened through it. Compiled by the test that uses it; the interface is that of the Vulkan loader's
+//! A Vulkan layer that loses the device, as a driver does after a hang. Once the file named by the
+//! environment variable `LOSE_WHEN` exists, every call that submits work or waits for it fails with
+//! `VK_ERROR_DEVICE_LOST`. The layer creates the file named by `LAYER_SEEN` when a device is opened through
+//! it. The test that uses the layer compiles it. The interface is that of the Vulkan loader's
 //! `LoaderLayerInterface.md`.
 #![allow(non_snake_case)]
 
@@ -10,11 +11,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 type Handle = *mut c_void;
-type Any = Option<unsafe extern "C" fn()>;
-type GetProc = unsafe extern "C" fn(Handle, *const c_char) -> Any;
+type AnyProc = Option<unsafe extern "C" fn()>;
+type GetProc = unsafe extern "C" fn(Handle, *const c_char) -> AnyProc;
 type Create = unsafe extern "C" fn(Handle, *const Info, *const c_void, *mut Handle) -> i32;
 type CreateInstance = unsafe extern "C" fn(*const Info, *const c_void, *mut Handle) -> i32;
-/// A call that submits or waits: only what it returns matters here, and no call has more arguments.
+/// A call that submits work or waits for it. No such call has more than five arguments, and only its result
+/// matters here.
 type Call = unsafe extern "C" fn(usize, usize, usize, usize, usize) -> i32;
 
 const LOST: i32 = -4;
@@ -23,7 +25,7 @@ const INSTANCE_INFO: i32 = 47;
 const DEVICE_INFO: i32 = 48;
 const LINK: i32 = 0;
 
-/// The head of every structure that extends another, and what a layer's has behind it.
+/// The header that every extension structure begins with, followed by the fields of a layer's structure.
 #[repr(C)]
 struct Info {
     kind: i32,
@@ -51,7 +53,7 @@ pub struct Negotiation {
 
 static NEXT_INSTANCE: OnceLock<GetProc> = OnceLock::new();
 static NEXT_DEVICE: OnceLock<GetProc> = OnceLock::new();
-/// The device whose entries are asked for.
+/// The device whose entry points are requested.
 static DEVICE: AtomicUsize = AtomicUsize::new(0);
 
 #[unsafe(no_mangle)]
@@ -64,7 +66,7 @@ pub unsafe extern "C" fn vkNegotiateLoaderLayerInterfaceVersion(own: *mut Negoti
     0
 }
 
-/// The link to the next layer in `info`, which is moved on for that one.
+/// Returns the link to the next layer in `info`, and advances the link for that layer.
 unsafe fn next(info: *const Info, kind: i32) -> Option<*mut Link> {
     let mut at = unsafe { (*info).next };
     while !at.is_null() {
@@ -115,14 +117,15 @@ unsafe extern "C" fn create_device(
     }
 }
 
-/// Whether the device is lost by now.
+/// Returns whether the device is lost.
 fn is_lost() -> bool {
-    static LOST_FOR_GOOD: AtomicBool = AtomicBool::new(false);
-    let is_there = || std::env::var_os("LOSE_WHEN").is_some_and(|path| Path::new(&path).exists());
-    LOST_FOR_GOOD.fetch_or(is_there(), Ordering::SeqCst) || is_there()
+    static WAS_LOST: AtomicBool = AtomicBool::new(false);
+    let file_exists =
+        || std::env::var_os("LOSE_WHEN").is_some_and(|path| Path::new(&path).exists());
+    WAS_LOST.fetch_or(file_exists(), Ordering::SeqCst) || file_exists()
 }
 
-/// The calls that fail, each with the one behind it.
+/// Defines the calls that fail once the device is lost. Until then they call the next layer.
 macro_rules! calls {
     ($($name:literal $own:ident;)*) => {
         $(
@@ -134,16 +137,16 @@ macro_rules! calls {
                 let next = NEXT.get_or_init(|| unsafe {
                     let get = NEXT_DEVICE.get().expect("a device");
                     let entry = get(DEVICE.load(Ordering::SeqCst) as Handle, $name.as_ptr());
-                    std::mem::transmute::<Any, Call>(entry)
+                    std::mem::transmute::<AnyProc, Call>(entry)
                 });
                 unsafe { next(a, b, c, d, e) }
             }
         )*
 
-        fn failing(name: &CStr) -> Any {
+        fn failing(name: &CStr) -> AnyProc {
             $(
                 if name == $name {
-                    return unsafe { std::mem::transmute::<Call, Any>($own) };
+                    return unsafe { std::mem::transmute::<Call, AnyProc>($own) };
                 }
             )*
             None
@@ -165,33 +168,35 @@ calls! {
     c"vkDeviceWaitIdle" device_idle;
 }
 
-unsafe extern "C" fn instance_proc(instance: Handle, name: *const c_char) -> Any {
+unsafe extern "C" fn instance_proc(instance: Handle, name: *const c_char) -> AnyProc {
     unsafe {
         match CStr::from_ptr(name) {
             own if own == c"vkGetInstanceProcAddr" => {
-                std::mem::transmute::<GetProc, Any>(instance_proc)
+                std::mem::transmute::<GetProc, AnyProc>(instance_proc)
             }
             own if own == c"vkGetDeviceProcAddr" => {
-                std::mem::transmute::<GetProc, Any>(device_proc)
+                std::mem::transmute::<GetProc, AnyProc>(device_proc)
             }
             own if own == c"vkCreateInstance" => {
-                std::mem::transmute::<CreateInstance, Any>(create_instance)
+                std::mem::transmute::<CreateInstance, AnyProc>(create_instance)
             }
-            own if own == c"vkCreateDevice" => std::mem::transmute::<Create, Any>(create_device),
+            own if own == c"vkCreateDevice" => {
+                std::mem::transmute::<Create, AnyProc>(create_device)
+            }
             _ => NEXT_INSTANCE.get().and_then(|get| get(instance, name)),
         }
     }
 }
 
-unsafe extern "C" fn device_proc(device: Handle, name: *const c_char) -> Any {
+unsafe extern "C" fn device_proc(device: Handle, name: *const c_char) -> AnyProc {
     unsafe {
         DEVICE.store(device as usize, Ordering::SeqCst);
         let own = CStr::from_ptr(name);
         if own == c"vkGetDeviceProcAddr" {
-            return std::mem::transmute::<GetProc, Any>(device_proc);
+            return std::mem::transmute::<GetProc, AnyProc>(device_proc);
         }
         let next = NEXT_DEVICE.get().and_then(|get| get(device, name));
-        // What the device does not have is not there behind this layer either.
+        // The layer offers no entry point that the device does not have.
         next.and_then(|next| failing(own).or(Some(next)))
     }
 }

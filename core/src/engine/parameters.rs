@@ -1,145 +1,89 @@
-//! The model's parameters: noise on them, and derivatives with respect to them.
+//! Noise on the model's parameters.
 
-use attriburn_kernels::Width;
 use attriburn_kernels::parameter::{ParameterAddress, perturb};
 use burn::tensor::Tensor;
 
-use super::memory::read;
-use super::{Explainer, checked, outputs, sum_of_scores};
-use crate::plan::{Output, Plan, WeightNoise, WidthRule};
-use crate::target::Target;
-use crate::{Error, Input, Model, Parameter};
-
-/// The derivative of a target's output with respect to one parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParameterGradient {
-    /// The parameter's name.
-    pub name: String,
-    /// The parameter's shape.
-    pub shape: Vec<usize>,
-    /// The derivative with respect to each element, in row-major order.
-    pub values: Vec<f32>,
-}
-
-impl Explainer<'_> {
-    /// The derivative of the target's `output` for the clean `input` with respect to the
-    /// parameters called `names`, or to all for none.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Explainer::explain`], and when the model does not keep its parameters apart, has
-    /// none of a name, or its output does not depend on one.
-    pub fn parameter_gradients(
-        &self,
-        input: &Input,
-        target: Target,
-        output: Output,
-        names: &[&str],
-    ) -> Result<Vec<ParameterGradient>, Error> {
-        let own = kept_apart(self.model)?;
-        if let Some(name) = names.iter().find(|name| own.iter().all(|own| own.name != **name)) {
-            return Err(Error::NoParameter { name: (*name).to_owned() });
-        }
-        let prediction = self.predict(input)?;
-        self.check_output(output, &prediction)?;
-        let score = prediction.score(&target)?;
-        score.check(output)?;
-        let wanted = |own: &Parameter| names.is_empty() || names.contains(&own.name.as_str());
-        let tracked = |own: &Parameter| match wanted(own) {
-            true => own.values.clone().autodiff().require_grad(),
-            false => own.values.clone(),
-        };
-        let values: Vec<Tensor<1>> = own.iter().map(tracked).collect();
-        let row = self.row(input.values()).autodiff();
-        let logits = checked(self.model.forward_with(row, &values)?, 1)?;
-        let score = sum_of_scores(outputs(logits, output, self.model.link()), &[(&score, 1)])?;
-        if !score.is_tracked() {
-            return Err(Error::NoGradient);
-        }
-        let gradients = score.backward();
-        let gradient = |(own, values): (&Parameter, &Tensor<1>)| {
-            let gradient = values
-                .grad(&gradients)
-                .ok_or_else(|| Error::NoParameterGradient { name: own.name.clone() })?;
-            let (name, shape) = (own.name.clone(), own.shape.clone());
-            Ok(ParameterGradient { name, shape, values: read(gradient)? })
-        };
-        own.iter().zip(&values).filter(|(own, _)| wanted(own)).map(gradient).collect()
-    }
-}
+use crate::error::{Error, error};
+use crate::plan::Plan;
+use crate::sampler::WeightNoise;
+use crate::{Model, Parameter};
 
 /// Checks that `model` has the parameters that `plan` puts noise on.
 ///
 /// # Errors
 ///
-/// When it does not keep them apart, or a pattern of frozen ones matches none or leaves none.
+/// Returns an error if the model does not expose its parameters, or a pattern of frozen parameters matches
+/// none, or the patterns leave no parameter to draw.
 pub fn check_parameters(model: &dyn Model, plan: &Plan) -> Result<(), Error> {
-    plan.weights.iter().try_for_each(|noise| Drawn::new(model, noise, plan.seed).map(drop))
+    plan.weights.iter().try_for_each(|noise| ParameterNoise::new(model, noise, plan.seed).map(drop))
 }
 
-/// The parameters that a plan draws.
-pub struct Drawn<'a> {
-    own: &'a [Parameter],
+/// The noise of a plan on the parameters of a model.
+pub struct ParameterNoise<'a> {
+    parameters: &'a [Parameter],
+    /// Whether each parameter stays unchanged.
     frozen: Vec<bool>,
     noise: &'a WeightNoise,
     seed: u64,
 }
 
-impl<'a> Drawn<'a> {
+impl<'a> ParameterNoise<'a> {
     /// The parameters of `model` that `noise` is put on.
     pub fn new(model: &'a dyn Model, noise: &'a WeightNoise, seed: u64) -> Result<Self, Error> {
-        let own = kept_apart(model)?;
-        let mut frozen = vec![false; own.len()];
+        let parameters = exposed_parameters(model)?;
+        let mut frozen = vec![false; parameters.len()];
         for text in &noise.freeze {
-            let freeze = |reason: String| Error::Freeze { pattern: text.clone(), reason };
             let pattern = glob::Pattern::new(text)
-                .map_err(|error| freeze(format!("is no pattern: {}", error.msg)))?;
+                .map_err(|error| bad_pattern(text, format!("is no pattern: {}", error.msg)))?;
             let mut matches = 0;
-            for (own, frozen) in own.iter().zip(&mut frozen) {
-                if pattern.matches(&own.name) {
+            for (parameter, frozen) in parameters.iter().zip(&mut frozen) {
+                if pattern.matches(&parameter.name) {
                     (*frozen, matches) = (true, matches + 1);
                 }
             }
             if matches == 0 {
-                let names: Vec<&str> = own.iter().take(5).map(|own| own.name.as_str()).collect();
-                let reason = format!("matches none of the parameters {}", names.join(", "));
-                let more = if own.len() > names.len() { " and so on" } else { "" };
-                return Err(freeze(reason + more));
+                return Err(bad_pattern(text, no_match(parameters)));
             }
         }
         if frozen.iter().all(|&frozen| frozen) {
-            let pattern = noise.freeze.join(", ");
-            return Err(Error::Freeze { pattern, reason: "leaves no parameter to draw".into() });
+            let patterns = noise.freeze.join(", ");
+            return Err(bad_pattern(&patterns, "leaves no parameter to draw".into()));
         }
-        Ok(Self { own, frozen, noise, seed })
+        Ok(Self { parameters, frozen, noise, seed })
     }
 
-    /// All parameters with the noise of a draw; the model's own do not change.
+    /// All parameters, with the noise of the draw number `draw`. The model's own do not change.
     pub fn draw(&self, draw: u64) -> Vec<Tensor<1>> {
         let mollifier = self.noise.mollifier;
-        let width = match self.noise.width {
-            WidthRule::Relative { alpha } => Width::Proportional(alpha as f32),
-            WidthRule::Absolute { sigma } => Width::Absolute(sigma as f32),
-            WidthRule::Adaptive { confidence, rule } => {
-                let p = rule.probability(confidence);
-                Width::Proportional(mollifier.width_factor(p) as f32)
-            }
-        };
-        let drawn = |(parameter, own): (usize, &Parameter)| {
-            let values = own.values.clone();
-            if self.frozen[parameter] {
+        let width = self.noise.width.on_parameter(mollifier);
+        let noisy = |(index, parameter): (usize, &Parameter)| {
+            let values = parameter.values.clone();
+            if self.frozen[index] {
                 return values;
             }
-            let (parameter, draw) = (parameter as u32, draw as u32);
+            let (parameter, draw) = (index as u32, draw as u32);
             perturb(values, mollifier, width, ParameterAddress { seed: self.seed, parameter, draw })
         };
-        self.own.iter().enumerate().map(drawn).collect()
+        self.parameters.iter().enumerate().map(noisy).collect()
     }
 }
 
-fn kept_apart(model: &dyn Model) -> Result<&[Parameter], Error> {
+fn bad_pattern(pattern: &str, reason: String) -> Error {
+    error!(Parameter, "the pattern {pattern:?} of frozen parameters {reason}")
+}
+
+/// The reason where a pattern matches no parameter, with the first names.
+fn no_match(parameters: &[Parameter]) -> String {
+    let names: Vec<&str> =
+        parameters.iter().take(5).map(|parameter| parameter.name.as_str()).collect();
+    let more = if parameters.len() > names.len() { " and so on" } else { "" };
+    format!("matches none of the parameters {}{more}", names.join(", "))
+}
+
+/// The parameters that the model exposes.
+pub fn exposed_parameters(model: &dyn Model) -> Result<&[Parameter], Error> {
     match model.parameters() {
-        [] => Err(Error::NoParameters),
-        own => Ok(own),
+        [] => Err(Error::no_parameters()),
+        parameters => Ok(parameters),
     }
 }

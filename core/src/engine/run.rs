@@ -1,30 +1,34 @@
-//! A run: the flat index space of all maps, cut into batches that fill the device.
+//! A run: the flat index space of the gradients of all maps, cut into batches that fill the device.
 
 use std::ops::Range;
 
-use attriburn_kernels::Batch;
-use attriburn_kernels::noise::{Domain, Points, noise};
+use attriburn_kernels::noise::{Points, noise};
+use attriburn_kernels::{Batch, Domain};
 use burn::tensor::{Tensor, TensorData};
 
-use super::line::Line;
-use super::memory::read;
-use super::parameters::Drawn;
-use super::tally::{Moments, Tally};
-use super::{Explainer, Task, checked, outputs, sum_of_scores};
+use super::accumulator::Accumulator;
+use super::explainer::Explainer;
+use super::moments::Moments;
+use super::nodes::Nodes;
+use super::parameters::ParameterNoise;
+use super::predict::checked;
+use super::readback::read;
+use super::task::Task;
 use crate::Error;
 use crate::attribution::relative_norm;
 use crate::plan::{Plan, Sizes};
+use crate::score::{outputs, sum_of_scores};
 
-/// The gradients of several maps under one plan. Within a draw of the parameters the flat index
-/// runs over the maps, in each over the samples, and in each over the nodes.
+/// The gradients of several maps under one plan. Within a draw of the parameters the flat index runs over
+/// maps, then samples, then nodes.
 pub struct Run<'a> {
     explainer: &'a Explainer<'a>,
     plan: &'a Plan,
     maps: Vec<Map<'a>>,
     batch: usize,
-    /// Gradients taken.
+    /// The number of gradients computed.
     done: u64,
-    /// What was taken of the plan in the end.
+    /// The numbers of draws, samples and nodes that were computed in the end.
     pub sizes: Sizes,
     /// The inputs of the last batch on the device.
     uploaded: Option<Uploaded>,
@@ -32,62 +36,61 @@ pub struct Run<'a> {
 
 /// One map of a run.
 struct Map<'a> {
-    task: Task<'a>,
-    line: &'a Line,
-    sums: Sums,
+    task: &'a Task<'a>,
+    nodes: &'a Nodes,
+    /// The sums so far, on the device.
+    sums: Option<Box<Accumulator>>,
+    /// The moments of a map that is complete, on the host, so that the device's memory does not depend on
+    /// the number of maps.
+    moments: Option<Moments>,
 }
 
-/// What was taken in of a map.
-enum Sums {
-    /// Nothing yet.
-    None,
-    /// On the device.
-    Open(Box<Tally>),
-    /// All, on the host: so the device's memory does not depend on the number of maps.
-    Closed(Moments),
-}
-
-/// The inputs of neighbouring maps on the device.
+/// The inputs of consecutive maps on the device.
 struct Uploaded {
     maps: Range<usize>,
     points: Points,
-    domain: Domain,
+    domains: Vec<Domain>,
 }
 
-/// Neighbouring gradients of one map.
-struct Piece {
+/// Consecutive gradients of one map in a batch.
+struct Span {
     map: usize,
+    /// The number of the first gradient within its map.
     first: u64,
     rows: usize,
 }
 
+/// The number of samples, or draws of the parameters, before the standard error is checked for the first time.
+const MIN_SAMPLES: u64 = 8;
+
 impl<'a> Run<'a> {
-    /// All of `plan`'s gradients for each of the tasks, `batch` at a time.
-    pub fn finished(
+    /// Computes all of `plan`'s gradients for each of the tasks, `batch` at a time.
+    pub fn complete(
         explainer: &'a Explainer<'a>,
         plan: &'a Plan,
-        tasks: &[(Task<'a>, &'a Line)],
+        tasks: &[(&'a Task<'a>, &'a Nodes)],
         batch: usize,
     ) -> Result<Self, Error> {
-        let map = |(task, line): &(Task<'a>, &'a Line)| Map {
-            task: task.clone(),
-            line,
-            sums: Sums::None,
+        let map = |&(task, nodes): &(&'a Task<'a>, &'a Nodes)| Map {
+            task,
+            nodes,
+            sums: None,
+            moments: None,
         };
         let maps = tasks.iter().map(map).collect();
         let (done, sizes, uploaded) = (0, plan.sizes(), None);
         let mut run = Self { explainer, plan, maps, batch, done, sizes, uploaded };
         match &plan.weights {
-            None => run.take(run.sizes.samples, |run, samples| {
+            None => run.until_accurate(run.sizes.samples, |run, samples| {
                 run.sizes.samples = samples.end;
                 run.pass(0, None, samples)
             }),
             Some(noise) => {
-                let drawn = Drawn::new(explainer.model, noise, plan.seed)?;
-                run.take(run.sizes.draws, |run, draws| {
+                let noise = ParameterNoise::new(explainer.model, noise, plan.seed)?;
+                run.until_accurate(run.sizes.draws, |run, draws| {
                     run.sizes.draws = draws.end;
                     for draw in draws {
-                        let parameters = drawn.draw(draw);
+                        let parameters = noise.draw(draw);
                         run.pass(draw as u32, Some(&parameters), 0..run.sizes.samples)?;
                         run.end_draw();
                     }
@@ -100,15 +103,15 @@ impl<'a> Run<'a> {
 
     /// The moments of each map, in the maps' order.
     pub fn moments(self) -> impl Iterator<Item = Result<Moments, Error>> {
-        self.maps.into_iter().map(|map| match map.sums {
-            Sums::Closed(moments) => Ok(moments),
-            Sums::Open(tally) => tally.moments(),
-            Sums::None => Err(Error::NoGradient),
+        self.maps.into_iter().map(|map| match (map.moments, map.sums) {
+            (Some(moments), _) => Ok(moments),
+            (None, Some(sums)) => sums.moments(),
+            (None, None) => Err(Error::no_gradient()),
         })
     }
 
-    /// Takes `all` samples or draws, or as many as the plan needs, by `next`.
-    fn take(
+    /// Computes `all` samples or draws by `next`, or as many as the plan's standard error needs.
+    fn until_accurate(
         &mut self,
         all: u64,
         mut next: impl FnMut(&mut Self, Range<u64>) -> Result<(), Error>,
@@ -118,7 +121,7 @@ impl<'a> Run<'a> {
         };
         let mut done = 0;
         while done < all {
-            let end = if done == 0 { LEAST } else { (done * 5).div_ceil(4) }.min(all);
+            let end = if done == 0 { MIN_SAMPLES } else { (done * 5).div_ceil(4) }.min(all);
             next(self, done..end)?;
             done = end;
             if self.relative_error()?.is_some_and(|error| error <= until) {
@@ -128,18 +131,18 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The relative standard error of the first map as it is.
+    /// The relative standard error of the first map so far.
     fn relative_error(&self) -> Result<Option<f64>, Error> {
-        let Some(Map { task, line, sums: Sums::Open(tally) }) = self.maps.first() else {
+        let Some(Map { task, nodes, sums: Some(sums), .. }) = self.maps.first() else {
             return Ok(None);
         };
-        let moments = tally.moments()?;
-        let factors = line.factors(self.plan.readout, task.input);
+        let moments = sums.moments()?;
+        let factors = nodes.factors(self.plan.readout, task.input());
         let values = moments.map(self.plan.estimate, &factors);
         Ok(relative_norm(&moments.standard_error(self.plan, &factors), &values))
     }
 
-    /// The gradients of these samples of every map, under one draw of the parameters.
+    /// Computes the gradients of these samples of every map, under one draw of the parameters.
     fn pass(
         &mut self,
         stream: u32,
@@ -152,119 +155,107 @@ impl<'a> Run<'a> {
         let mut first = 0;
         while first < total {
             let rows = (self.batch as u64).min(total - first);
-            let pieces = pieces(first..first + rows, per_map, from);
-            let gradients = self.gradients(&pieces, stream, parameters)?;
-            self.tally(&pieces, gradients);
-            if let (0, Some(piece)) = (self.done, pieces.first())
-                && let Sums::Open(tally) = &self.maps[piece.map].sums
+            let spans = spans(first..first + rows, per_map, from);
+            let gradients = self.gradients(&spans, stream, parameters)?;
+            self.accumulate(&spans, gradients);
+            if let (0, Some(span)) = (self.done, spans.first())
+                && let Some(sums) = &self.maps[span.map].sums
             {
-                // Batches are alike: what the device refuses, it refuses with the first.
-                read(tally.probe())?;
+                // All batches are alike: if the device refuses one, it refuses the first.
+                read(sums.probe())?;
             }
             first += rows;
             if self.plan.weights.is_none() && self.plan.until.is_none() {
-                self.close(0..(first / per_map) as usize)?;
+                self.finish(0..(first / per_map) as usize)?;
             }
             self.done += rows;
-            if let Some(progress) = self.explainer.progress {
-                progress(self.done, self.plan.gradients().saturating_mul(self.maps.len() as u64));
-            }
+            let all = self.plan.gradients().saturating_mul(self.maps.len() as u64);
+            self.explainer.report(self.done, all)?;
         }
         Ok(())
     }
 
-    /// The gradients `[rows, features]` of the pieces.
+    /// The gradients `[rows, features]` of the spans.
     fn gradients(
         &mut self,
-        pieces: &[Piece],
+        spans: &[Span],
         stream: u32,
         parameters: Option<&[Tensor<1>]>,
     ) -> Result<Tensor<2>, Error> {
-        let points = self.points(pieces, stream);
-        let points = points.autodiff().require_grad();
+        let points = self.points(spans, stream).autodiff().require_grad();
         let model = self.explainer.model;
         let logits = match parameters {
             Some(parameters) => model.forward_with(points.clone(), parameters),
             None => model.forward(points.clone()),
         }?;
-        let logits = checked(logits, points.dims()[0])?;
-        let score = |piece: &Piece| (&self.maps[piece.map].task.score, piece.rows);
-        let scores: Vec<_> = pieces.iter().map(score).collect();
+        let classes = self.maps[spans[0].map].task.prediction().logits().len();
+        let logits = checked(logits, points.dims()[0], Some(classes))?;
+        let score = |span: &Span| (self.maps[span.map].task.score(), span.rows);
+        let scores: Vec<_> = spans.iter().map(score).collect();
         let score = sum_of_scores(outputs(logits, self.plan.output, model.link()), &scores)?;
         if !score.is_tracked() {
-            return Err(Error::NoGradient);
+            return Err(Error::no_gradient());
         }
-        points.grad(&score.backward()).ok_or(Error::NoGradient)
+        points.grad(&score.backward()).ok_or_else(Error::no_gradient)
     }
 
-    /// The points `[rows, features]` of the pieces, in one launch.
-    fn points(&mut self, pieces: &[Piece], stream: u32) -> Tensor<2> {
-        let (first, last) = (pieces[0].map, pieces[pieces.len() - 1].map);
+    /// The points `[rows, features]` of the spans, in one launch.
+    fn points(&mut self, spans: &[Span], stream: u32) -> Tensor<2> {
+        let (first, last) = (spans[0].map, spans[spans.len() - 1].map);
         let maps = first..last + 1;
-        let uploaded = match self.uploaded.take().filter(|own| own.maps == maps) {
+        let uploaded = match self.uploaded.take().filter(|uploaded| uploaded.maps == maps) {
             Some(uploaded) => uploaded,
             None => self.upload(maps),
         };
-        let rows = pieces.iter().flat_map(|piece| {
-            let line = self.maps[piece.map].line;
-            let indices = piece.first..piece.first + piece.rows as u64;
-            indices.map(move |index| line.row(index, stream, piece.map - first))
+        let rows = spans.iter().flat_map(|span| {
+            let nodes = self.maps[span.map].nodes;
+            let indices = span.first..span.first + span.rows as u64;
+            indices.map(move |index| nodes.row(index, stream, span.map - first))
         });
         let batch = Batch { seed: self.plan.seed, stream, rows: rows.collect() };
         let kind = self.plan.sampler.as_ref().map(|sampler| sampler.noise());
-        let points = noise(&uploaded.points, kind.as_ref(), &uploaded.domain, &batch);
+        let points = noise(&uploaded.points, kind.as_ref(), &uploaded.domains, &batch);
         self.uploaded = Some(uploaded);
         points
     }
 
     fn upload(&self, maps: Range<usize>) -> Uploaded {
-        let own = &self.maps[maps.clone()];
+        let batch_maps = &self.maps[maps.clone()];
         let device = self.explainer.model.device();
         let tensor = |rows: Vec<&[f32]>| {
             let shape = [rows.len(), rows[0].len()];
             Tensor::<2>::from_data(TensorData::new(rows.concat(), shape), device)
         };
-        let inputs = tensor(own.iter().map(|map| map.task.input.values()).collect());
+        let inputs = tensor(batch_maps.iter().map(|map| map.task.input().values()).collect());
         let baselines: Option<Vec<&[f32]>> =
-            own.iter().map(|map| map.line.baseline.as_deref()).collect();
-        let domains: Vec<Domain> = own.iter().map(|map| map.task.input.kernel_domain()).collect();
+            batch_maps.iter().map(|map| map.nodes.baseline.as_deref()).collect();
+        let domains = batch_maps.iter().map(|map| map.task.input().domain().clone()).collect();
         let points = Points { inputs, baselines: baselines.map(tensor) };
-        Uploaded { maps, points, domain: Domain::joined(&domains) }
+        Uploaded { maps, points, domains }
     }
 
-    /// Hands each map its gradients.
-    fn tally(&mut self, pieces: &[Piece], gradients: Tensor<2>) {
-        let mut row = 0;
-        for piece in pieces {
-            let own = match pieces.len() {
-                1 => gradients.clone(),
-                _ => gradients.clone().narrow(0, row, piece.rows),
-            };
-            self.open(piece.map).take(own);
-            row += piece.rows;
-        }
-    }
-
-    /// The sums of a map on the device.
-    fn open(&mut self, map: usize) -> &mut Tally {
+    /// Adds the gradients of each span to the sums of its map.
+    fn accumulate(&mut self, spans: &[Span], gradients: Tensor<2>) {
         let (plan, device) = (self.plan, self.explainer.model.device());
-        let Map { task, line, sums } = &mut self.maps[map];
-        if !matches!(sums, Sums::Open(_)) {
-            let features = task.input.values().len();
-            *sums = Sums::Open(Box::new(Tally::new(plan, line, features, device)));
-        }
-        match sums {
-            Sums::Open(tally) => tally,
-            // It was opened above.
-            Sums::None | Sums::Closed(_) => unreachable!("the sums of a map are open"),
+        let mut row = 0;
+        for span in spans {
+            let rows = match spans.len() {
+                1 => gradients.clone(),
+                _ => gradients.clone().narrow(0, row, span.rows),
+            };
+            let Map { task, nodes, sums, .. } = &mut self.maps[span.map];
+            let features = task.input().values().len();
+            let new = || Box::new(Accumulator::new(plan, nodes, features, device));
+            sums.get_or_insert_with(new).add(rows);
+            row += span.rows;
         }
     }
 
-    /// Brings the sums of maps that are complete to the host.
-    fn close(&mut self, maps: Range<usize>) -> Result<(), Error> {
+    /// Moves the sums of complete maps to the host.
+    fn finish(&mut self, maps: Range<usize>) -> Result<(), Error> {
         for map in &mut self.maps[maps] {
-            if let Sums::Open(tally) = &map.sums {
-                map.sums = Sums::Closed(tally.moments()?);
+            if let Some(sums) = map.sums.take() {
+                map.moments = Some(sums.moments()?);
             }
         }
         Ok(())
@@ -272,27 +263,23 @@ impl<'a> Run<'a> {
 
     fn end_draw(&mut self) {
         let device = self.explainer.model.device();
-        for map in &mut self.maps {
-            if let Sums::Open(tally) = &mut map.sums {
-                tally.end_draw(device);
-            }
+        for sums in self.maps.iter_mut().filter_map(|map| map.sums.as_mut()) {
+            sums.end_draw(device);
         }
     }
 }
 
-/// Samples, or draws of the parameters, before the standard error is first looked at.
-const LEAST: u64 = 8;
-
-/// The pieces of the flat `rows` of a pass, in which each map has `per_map` from its own `from` on.
-fn pieces(rows: Range<u64>, per_map: u64, from: u64) -> Vec<Piece> {
-    let mut pieces = Vec::new();
+/// The spans of the flat `rows` of a pass in which each map has `per_map` gradients, from its own number
+/// `from` on.
+fn spans(rows: Range<u64>, per_map: u64, from: u64) -> Vec<Span> {
+    let mut spans = Vec::new();
     let mut at = rows.start;
     while at < rows.end {
         let (map, inside) = (at / per_map, at % per_map);
         let end = rows.end.min((map + 1) * per_map);
         let (map, first) = (map as usize, from + inside);
-        pieces.push(Piece { map, first, rows: (end - at) as usize });
+        spans.push(Span { map, first, rows: (end - at) as usize });
         at = end;
     }
-    pieces
+    spans
 }

@@ -1,9 +1,9 @@
-//! Explains with a model that burn-onnx generated when this program was built.
+//! Explains a model whose code burn-onnx generates from an ONNX file at build time.
 
-use attriburn::{Domain, Explainer, Input, ModuleModel, Plan, Target};
+use attriburn::{Domain, Input, ModuleModel, Plan};
 use burn::tensor::Tensor;
 
-// Generated: not all of it is used.
+// Only part of the generated code is used.
 #[allow(dead_code)]
 mod lenet {
     include!(concat!(env!("OUT_DIR"), "/model/lenet.rs"));
@@ -17,7 +17,7 @@ fn main() -> Result<(), attriburn::Error> {
 
     let values = (0..3 * 32 * 32).map(|i| (i as f32 * 0.1).sin()).collect();
     let input = Input::new(values, &[3, 32, 32], Domain::uniform(-1.0, 1.0))?;
-    let map = Explainer::new(&model).explain(&Plan::adaptgrad(), &input, Target::Predicted)?;
-    println!("class {}, {} gradients in {:.2} s", map.class, map.gradients, map.seconds);
+    let map = attriburn::explain(&model, &input, &Plan::adaptgrad())?;
+    println!("{:?}, {} gradients in {:.2} s", map.score, map.gradients, map.seconds);
     Ok(())
 }

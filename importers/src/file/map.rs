@@ -1,5 +1,5 @@
-//! The one place with unsafe code: files are mapped into memory, so that a model of several
-//! gigabytes is not copied before its weights go to the device.
+//! Memory-mapped files, the only unsafe code of this crate. A mapping avoids copying a model of several
+//! gigabytes before its weights are uploaded to the device.
 #![allow(unsafe_code)]
 
 use std::path::Path;
@@ -12,11 +12,11 @@ use memmap2::Mmap;
 #[derive(Clone, Debug, Default)]
 pub struct Mapped {
     bytes: Bytes,
-    /// The mapping that holds the bytes; none for bytes in memory.
+    /// The mapping that `bytes` point into; `None` for bytes in memory.
     file: Option<Arc<Mmap>>,
 }
 
-/// What keeps a mapping as long as bytes of it are in use.
+/// Keeps a mapping alive while slices of it are in use.
 struct Owner(Arc<Mmap>);
 
 impl AsRef<[u8]> for Owner {
@@ -26,40 +26,41 @@ impl AsRef<[u8]> for Owner {
 }
 
 impl Mapped {
-    /// The contents of the file `path`.
+    /// Maps the file `path`.
     ///
     /// # Errors
     ///
-    /// Those of opening and mapping it.
+    /// When the file cannot be opened or mapped.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let file = std::fs::File::open(path)?;
         if file.metadata()?.len() == 0 {
             return Ok(Self::default());
         }
-        // SAFETY: the mapping is read-only and private, and its bytes are only ever read as numbers.
-        // Rust asks that nobody changes the file meanwhile, which no program can promise of a file;
-        // whoever cuts a model while it is loaded ends the program, as with every tool that maps.
+        // SAFETY: the mapping is read-only and private, and its bytes are only read as numbers. Rust also
+        // requires that the file does not change while it is mapped, which no program can guarantee:
+        // truncating a model file during loading kills the process, as in every program that maps files.
         let file = Arc::new(unsafe { Mmap::map(&file)? });
         Ok(Self { bytes: Bytes::from_owner(Owner(file.clone())), file: Some(file) })
     }
 
-    /// Bytes in memory.
+    /// Copies `bytes` into memory.
     pub fn in_memory(bytes: &[u8]) -> Self {
         Self { bytes: Bytes::copy_from_slice(bytes), file: None }
     }
 
-    /// The bytes, which may be kept beyond this value.
+    /// Returns the bytes. A clone of them keeps the mapping alive.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// `bytes`, which were taken from these.
+    /// Returns a part of this file; `bytes` must be a slice of [`bytes`](Self::bytes).
     pub fn part(&self, bytes: Bytes) -> Self {
         Self { bytes, file: self.file.clone() }
     }
 
-    /// Gives the memory of bytes that were read back to the system; they are read from the file
-    /// again where they are needed again. Whole pages alone: others may hold something else.
+    /// Returns the memory of the bytes in `range` to the operating system; the next access reads them from
+    /// the file again. Only whole pages are released, because the first and the last page may hold other
+    /// bytes.
     pub fn release(&self, range: std::ops::Range<usize>) {
         #[cfg(unix)]
         if let Some(file) = &self.file {
@@ -68,8 +69,8 @@ impl Mapped {
             let from = (base + range.start).next_multiple_of(PAGE);
             let to = (base + range.end) / PAGE * PAGE;
             if from < to {
-                // SAFETY: the mapping is read-only and of a file: what is dropped is read from the
-                // file again, and has the same value. That it fails is no harm.
+                // SAFETY: the mapping is read-only and backed by a file, so a released page is read from
+                // the file again, with the same contents. A failure only keeps the memory in use.
                 let _ = unsafe {
                     file.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, from, to - from)
                 };

@@ -1,4 +1,4 @@
-//! The bytes of a model file and of the weight files beside it, mapped and not copied.
+//! Reads model files and external weight files through memory mappings, without a copy.
 
 mod external;
 mod map;
@@ -14,11 +14,11 @@ pub use external::Folder;
 pub use map::Mapped;
 pub use tensor::{Element, Numbers, Stored};
 
-/// A model file.
+/// A parsed model file.
 pub struct File {
-    /// The messages in it; the raw data of its tensors are parts of the mapped file.
+    /// The model's protobuf messages. The raw data of tensors are slices of the mapped file.
     pub proto: ModelProto,
-    /// Where its external weights are looked for.
+    /// The folder of the model's external weights.
     pub folder: Folder,
 }
 
@@ -26,7 +26,8 @@ pub struct File {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Io`] when the file cannot be read, [`ErrorKind::Format`] when it is no ONNX model.
+/// [`ErrorKind::Io`] when the file cannot be read, [`ErrorKind::Format`] when the file is not an ONNX
+/// model.
 pub fn open(path: &Path) -> Result<File, LoadError> {
     let bytes = Mapped::open(path).map_err(|error| {
         LoadError::new(ErrorKind::Io, format!("the file cannot be read: {error}"))
@@ -34,7 +35,7 @@ pub fn open(path: &Path) -> Result<File, LoadError> {
     parse(&bytes, Folder::of(path, bytes.clone()))
 }
 
-/// Parses `bytes`; external weights lie in `folder`.
+/// Parses the model in `bytes`; `folder` holds the external weights.
 ///
 /// # Errors
 ///
@@ -45,7 +46,9 @@ pub fn parse(bytes: &Mapped, folder: Folder) -> Result<File, LoadError> {
         return format("the file is empty; export the model again");
     }
     let Ok(proto) = ModelProto::parse_from_tokio_bytes(bytes.bytes()) else {
-        return format("this is not an ONNX model, or it is cut short; export or copy it again");
+        return format(
+            "this is not an ONNX model, or the file is truncated; export or copy it again",
+        );
     };
     if proto.graph.node.is_empty() && proto.graph.output.is_empty() {
         return format("this is not an ONNX model: it has no graph; export or copy it again");

@@ -1,4 +1,4 @@
-//! Stored tensors and the types of their elements.
+//! Tensors as stored in a model file, and ONNX element types.
 
 use bytes::Bytes;
 use half::{bf16, f16};
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Folder, Mapped};
 
-/// The type of a tensor's elements, by its number in `TensorProto.DataType`.
+/// An ONNX element type, by its number in `TensorProto.DataType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element(pub i32);
 
@@ -21,7 +21,7 @@ impl Element {
     const DOUBLE: Self = Self(11);
     const BFLOAT16: Self = Self(16);
 
-    /// ONNX's spelling.
+    /// Returns the ONNX name of the type.
     pub fn name(self) -> String {
         const NAMES: [&str; 24] = [
             "undefined",
@@ -53,17 +53,18 @@ impl Element {
         name.map_or_else(|| format!("type {}", self.0), |name| (*name).to_owned())
     }
 
-    /// The type that ONNX spells so.
+    /// Returns the type with the ONNX name `name`; type 0 (undefined) for an unknown name.
     pub fn named(name: &str) -> Self {
         Self((1..64).find(|&number| Self(number).name() == name).unwrap_or_default())
     }
 
-    /// Whether the elements are floating point numbers, which are computed in float32.
+    /// Whether the type is a floating-point type, which is computed in float32.
     pub fn is_float(self) -> bool {
         [Self::FLOAT, Self::FLOAT16, Self::DOUBLE, Self::BFLOAT16].contains(&self)
     }
 
-    /// Half the distance of 1 to the next number; 0 where that is exact.
+    /// Returns the unit roundoff (half the distance from 1 to the next larger number); 0 for exact types.
+    /// `double` has the roundoff of float32, in which it is computed.
     pub fn precision(self) -> f64 {
         match self {
             Self::FLOAT16 => 2f64.powi(-11),
@@ -73,7 +74,8 @@ impl Element {
         }
     }
 
-    /// The bytes and the lowest and highest value of an integer; of those that share one, a byte.
+    /// Returns the size in bytes, the minimum and the maximum of an integer type. The size of a 4-bit type,
+    /// two of which share a byte, is 1.
     pub fn integer(self) -> Option<(usize, i64, i64)> {
         match self.0 {
             2 => Some((1, 0, u8::MAX.into())),
@@ -90,12 +92,12 @@ impl Element {
         }
     }
 
-    /// Whether two elements share a byte, the first in its lower half.
+    /// Whether two elements share a byte; the first element is the low half.
     pub fn is_packed(self) -> bool {
         matches!(self.0, 21 | 22)
     }
 
-    /// The two integers that a byte holds.
+    /// Returns the two integers in a byte.
     fn unpacked(self, byte: u8) -> [i64; 2] {
         [byte & 15, byte >> 4].map(|half| match self.0 {
             22 if half > 7 => i64::from(half) - 16,
@@ -104,13 +106,13 @@ impl Element {
     }
 }
 
-/// Bytes that are read before their memory is given back.
-const AT_ONCE: usize = 1 << 22;
+/// The number of bytes that are read before their memory is released.
+const CHUNK_BYTES: usize = 1 << 22;
 
-/// The bytes of a tensor that is worth not being copied.
-const LEAST: usize = 1 << 16;
+/// The size of the smallest tensor that is borrowed from the file instead of copied, in bytes.
+const MIN_BORROWED_BYTES: usize = 1 << 16;
 
-/// A tensor as the file stores it.
+/// A tensor as stored in the file.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub dims: Vec<usize>,
@@ -120,17 +122,18 @@ pub struct Stored {
 
 #[derive(Clone, Debug)]
 enum Data {
-    /// Little-endian, part of the mapped file.
+    /// Little-endian bytes, a part of the mapped file.
     Raw(Mapped),
     Floats(Vec<f32>),
     Doubles(Vec<f64>),
-    /// int32 and what is narrower, float16 and bfloat16 by their bits; two halves of a byte in one.
+    /// The `int32_data` field: int32 and narrower integers, the bits of float16 and bfloat16, or bytes of two
+    /// 4-bit elements.
     Narrow(Vec<i32>),
     Ints(Vec<i64>),
     Unsigned(Vec<u64>),
 }
 
-/// The elements of a tensor as they are computed with.
+/// The elements of a tensor in the types of the computation.
 pub enum Numbers {
     Floats(Vec<f32>),
     Ints(Vec<i64>),
@@ -138,22 +141,22 @@ pub enum Numbers {
 }
 
 impl Stored {
-    /// The tensor in `proto`, whose data may lie in a file of `folder`.
+    /// Returns the tensor in `proto`, whose data may be in an external file of `folder`.
     ///
     /// # Errors
     ///
-    /// When its data are missing, or more or fewer than its shape says, or of a type that is not
-    /// computed with.
+    /// When the data are missing, their number does not fit the shape, or the element type is not
+    /// supported.
     pub fn new(proto: &TensorProto, folder: &mut Folder) -> Result<Self, String> {
-        let refused = |reason: &str| Err(format!("the weight {:?} {reason}", proto.name));
+        let invalid = |reason: &str| Err(format!("the weight {:?} {reason}", proto.name));
         let element = Element(proto.data_type);
         let Ok(dims) =
             proto.dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>()
         else {
-            return refused("has a negative size; export the model again");
+            return invalid("has a negative size in its shape; export the model again");
         };
         if !element.is_float() && element.integer().is_none() && element != Element::BOOL {
-            return refused(&format!("is of type {}, which is not supported", element.name()));
+            return invalid(&format!("has the type {}, which is not supported", element.name()));
         }
         let data = match folder.bytes(proto)? {
             Some(bytes) => Data::Raw(bytes),
@@ -172,14 +175,15 @@ impl Stored {
                 Ok(stored)
             }
             Some(count) if !element.is_packed() && stored.len() == Some(count) => Ok(stored),
-            _ => refused(&format!(
-                "does not have the elements that its shape {:?} says; export or copy the model again",
+            _ => invalid(&format!(
+                "does not have as many elements as its shape {:?}; export or copy the model again",
                 stored.dims
             )),
         }
     }
 
-    /// The number of elements, or of the bytes that hold two each.
+    /// Returns the number of elements, or of bytes for packed types; `None` if the raw data end within an
+    /// element.
     fn len(&self) -> Option<usize> {
         match &self.data {
             Data::Raw(bytes) => {
@@ -194,6 +198,7 @@ impl Stored {
         }
     }
 
+    /// Returns the size of an element in the file, in bytes.
     fn width(&self) -> usize {
         match self.element {
             Element::BOOL => 1,
@@ -204,23 +209,23 @@ impl Stored {
         }
     }
 
-    /// The bytes of the elements where those are the float32 that is computed with, as the processor
-    /// reads it: a part of the file that need not be copied.
+    /// Returns the mapped bytes if the computation can use them without a copy: float32 elements in the
+    /// processor's byte order, aligned, and enough of them to be worth it.
     pub fn borrowed(&self) -> Option<Bytes> {
         let Data::Raw(mapped) = &self.data else { return None };
         let bytes = mapped.bytes();
         let ready = cfg!(target_endian = "little")
             && self.element == Element::FLOAT
-            && bytes.len() >= LEAST
+            && bytes.len() >= MIN_BORROWED_BYTES
             && bytes.as_ptr().align_offset(align_of::<f32>()) == 0;
         ready.then(|| bytes.clone())
     }
 
-    /// The elements: floats of every width as float32, integers as int64.
+    /// Returns the elements. Every float type becomes float32, every integer type int64.
     ///
     /// # Errors
     ///
-    /// For a uint64 that int64 does not hold.
+    /// When a uint64 element does not fit int64, or the elements are stored in a field of another type.
     pub fn numbers(&self) -> Result<Numbers, String> {
         let element = self.element;
         if element == Element::BOOL {
@@ -239,33 +244,38 @@ impl Stored {
         Ok(Numbers::Floats(match &self.data {
             Data::Floats(values) => values.clone(),
             Data::Doubles(values) => values.iter().map(|&value| value as f32).collect(),
-            Data::Narrow(bits) => bits.iter().map(|&bits| self.short(bits as u16)).collect(),
+            Data::Narrow(bits) => bits.iter().map(|&bits| self.half_to_f32(bits as u16)).collect(),
             Data::Raw(mapped) => self.raw_floats(mapped),
             Data::Ints(_) | Data::Unsigned(_) => {
-                return Err("its floats are stored as integers".into());
+                return Err(
+                    "its float elements are stored in an integer field; export it again".into()
+                );
             }
         }))
     }
 
-    /// The floats of mapped bytes, whose memory is given back as they are read; on all cores.
+    /// Returns the elements of `mapped` as float32, in parallel, and releases the mapped memory chunk by
+    /// chunk.
     fn raw_floats(&self, mapped: &Mapped) -> Vec<f32> {
         fn read<const N: usize>(to: &mut [f32], bytes: &[u8], float: impl Fn([u8; N]) -> f32) {
             to.iter_mut().zip(chunks(bytes)).for_each(|(to, bytes)| *to = float(bytes));
         }
         let mut floats = vec![0.0; mapped.bytes().len() / self.width()];
-        let parts = floats.par_chunks_mut(AT_ONCE / self.width());
-        parts.zip(mapped.bytes().par_chunks(AT_ONCE)).enumerate().for_each(|(at, (to, part))| {
-            match self.element {
-                Element::FLOAT => read(to, part, f32::from_le_bytes),
-                Element::DOUBLE => read(to, part, |bytes| f64::from_le_bytes(bytes) as f32),
-                _ => read(to, part, |bytes| self.short(u16::from_le_bytes(bytes))),
-            }
-            mapped.release(at * AT_ONCE..at * AT_ONCE + part.len());
-        });
+        let parts = floats.par_chunks_mut(CHUNK_BYTES / self.width());
+        parts.zip(mapped.bytes().par_chunks(CHUNK_BYTES)).enumerate().for_each(
+            |(at, (to, part))| {
+                match self.element {
+                    Element::FLOAT => read(to, part, f32::from_le_bytes),
+                    Element::DOUBLE => read(to, part, |bytes| f64::from_le_bytes(bytes) as f32),
+                    _ => read(to, part, |bytes| self.half_to_f32(u16::from_le_bytes(bytes))),
+                }
+                mapped.release(at * CHUNK_BYTES..at * CHUNK_BYTES + part.len());
+            },
+        );
         floats
     }
 
-    /// Whether every element is a finite number, without a copy of those that are mapped.
+    /// Whether every element is finite. Mapped float32 elements are not copied.
     pub fn is_finite(&self) -> bool {
         let Data::Raw(mapped) = &self.data else {
             return self.numbers().is_ok_and(|numbers| match numbers {
@@ -276,25 +286,28 @@ impl Stored {
         if self.element != Element::FLOAT {
             return self.raw_floats(mapped).iter().all(|value| value.is_finite());
         }
-        mapped.bytes().par_chunks(AT_ONCE).enumerate().all(|(at, part)| {
-            let bad = chunks(part)
-                .fold(0u32, |bad, bytes| bad | u32::from(!f32::from_le_bytes(bytes).is_finite()));
-            mapped.release(at * AT_ONCE..at * AT_ONCE + part.len());
-            bad == 0
+        mapped.bytes().par_chunks(CHUNK_BYTES).enumerate().all(|(at, part)| {
+            let non_finite = chunks(part)
+                .fold(0u32, |any, bytes| any | u32::from(!f32::from_le_bytes(bytes).is_finite()));
+            mapped.release(at * CHUNK_BYTES..at * CHUNK_BYTES + part.len());
+            non_finite == 0
         })
     }
 
-    /// The float16 or bfloat16 of these bits.
-    fn short(&self, bits: u16) -> f32 {
+    /// Converts the bits of a float16 or bfloat16 element to float32.
+    fn half_to_f32(&self, bits: u16) -> f32 {
         match self.element {
             Element::BFLOAT16 => bf16::from_bits(bits).to_f32(),
             _ => f16::from_bits(bits).to_f32(),
         }
     }
 
+    /// Returns the elements of an integer or boolean type; one value per byte for packed types.
     fn ints(&self) -> Result<Vec<i64>, String> {
         let unsigned = |value: u64| {
-            i64::try_from(value).map_err(|_| format!("the integer {value} is too large"))
+            i64::try_from(value).map_err(|_| {
+                format!("its element {value} exceeds int64, in which uint64 is computed")
+            })
         };
         match &self.data {
             Data::Ints(values) => Ok(values.clone()),
@@ -317,11 +330,14 @@ impl Stored {
                 (13, bytes) => chunks(bytes).map(|b| unsigned(u64::from_le_bytes(b))).collect(),
                 (_, bytes) => Ok(chunks(bytes).map(i64::from_le_bytes).collect()),
             },
-            Data::Floats(_) | Data::Doubles(_) => Err("its integers are stored as floats".into()),
+            Data::Floats(_) | Data::Doubles(_) => {
+                Err("its integer elements are stored in a float field; export it again".into())
+            }
         }
     }
 }
 
+/// Splits `bytes` into arrays of `N` bytes.
 fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
     let (chunks, _) = bytes.as_chunks::<N>();
     chunks.iter().copied()

@@ -1,5 +1,5 @@
-//! A node's attributes. Reading one marks it, so that an attribute that nothing reads is found: it
-//! would have changed what the node means.
+//! The attributes of a node. Each attribute records whether it was read, because an attribute that the
+//! importer does not read could change the result of the node.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -35,7 +35,7 @@ enum Content {
 }
 
 impl Attributes {
-    /// The attributes in `protos`; the graphs among them are the node's blocks.
+    /// Reads the attributes in `protos`, except subgraphs, which become the node's blocks.
     pub fn new<'a>(protos: impl Iterator<Item = &'a AttributeProto>, folder: &mut Folder) -> Self {
         let all =
             protos.filter(|proto| kind(proto) != AttributeType::GRAPH).map(|proto| Attribute {
@@ -46,8 +46,8 @@ impl Attributes {
         Self { all: all.collect() }
     }
 
-    /// Whole numbers by name, of a node that is in no file.
-    pub fn made(ints: &[(&str, i64)]) -> Self {
+    /// Returns integer attributes for a node that a pass creates.
+    pub fn integers(ints: &[(&str, i64)]) -> Self {
         let all = ints.iter().map(|&(name, value)| Attribute {
             name: name.into(),
             content: Content::Int(value),
@@ -56,96 +56,97 @@ impl Attributes {
         Self { all: all.collect() }
     }
 
-    /// A list of whole numbers by name, of such a node.
-    pub fn of_list(name: &str, values: &[i64]) -> Self {
+    /// Returns one attribute, a list of integers, for a node that a pass creates.
+    pub fn int_list(name: &str, values: &[i64]) -> Self {
         let content = Content::Ints(values.to_vec());
         Self { all: vec![Attribute { name: name.into(), content, read: Cell::new(false) }] }
     }
 
-    /// The same for a node in this one's place. Those that were read already may be read again; the others
-    /// must be read there.
+    /// Returns a copy for a node that replaces this node. All attributes here count as read; the replacement
+    /// must read those that were not read so far.
     pub fn hand_on(&self) -> Self {
-        let handed = self.clone();
+        let copy = self.clone();
         self.all.iter().for_each(|attribute| attribute.read.set(true));
-        handed
+        copy
     }
 
+    /// Returns the value of an attribute and marks the attribute as read.
     fn find(&self, name: &str) -> Option<&Content> {
         let found = self.all.iter().find(|attribute| attribute.name == name)?;
         found.read.set(true);
         Some(&found.content)
     }
 
-    /// The names of those that were never read.
+    /// Returns the names of the attributes that were never read.
     pub fn unread(&self) -> Vec<&str> {
         let unread = self.all.iter().filter(|attribute| !attribute.read.get());
         unread.map(|attribute| attribute.name.as_str()).collect()
     }
 
-    /// An integer.
+    /// Returns an integer attribute.
     pub fn int(&self, name: &str) -> Outcome<Option<i64>> {
         match self.find(name) {
             None => Ok(None),
             Some(Content::Int(value)) => Ok(Some(*value)),
-            Some(_) => Err(wrong(name, "an integer")),
+            Some(_) => Err(type_error(name, "an integer")),
         }
     }
 
-    /// A number.
+    /// Returns a float attribute.
     pub fn float(&self, name: &str) -> Outcome<Option<f64>> {
         match self.find(name) {
             None => Ok(None),
             Some(Content::Float(value)) => Ok(Some(f64::from(*value))),
-            Some(_) => Err(wrong(name, "a float")),
+            Some(_) => Err(type_error(name, "a float")),
         }
     }
 
-    /// A text.
+    /// Returns a string attribute.
     pub fn text(&self, name: &str) -> Outcome<Option<&str>> {
         match self.find(name) {
             None => Ok(None),
             Some(Content::Text(value)) => Ok(Some(value)),
-            Some(_) => Err(wrong(name, "a string")),
+            Some(_) => Err(type_error(name, "a string")),
         }
     }
 
-    /// Texts.
+    /// Returns a string list attribute.
     pub fn texts(&self, name: &str) -> Outcome<Option<Vec<String>>> {
         match self.find(name) {
             None => Ok(None),
             Some(Content::Texts(values)) => Ok(Some(values.clone())),
-            Some(_) => Err(wrong(name, "strings")),
+            Some(_) => Err(type_error(name, "a list of strings")),
         }
     }
 
-    /// Integers.
+    /// Returns an integer list attribute.
     pub fn ints(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
         match self.find(name) {
             None => Ok(None),
             Some(Content::Ints(values)) => Ok(Some(values.clone())),
-            Some(_) => Err(wrong(name, "integers")),
+            Some(_) => Err(type_error(name, "a list of integers")),
         }
     }
 
-    /// Numbers.
+    /// Returns a float list attribute.
     pub fn floats(&self, name: &str) -> Outcome<Option<Vec<f32>>> {
         match self.find(name) {
             None => Ok(None),
             Some(Content::Floats(values)) => Ok(Some(values.clone())),
-            Some(_) => Err(wrong(name, "floats")),
+            Some(_) => Err(type_error(name, "a list of floats")),
         }
     }
 
-    /// A tensor.
+    /// Returns a tensor attribute.
     pub fn tensor(&self, name: &str) -> Outcome<Option<Rc<Stored>>> {
         match self.find(name) {
             None => Ok(None),
             Some(Content::Tensor(tensor)) => tensor.clone().map(Some),
-            Some(_) => Err(wrong(name, "a tensor")),
+            Some(_) => Err(type_error(name, "a tensor")),
         }
     }
 
-    /// Reads attributes that change nothing here.
+    /// Marks attributes as read that have no effect in this importer.
     pub fn ignore(&self, names: &[&str]) {
         names.iter().for_each(|name| {
             self.find(name);
@@ -173,7 +174,7 @@ impl Content {
     }
 }
 
-/// The type of an attribute; old files leave it out.
+/// Returns the type of an attribute. Old files omit the type; it then follows from the field that is set.
 pub fn kind(proto: &AttributeProto) -> AttributeType {
     match proto.type_.enum_value_or_default() {
         AttributeType::UNDEFINED if proto.t.is_some() => AttributeType::TENSOR,
@@ -188,6 +189,6 @@ pub fn kind(proto: &AttributeProto) -> AttributeType {
     }
 }
 
-fn wrong(name: &str, expected: &str) -> String {
+fn type_error(name: &str, expected: &str) -> String {
     format!("its attribute {name} is not {expected}")
 }

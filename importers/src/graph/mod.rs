@@ -1,5 +1,5 @@
-//! A model as a list of nodes over numbered values. Names are kept for messages alone, so that two
-//! of them can never become one.
+//! A model as a list of nodes over numbered values. Values are identified by number, so names, which are
+//! kept only for messages, cannot collide.
 
 mod attributes;
 mod build;
@@ -11,45 +11,46 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::file::Stored;
-use crate::operators::{Operator, Role};
+use crate::operators::{Role, Signature};
 use crate::value::{Kind, Outcome, Value};
 
 pub use attributes::Attributes;
 pub use build::{build, opset_of};
 
-/// The number of a value.
+/// The number of a value, an index into [`Graph::values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub usize);
 
-/// The nodes in the order in which they run, and the values they read and write.
+/// A graph: the nodes in execution order, and the values that they read and write.
 #[derive(Clone)]
 pub struct Graph {
     pub values: Vec<Info>,
     pub nodes: Vec<Node>,
-    /// The model's input first, and behind it the parameters that are kept apart.
+    /// The model's inputs, followed by the parameters that were promoted to inputs.
     pub inputs: Vec<Id>,
-    /// How many of the inputs depend on the sample.
+    /// The number of leading inputs that depend on the sample.
     pub samples: usize,
     pub outputs: Vec<Id>,
-    /// How samples lie in values of which each sample is quantized by itself. Other values are quantized as
-    /// a whole.
+    /// The sample layout of each value whose samples are quantized separately. Values without an entry are
+    /// quantized as a whole.
     pub samples_in: HashMap<Id, Samples>,
-    /// Whether what is quantized is rounded, or only kept within its range.
+    /// Whether quantization rounds; otherwise it only clamps to the range of the quantized type.
     pub rounds: bool,
 }
 
-/// How samples lie along an axis.
+/// The layout of the samples of a batch along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Samples {
     pub axis: usize,
-    /// The elements of a sample along the axis.
+    /// The number of elements of one sample along the axis.
     pub each: usize,
-    /// Whether the first elements of all samples come before the second ones.
+    /// Whether samples are interleaved: the first element of every sample, then the second of every sample,
+    /// and so on. Otherwise the elements of a sample are contiguous.
     pub interleaved: bool,
 }
 
 impl Samples {
-    /// The sample of every element along an axis of `size` elements.
+    /// Returns the sample index of each element along an axis of `size` elements.
     pub fn numbers(self, size: usize) -> impl Iterator<Item = usize> {
         let samples = (size / self.each.max(1)).max(1);
         (0..size).map(move |at| match self.interleaved {
@@ -59,57 +60,57 @@ impl Samples {
     }
 }
 
-/// What is known of a value before the model runs.
+/// The properties of a value that are known before the model runs.
 #[derive(Clone, Default)]
 pub struct Info {
-    /// Its name in the file.
+    /// The value's name in the file.
     pub name: String,
-    /// What it holds, where that does not depend on the input.
+    /// The contents, for a constant.
     pub constant: Option<Constant>,
 }
 
-/// A value that is known when the model is loaded.
+/// The contents of a value that does not depend on the input.
 #[derive(Clone)]
 pub enum Constant {
-    /// As the file stores it.
+    /// A tensor stored in the file.
     Stored(Rc<Stored>),
-    /// What nodes of constants made, on the host.
+    /// The result of constant folding or of a pass, on the host.
     Computed(Box<Value>),
-    /// Why the file's value cannot be read: an error only where it is needed.
+    /// The reason why a stored tensor cannot be read. This is an error only if a node reads the tensor.
     Unreadable(String),
 }
 
-/// An operator applied to values.
+/// A node: an operator applied to values.
 #[derive(Clone)]
 pub struct Node {
-    /// The operator; `None` where it is not supported.
-    pub operator: Option<&'static Operator>,
-    /// The operator's name in the file, with its domain where that is not ONNX's own.
+    /// The operator; `None` if the operator is not supported.
+    pub operator: Option<&'static Signature>,
+    /// The operator's name in the file, prefixed with the domain if that is not the ONNX domain.
     pub kind: String,
-    /// The node's name in messages.
+    /// The node's name for messages.
     pub name: String,
     /// The opset of the operator's domain.
     pub opset: i64,
     pub attributes: Attributes,
-    /// What it reads; `None` for an optional input that is absent.
+    /// The input values; `None` for an omitted optional input.
     pub inputs: Vec<Option<Id>>,
-    /// What it writes; `None` where nobody reads it.
+    /// The output values; `None` for an output that nothing reads.
     pub outputs: Vec<Option<Id>>,
-    /// The graphs among its attributes.
+    /// The subgraphs, by attribute name.
     pub blocks: Vec<(String, Block)>,
 }
 
-/// A graph inside a node, over the values of the graph around it.
+/// A subgraph of a node. It may read values of the enclosing graph.
 #[derive(Clone)]
 pub struct Block {
-    /// What the node gives it, iteration by iteration where it is a loop's.
+    /// The values that the node passes to the subgraph; for the body of a loop, in each iteration.
     pub inputs: Vec<Id>,
     pub nodes: Vec<Node>,
     pub outputs: Vec<Id>,
 }
 
 impl Constant {
-    /// The value on the host.
+    /// Returns the value on the host. A stored tensor may share memory with the mapped file.
     pub fn value(&self) -> Outcome<Value> {
         match self {
             Constant::Stored(stored) => Value::from_stored(stored),
@@ -118,7 +119,7 @@ impl Constant {
         }
     }
 
-    /// The same, which keeps nothing of the file in memory once it is dropped.
+    /// Returns the value on the host as a copy that does not share memory with the mapped file.
     pub fn copied(&self) -> Outcome<Value> {
         match self {
             Constant::Stored(stored) => Value::copied(stored),
@@ -126,7 +127,7 @@ impl Constant {
         }
     }
 
-    /// Whether it can be read and holds floats.
+    /// Whether the constant can be read and holds floats.
     pub fn is_float(&self) -> bool {
         match self {
             Constant::Stored(stored) => stored.element.is_float(),
@@ -135,7 +136,7 @@ impl Constant {
         }
     }
 
-    /// Its shape, where it can be read.
+    /// Returns the shape; `None` for an unreadable tensor.
     pub fn dims(&self) -> Option<Vec<usize>> {
         match self {
             Constant::Stored(stored) => Some(stored.dims.clone()),
@@ -146,49 +147,50 @@ impl Constant {
 }
 
 impl Graph {
-    /// The constant that `id` holds.
+    /// Returns the contents of `id`, if `id` is a constant.
     pub fn constant(&self, id: Id) -> Option<&Constant> {
         self.values[id.0].constant.as_ref()
     }
 
-    /// A new value.
+    /// Adds a value and returns its number.
     pub fn add(&mut self, name: String, constant: Option<Constant>) -> Id {
         self.values.push(Info { name, constant });
         Id(self.values.len() - 1)
     }
 
-    /// How many nodes and outputs of the graph read each value.
-    pub fn readers(&self) -> Vec<usize> {
-        let mut readers = vec![0; self.values.len()];
+    /// Returns, for each value, how many node inputs and graph outputs read the value.
+    pub fn read_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.values.len()];
         for node in &self.nodes {
-            node.reads(&mut |id| readers[id.0] += 1);
+            node.reads(&mut |id| counts[id.0] += 1);
         }
         for output in &self.outputs {
-            readers[output.0] += 1;
+            counts[output.0] += 1;
         }
-        readers
+        counts
     }
 
-    /// The node that writes each value.
-    pub fn makers(&self) -> Vec<Option<usize>> {
-        let mut makers = vec![None; self.values.len()];
+    /// Returns, for each value, the index of the node that writes the value.
+    pub fn producers(&self) -> Vec<Option<usize>> {
+        let mut producers = vec![None; self.values.len()];
         for (at, node) in self.nodes.iter().enumerate() {
             for output in node.outputs.iter().flatten() {
-                makers[output.0] = Some(at);
+                producers[output.0] = Some(at);
             }
         }
-        makers
+        producers
     }
 
-    /// What the graphs inside `node` read of the values around it that are not constant: inputs of
-    /// the node behind those that it lists.
+    /// Returns the values of the enclosing graphs that the subgraphs of `node` read, without constants. They
+    /// are passed to the node as additional inputs, after its own inputs.
     pub fn captured(&self, node: &Node) -> Vec<Id> {
-        let mut made = Vec::new();
-        node.blocks.iter().for_each(|(_, block)| block.makes(&mut made));
+        let mut defined = Vec::new();
+        node.blocks.iter().for_each(|(_, block)| block.collect_defined(&mut defined));
         let mut captured: Vec<Id> = Vec::new();
         for (_, block) in &node.blocks {
             block.reads(&mut |id| {
-                if self.constant(id).is_none() && !made.contains(&id) && !captured.contains(&id) {
+                if self.constant(id).is_none() && !defined.contains(&id) && !captured.contains(&id)
+                {
                     captured.push(id);
                 }
             });
@@ -196,93 +198,94 @@ impl Graph {
         captured
     }
 
-    /// Whether value `id` depends on the values of the sample, and not on its shape alone.
+    /// Whether the value `id` depends on the values of the sample, not only on the sample's shape.
     pub fn is_of_sample(&self, id: Id) -> bool {
         self.depends_on(id, &self.inputs[..self.samples])
     }
 
-    /// Whether value `id` depends on the values, and not on the shapes alone, of one of `roots`.
+    /// Whether the value `id` depends on the values of one of `roots`, not only on the roots' shapes.
     pub fn depends_on(&self, id: Id, roots: &[Id]) -> bool {
-        let makers = self.makers();
-        let mut left = vec![id];
-        let mut seen = vec![false; self.values.len()];
-        while let Some(id) = left.pop() {
-            if std::mem::replace(&mut seen[id.0], true) {
+        let producers = self.producers();
+        let mut pending = vec![id];
+        let mut visited = vec![false; self.values.len()];
+        while let Some(id) = pending.pop() {
+            if std::mem::replace(&mut visited[id.0], true) {
                 continue;
             }
             if roots.contains(&id) {
                 return true;
             }
-            if let Some(maker) = makers[id.0].map(|maker| &self.nodes[maker])
-                && maker.operator.is_none_or(|operator| operator.role != Role::OfShape)
+            if let Some(producer) = producers[id.0].map(|producer| &self.nodes[producer])
+                && producer.operator.is_none_or(|operator| operator.role != Role::OfShape)
             {
-                maker.reads(&mut |id| left.push(id));
+                producer.reads(&mut |id| pending.push(id));
             }
         }
         false
     }
 
-    /// Makes every reader of `from` read `to`.
-    pub fn redirect(&mut self, change: &[(Id, Id)]) {
+    /// Replaces, for each pair `(from, to)`, every read of `from` by a read of `to`. A later pair may name a
+    /// value that an earlier pair replaces.
+    pub fn redirect(&mut self, replacements: &[(Id, Id)]) {
         let mut target: Vec<Id> = (0..self.values.len()).map(Id).collect();
-        for &(from, to) in change {
-            // What `to` stands for may itself have been replaced before.
+        for &(from, to) in replacements {
+            // An earlier pair may have replaced `to`.
             target[from.0] = target[to.0];
         }
         for node in &mut self.nodes {
-            node.rename(&mut |id| target[id.0]);
+            node.replace_reads(&mut |id| target[id.0]);
         }
         self.outputs.iter_mut().for_each(|id| *id = target[id.0]);
     }
 }
 
 impl Block {
-    /// Calls `see` with everything that is read inside it.
-    fn reads(&self, see: &mut dyn FnMut(Id)) {
-        self.nodes.iter().for_each(|node| node.reads(see));
-        self.outputs.iter().for_each(|&id| see(id));
+    /// Calls `visit` with every value that the subgraph reads.
+    fn reads(&self, visit: &mut dyn FnMut(Id)) {
+        self.nodes.iter().for_each(|node| node.reads(visit));
+        self.outputs.iter().for_each(|&id| visit(id));
     }
 
-    /// Adds everything that is made inside it.
-    fn makes(&self, made: &mut Vec<Id>) {
-        made.extend(&self.inputs);
+    /// Appends every value that is defined inside the subgraph to `defined`.
+    fn collect_defined(&self, defined: &mut Vec<Id>) {
+        defined.extend(&self.inputs);
         for node in &self.nodes {
-            made.extend(node.outputs.iter().flatten());
-            node.blocks.iter().for_each(|(_, block)| block.makes(made));
+            defined.extend(node.outputs.iter().flatten());
+            node.blocks.iter().for_each(|(_, block)| block.collect_defined(defined));
         }
     }
 }
 
 impl Node {
-    /// The operator and the node's name, for messages.
+    /// Returns the operator and the node's name, for messages.
     pub fn label(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
 
-    /// Input `index`, where it is given.
+    /// Returns input `index`, if it is present.
     pub fn input(&self, index: usize) -> Option<Id> {
         self.inputs.get(index).copied().flatten()
     }
 
-    /// Calls `see` with everything that the node and the graphs inside it read.
-    pub fn reads(&self, see: &mut dyn FnMut(Id)) {
-        self.inputs.iter().flatten().for_each(|&id| see(id));
-        self.blocks.iter().for_each(|(_, block)| block.reads(see));
+    /// Calls `visit` with every value that the node and its subgraphs read.
+    pub fn reads(&self, visit: &mut dyn FnMut(Id)) {
+        self.inputs.iter().flatten().for_each(|&id| visit(id));
+        self.blocks.iter().for_each(|(_, block)| block.reads(visit));
     }
 
-    /// Calls `see` with the node and every node inside it.
-    pub fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Node)) {
-        see(self);
-        let inside = self.blocks.iter().flat_map(|(_, block)| &block.nodes);
-        inside.for_each(|node| node.visit(see));
+    /// Calls `visitor` with the node and every node of its subgraphs, recursively.
+    pub fn visit<'a>(&'a self, visitor: &mut dyn FnMut(&'a Node)) {
+        visitor(self);
+        let inner = self.blocks.iter().flat_map(|(_, block)| &block.nodes);
+        inner.for_each(|node| node.visit(visitor));
     }
 
-    /// Replaces everything that the node and the graphs inside it read.
-    pub fn rename(&mut self, by: &mut dyn FnMut(Id) -> Id) {
-        self.inputs.iter_mut().flatten().for_each(|id| *id = by(*id));
+    /// Replaces each value that the node and its subgraphs read by the result of `replace`.
+    pub fn replace_reads(&mut self, replace: &mut dyn FnMut(Id) -> Id) {
+        self.inputs.iter_mut().flatten().for_each(|id| *id = replace(*id));
         for (_, block) in &mut self.blocks {
-            block.nodes.iter_mut().for_each(|node| node.rename(by));
-            block.outputs.iter_mut().for_each(|id| *id = by(*id));
+            block.nodes.iter_mut().for_each(|node| node.replace_reads(replace));
+            block.outputs.iter_mut().for_each(|id| *id = replace(*id));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From files to graphs: functions, branches, and what is no graph.
+//! Tests of building graphs: functions, branches and invalid graphs.
 
 use onnx_ir::{AttributeProto, AttributeType, GraphProto, ModelProto, ValueInfoProto};
 
@@ -11,14 +11,14 @@ fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: name.into(), type_, f: value, ..Default::default() }
 }
 
-/// An attribute that takes the value of the call's attribute `from`.
+/// Returns an attribute of a node inside a function that refers to the function's attribute `from`.
 fn reference(name: &str, from: &str) -> AttributeProto {
     let type_ = AttributeType::FLOAT.into();
     AttributeProto { name: name.into(), type_, ref_attr_name: from.into(), ..Default::default() }
 }
 
-/// A model with the functions `Leak` (of the attribute `slope`, 0.5 where it is left out) and
-/// `Twice`, which calls it two times.
+/// Returns a model with the functions `Leak`, whose attribute `slope` defaults to 0.5, and `Twice`, which
+/// calls `Leak` two times.
 fn with_functions() -> Sketch {
     let mut sketch = Sketch::new();
     let functions = &mut sketch.model.functions;
@@ -42,12 +42,12 @@ fn with_functions() -> Sketch {
 }
 
 #[test]
-fn functions_are_put_in_place_of_their_calls() {
+fn function_calls_are_inlined() {
     let mut sketch = with_functions();
     let mut call = node("Twice", &["x"], "h", &[float("slope", 0.1)]);
     call.domain = "local".into();
     sketch.graph.node.push(call);
-    // The names inside the function are its own.
+    // The value `b` here is another one than the output `b` of the functions.
     let graph =
         sketch.node("Neg", &["x"], "b", None).node("Sub", &["h", "b"], "y", None).graph("y");
     let x: Vec<f32> = (0..8).map(|i| (i as f32 * 0.7).sin()).collect();
@@ -57,25 +57,26 @@ fn functions_are_put_in_place_of_their_calls() {
 }
 
 #[test]
-fn functions_that_call_themselves_are_refused() {
+fn recursive_functions_are_rejected() {
     let mut sketch = with_functions();
     sketch.model.functions[0].node[0].op_type = "Twice".into();
     sketch.model.functions[0].node[0].domain = "local".into();
     let mut call = node("Twice", &["x"], "y", &[]);
     call.domain = "local".into();
     sketch.graph.node.push(call);
-    let error = built(sketch, "y").err().expect("it is refused").to_string();
-    assert!(error.contains("inside one another more than"), "{error}");
+    let error = built(sketch, "y").err().expect("the graph is rejected").to_string();
+    assert!(error.contains("nested more than 64 levels deep"), "{error}");
 }
 
-/// Forty functions, each of which calls the next one twice: 2^40 nodes in a file of a few kilobytes.
+/// Forty functions, each of which calls the next one twice: inlining would make 2^40 nodes from a file of a
+/// few kilobytes.
 #[test]
-fn functions_that_grow_beyond_bounds_are_refused() {
+fn exponential_inlining_is_rejected() {
     let mut sketch = with_functions();
-    let of = sketch.model.functions[1].clone();
+    let template = sketch.model.functions[1].clone();
     sketch.model.functions = (0..40)
         .map(|at| {
-            let mut function = of.clone();
+            let mut function = template.clone();
             function.name = format!("F{at}");
             for inner in &mut function.node {
                 inner.op_type = format!("F{}", at + 1);
@@ -90,18 +91,19 @@ fn functions_that_grow_beyond_bounds_are_refused() {
     let mut call = node("F0", &["x"], "y", &[]);
     call.domain = "local".into();
     sketch.graph.node.push(call);
-    let error = built(sketch, "y").err().expect("it is refused").to_string();
-    assert!(error.contains("have grown to more than 16 MiB"), "{error}");
+    let error = built(sketch, "y").err().expect("the graph is rejected").to_string();
+    assert!(error.contains("the inlined functions exceed 16 MiB"), "{error}");
 }
 
+/// Builds the graph of `sketch` with the output `output`.
 fn built(sketch: Sketch, output: &str) -> Result<Graph, crate::LoadError> {
     let mut graph = sketch.graph;
     graph.output.push(ValueInfoProto { name: output.into(), ..Default::default() });
     let model = ModelProto { graph: Some(graph).into(), ..sketch.model };
-    build(&model, &mut Folder::none(Mapped::default()))
+    build(&model, &mut Folder::in_memory(Mapped::default()))
 }
 
-/// A graph inside a node, over the values around it.
+/// Returns a subgraph attribute that may read values of the enclosing graph.
 fn branch(name: &str, nodes: &[onnx_ir::NodeProto], output: &str) -> AttributeProto {
     let output = ValueInfoProto { name: output.into(), ..Default::default() };
     let graph = GraphProto { node: nodes.to_vec(), output: vec![output], ..Default::default() };
@@ -110,10 +112,10 @@ fn branch(name: &str, nodes: &[onnx_ir::NodeProto], output: &str) -> AttributePr
 }
 
 #[test]
-fn a_branch_with_a_constant_condition_takes_the_place_of_its_node() {
+fn if_nodes_with_constant_conditions_are_replaced_by_a_branch() {
     for (condition, factor) in [(1, 2.0), (0, -3.0)] {
         let then = branch("then_branch", &[node("Mul", &["h", "two"], "t", &[])], "t");
-        // A branch may give a value that is made outside it, or in a branch inside.
+        // The output of a branch may be a value of the enclosing graph or of a nested If.
         let inner = [
             branch("then_branch", &[node("Mul", &["h", "three"], "u", &[])], "u"),
             branch("else_branch", &[], "h"),
@@ -139,16 +141,16 @@ fn a_branch_with_a_constant_condition_takes_the_place_of_its_node() {
 }
 
 #[test]
-fn what_is_no_graph_is_refused() {
-    let twice = Sketch::new().node("Relu", &["x"], "y", None).node("Tanh", &["x"], "y", None);
+fn invalid_graphs_are_rejected() {
+    let duplicate = Sketch::new().node("Relu", &["x"], "y", None).node("Tanh", &["x"], "y", None);
     let dangling = Sketch::new().node("Relu", &["nothing"], "y", None);
     let cases = [
-        (twice, "two nodes produce \"y\""),
+        (duplicate, "two nodes produce \"y\""),
         (dangling, "reads \"nothing\", which no node produces before it"),
         (Sketch::new(), "no node produces the output \"y\""),
     ];
     for (sketch, expected) in cases {
-        let error = built(sketch, "y").err().expect("it is refused").to_string();
+        let error = built(sketch, "y").err().expect("the graph is rejected").to_string();
         assert!(error.contains(expected), "{error}");
     }
 }

@@ -1,141 +1,128 @@
-//! Arithmetic, element by element, with broadcasting.
+//! Element-wise arithmetic with broadcasting.
 
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
-use super::activation::known;
-use super::{ANY, Affine, Channels, Freezing, Inputs, Operator, Role, Run, Site, one, pointwise};
-use crate::value::{Binary, Kind, Outcome, Value, binary, combined};
+use super::activation::activation_operator;
+use super::broadcast::second_input;
+use super::{
+    ANY, Affine, Channels, Freezing, Inputs, Operator, Role, Run, Site, elementwise, single_output,
+};
+use crate::value::{Binary, Kind, Outcome, Value, binary, binary_owned};
 use attriburn_kernels::Activation;
 use attriburn_kernels::frozen::Value as FrozenValue;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Add", 1, (2, 2), |site| of_two(site, Dispatch::float_add, Dispatch::int_add))
-        .affine(sum_affine)
-        .frozen(sum),
-    Operator::new("Sub", 1, (2, 2), |site| of_two(site, Dispatch::float_sub, Dispatch::int_sub))
-        .role(Role::Difference)
-        .affine(difference_affine)
-        .frozen(difference),
-    Operator::new("Mul", 1, (2, 2), |site| of_two(site, Dispatch::float_mul, Dispatch::int_mul))
-        .role(Role::Product)
-        .affine(product_affine)
-        .frozen(product),
+    Operator::new("Add", 1, (2, 2), |site| {
+        binary_operator(site, Dispatch::float_add, Dispatch::int_add)
+    })
+    .affine(sum_affine)
+    .frozen(frozen_sum),
+    Operator::new("Sub", 1, (2, 2), |site| {
+        binary_operator(site, Dispatch::float_sub, Dispatch::int_sub)
+    })
+    .role(Role::Difference)
+    .affine(difference_affine)
+    .frozen(frozen_difference),
+    Operator::new("Mul", 1, (2, 2), |site| {
+        binary_operator(site, Dispatch::float_mul, Dispatch::int_mul)
+    })
+    .role(Role::Product)
+    .affine(product_affine)
+    .frozen(frozen_product),
     Operator::new("Div", 1, (2, 2), div)
         .role(Role::Quotient)
         .affine(quotient_affine)
-        .frozen(quotient),
+        .frozen(frozen_quotient),
     Operator::new("Mod", 10, (2, 2), modulo),
     Operator::new("Pow", 1, (2, 2), pow).settings(&[1]).frozen(frozen_power),
-    Operator::new("Neg", 1, (1, 1), |_| one(neg)).frozen(|own| own.builder.scale(own.x()?, -1.0)),
-    Operator::new("Abs", 1, (1, 1), |_| one(abs)),
-    known("Sqrt", 1, |_| Ok(Activation::Root)),
-    Operator::new("Exp", 1, (1, 1), |_| pointwise(Dispatch::float_exp)).role(Role::Exponential),
-    Operator::new("Log", 1, (1, 1), |_| pointwise(Dispatch::float_log)).role(Role::Logarithm),
-    known("Reciprocal", 1, |_| Ok(Activation::Reciprocal)),
-    Operator::new("Floor", 1, (1, 1), |_| pointwise(Dispatch::float_floor)).flat(),
-    Operator::new("Ceil", 1, (1, 1), |_| pointwise(Dispatch::float_ceil)).flat(),
-    Operator::new("Round", 11, (1, 1), |_| pointwise(Dispatch::float_round)).flat(),
-    Operator::new("Sign", 9, (1, 1), |_| pointwise(Dispatch::float_sign)).flat(),
-    Operator::new("Sin", 7, (1, 1), |_| pointwise(Dispatch::float_sin)),
-    Operator::new("Cos", 7, (1, 1), |_| pointwise(Dispatch::float_cos)),
-    Operator::new("Tan", 7, (1, 1), |_| pointwise(Dispatch::float_tan)),
-    Operator::new("Atan", 7, (1, 1), |_| pointwise(Dispatch::float_atan)),
-    Operator::new("Sinh", 9, (1, 1), |_| pointwise(Dispatch::float_sinh)),
-    Operator::new("Cosh", 9, (1, 1), |_| pointwise(Dispatch::float_cosh)),
-    Operator::new("Asin", 7, (1, 1), |_| pointwise(Dispatch::float_asin)),
-    Operator::new("Acos", 7, (1, 1), |_| pointwise(Dispatch::float_acos)),
-    Operator::new("Asinh", 9, (1, 1), |_| pointwise(Dispatch::float_asinh)),
-    Operator::new("Acosh", 9, (1, 1), |_| pointwise(Dispatch::float_acosh)),
-    Operator::new("Atanh", 9, (1, 1), |_| pointwise(Dispatch::float_atanh)),
-    Operator::new("Max", 1, (1, ANY), |_| of_many(max)),
-    Operator::new("Min", 1, (1, ANY), |_| of_many(min)),
-    Operator::new("Sum", 1, (1, ANY), |_| of_many(add)),
-    Operator::new("Mean", 1, (1, ANY), |_| one(mean)),
+    Operator::new("Neg", 1, (1, 1), |_| single_output(neg))
+        .frozen(|ctx| ctx.builder.scale(ctx.x()?, -1.0)),
+    Operator::new("Abs", 1, (1, 1), |_| single_output(abs)),
+    activation_operator("Sqrt", 1, |_| Ok(Activation::Root)),
+    Operator::new("Exp", 1, (1, 1), |_| elementwise(Dispatch::float_exp)).role(Role::Exponential),
+    Operator::new("Log", 1, (1, 1), |_| elementwise(Dispatch::float_log)).role(Role::Logarithm),
+    activation_operator("Reciprocal", 1, |_| Ok(Activation::Reciprocal)),
+    Operator::new("Floor", 1, (1, 1), |_| elementwise(Dispatch::float_floor)).non_differentiable(),
+    Operator::new("Ceil", 1, (1, 1), |_| elementwise(Dispatch::float_ceil)).non_differentiable(),
+    Operator::new("Round", 11, (1, 1), |_| elementwise(Dispatch::float_round)).non_differentiable(),
+    Operator::new("Sign", 9, (1, 1), |_| elementwise(Dispatch::float_sign)).non_differentiable(),
+    Operator::new("Sin", 7, (1, 1), |_| elementwise(Dispatch::float_sin)),
+    Operator::new("Cos", 7, (1, 1), |_| elementwise(Dispatch::float_cos)),
+    Operator::new("Tan", 7, (1, 1), |_| elementwise(Dispatch::float_tan)),
+    Operator::new("Atan", 7, (1, 1), |_| elementwise(Dispatch::float_atan)),
+    Operator::new("Sinh", 9, (1, 1), |_| elementwise(Dispatch::float_sinh)),
+    Operator::new("Cosh", 9, (1, 1), |_| elementwise(Dispatch::float_cosh)),
+    Operator::new("Asin", 7, (1, 1), |_| elementwise(Dispatch::float_asin)),
+    Operator::new("Acos", 7, (1, 1), |_| elementwise(Dispatch::float_acos)),
+    Operator::new("Asinh", 9, (1, 1), |_| elementwise(Dispatch::float_asinh)),
+    Operator::new("Acosh", 9, (1, 1), |_| elementwise(Dispatch::float_acosh)),
+    Operator::new("Atanh", 9, (1, 1), |_| elementwise(Dispatch::float_atanh)),
+    Operator::new("Max", 1, (1, ANY), |_| variadic(max)),
+    Operator::new("Min", 1, (1, ANY), |_| variadic(min)),
+    Operator::new("Sum", 1, (1, ANY), |_| variadic(add)),
+    Operator::new("Mean", 1, (1, ANY), |_| single_output(mean)),
 ];
 
-fn of_two(site: &Site, float: Binary, int: Binary) -> Outcome<Run> {
-    let second = second(site)?;
-    one(move |inputs| {
+fn binary_operator(site: &Site, float: Binary, int: Binary) -> Outcome<Run> {
+    let second = second_input(site)?;
+    single_output(move |inputs| {
         let second = second(inputs)?;
-        combined(inputs.take(0)?, second, float, Some(int))
+        binary_owned(inputs.take(0)?, second, float, Some(int))
     })
 }
 
-/// Reads the second input of an operator that broadcasts. Before opset 7 it did so only where it
-/// was told to, beginning at an axis of the first input.
-pub fn second(site: &Site) -> Outcome<impl Fn(&Inputs) -> Outcome<Value> + Send + Sync + use<>> {
-    let from = match site.opset() {
-        ..7 if site.flag("broadcast", false)? => site.node.attributes.int("axis")?,
-        ..7 => {
-            site.ignore(&["axis"]);
-            None
-        }
-        _ => None,
-    };
-    Ok(move |inputs: &Inputs| {
-        let b = inputs.take(1)?;
-        let Some(from) = from else { return Ok(b) };
-        let rank = inputs.value(0)?.rank();
-        let (own, from) = (b.dims(), super::axis(from, rank)?);
-        let trailing = rank.checked_sub(from + own.len());
-        let trailing =
-            trailing.ok_or_else(|| format!("{own:?} does not fit behind axis {from}"))?;
-        b.reshape(&[own, vec![1; trailing]].concat())
-    })
+/// Lowers the sum of two values, or of a value and a constant, into a segment.
+fn frozen_sum(ctx: &mut Freezing) -> Option<FrozenValue> {
+    if let Some([a, b]) = ctx.both_in_segment() {
+        return ctx.builder.add(a, b);
+    }
+    let (x, _, values, dims) = ctx.input_and_constant()?;
+    ctx.builder.add_constant(x, &values, &dims)
 }
 
-/// The sum of two parts of a segment, or of one and a constant.
-fn sum(own: &mut Freezing) -> Option<FrozenValue> {
-    if let Some([a, b]) = own.both() {
-        return own.builder.add(a, b);
+fn frozen_difference(ctx: &mut Freezing) -> Option<FrozenValue> {
+    if let Some([a, b]) = ctx.both_in_segment() {
+        let b = ctx.builder.scale(b, -1.0)?;
+        return ctx.builder.add(a, b);
     }
-    let (x, _, values, dims) = own.with_constant()?;
-    own.builder.add_constant(x, &values, &dims)
-}
-
-fn difference(own: &mut Freezing) -> Option<FrozenValue> {
-    if let Some([a, b]) = own.both() {
-        let b = own.builder.scale(b, -1.0)?;
-        return own.builder.add(a, b);
-    }
-    let (x, data, mut values, dims) = own.with_constant()?;
+    let (x, data, mut values, dims) = ctx.input_and_constant()?;
     if data == 0 {
         values.iter_mut().for_each(|value| *value = -*value);
-        return own.builder.add_constant(x, &values, &dims);
+        return ctx.builder.add_constant(x, &values, &dims);
     }
-    let x = own.builder.scale(x, -1.0)?;
-    own.builder.add_constant(x, &values, &dims)
+    let x = ctx.builder.scale(x, -1.0)?;
+    ctx.builder.add_constant(x, &values, &dims)
 }
 
-fn product(own: &mut Freezing) -> Option<FrozenValue> {
-    if let Some([a, b]) = own.both() {
-        return own.builder.multiply(a, b);
+fn frozen_product(ctx: &mut Freezing) -> Option<FrozenValue> {
+    if let Some([a, b]) = ctx.both_in_segment() {
+        return ctx.builder.multiply(a, b);
     }
-    let (x, _, values, dims) = own.with_constant()?;
-    own.builder.multiply_constant(x, &values, &dims)
+    let (x, _, values, dims) = ctx.input_and_constant()?;
+    ctx.builder.multiply_constant(x, &values, &dims)
 }
 
-fn quotient(own: &mut Freezing) -> Option<FrozenValue> {
-    if let Some([a, b]) = own.both() {
-        let b = own.builder.activate(b, Activation::Reciprocal)?;
-        return own.builder.multiply(a, b);
+fn frozen_quotient(ctx: &mut Freezing) -> Option<FrozenValue> {
+    if let Some([a, b]) = ctx.both_in_segment() {
+        let b = ctx.builder.activate(b, Activation::Reciprocal)?;
+        return ctx.builder.multiply(a, b);
     }
-    let (mut x, data, mut values, dims) = own.with_constant()?;
+    let (mut x, data, mut values, dims) = ctx.input_and_constant()?;
     match data {
         0 => values.iter_mut().for_each(|value| *value = 1.0 / *value),
-        _ => x = own.builder.activate(x, Activation::Reciprocal)?,
+        _ => x = ctx.builder.activate(x, Activation::Reciprocal)?,
     }
     let finite = values.iter().all(|value| value.is_finite());
-    finite.then(|| own.builder.multiply_constant(x, &values, &dims))?
+    finite.then(|| ctx.builder.multiply_constant(x, &values, &dims))?
 }
 
-/// Squares, square roots and reciprocals.
-fn frozen_power(own: &mut Freezing) -> Option<FrozenValue> {
-    let x = own.x()?;
-    let exponent = own.site.number(1)?;
+/// Lowers squares, square roots and reciprocals into a segment.
+fn frozen_power(ctx: &mut Freezing) -> Option<FrozenValue> {
+    let x = ctx.x()?;
+    let exponent = ctx.site.constant_scalar(1)?;
     if exponent == 2.0 {
-        return own.builder.multiply(x, x);
+        return ctx.builder.multiply(x, x);
     }
     let activation = match exponent {
         0.5 => Activation::Root,
@@ -143,10 +130,10 @@ fn frozen_power(own: &mut Freezing) -> Option<FrozenValue> {
         1.0 => Activation::Identity,
         _ => return None,
     };
-    own.builder.activate(x, activation)
+    ctx.builder.activate(x, activation)
 }
 
-/// The constants of a node of two inputs, per channel of the input `data`.
+/// Returns the constant operand of a binary node, one value per channel of the input number `data`.
 fn per_channel(site: &Site, data: usize, channels: Channels) -> Option<Vec<f64>> {
     if site.opset() < 7 {
         return None;
@@ -154,13 +141,13 @@ fn per_channel(site: &Site, data: usize, channels: Channels) -> Option<Vec<f64>>
     let constant = site.constant(1 - data)?;
     let (dims, values) = (constant.dims(), constant.floats().ok()?);
     let Channels { rank, axis, count: channels } = channels;
-    // The axis of the channels, counted from the end as broadcasting does.
-    let own = dims.len().checked_sub(rank - axis);
+    // The channel axis of the constant: broadcasting aligns axes at the end.
+    let channel_axis = dims.len().checked_sub(rank - axis);
     let fits = dims.len() <= rank
         && dims
             .iter()
             .enumerate()
-            .all(|(axis, &size)| size == 1 || (Some(axis) == own && size == channels));
+            .all(|(axis, &size)| size == 1 || (Some(axis) == channel_axis && size == channels));
     let value = |c: usize| f64::from(values[if values.len() == 1 { 0 } else { c }]);
     (fits && !values.is_empty()).then(|| (0..channels).map(value).collect())
 }
@@ -193,10 +180,10 @@ fn quotient_affine(site: &Site, data: usize, channels: Channels) -> Option<Affin
     finite.then(|| Affine { scale, shift: vec![0.0; channels.count] })
 }
 
-fn of_many(combine: fn(&Value, &Value) -> Outcome<Value>) -> Outcome<Run> {
-    one(move |inputs| {
+fn variadic(combine: fn(&Value, &Value) -> Outcome<Value>) -> Outcome<Run> {
+    single_output(move |inputs| {
         let mut values = inputs.all().into_iter();
-        let first = values.next().ok_or("it has no inputs")?;
+        let first = values.next().ok_or("the node has no inputs")?;
         values.try_fold(first, |sum, value| combine(&sum, &value))
     })
 }
@@ -216,7 +203,7 @@ pub fn multiply(a: &Value, b: &Value) -> Outcome<Value> {
     binary(a, b, Dispatch::float_mul, Some(Dispatch::int_mul))
 }
 
-/// `factor x` of floats.
+/// `factor x`, for a float `x`.
 pub fn scaled(x: &Value, factor: f64) -> Outcome<Value> {
     if factor == 1.0 {
         return Ok(x.clone());
@@ -224,18 +211,19 @@ pub fn scaled(x: &Value, factor: f64) -> Outcome<Value> {
     Value::new(Dispatch::float_mul_scalar(x.float()?, Scalar::Float(factor))).reshape(&x.dims())
 }
 
-/// The larger of `a` and `b`, broadcast: by choice, so that no rounding enters.
+/// The element-wise maximum of `a` and `b`, broadcast. Selects one of the operands, so that nothing is
+/// rounded.
 pub fn max(a: &Value, b: &Value) -> Outcome<Value> {
-    chosen(a, b, Dispatch::float_greater_equal, Dispatch::int_greater_equal)
+    select_by(a, b, Dispatch::float_greater_equal, Dispatch::int_greater_equal)
 }
 
-/// The smaller of `a` and `b`, broadcast.
+/// The element-wise minimum of `a` and `b`, broadcast.
 pub fn min(a: &Value, b: &Value) -> Outcome<Value> {
-    chosen(a, b, Dispatch::float_lower_equal, Dispatch::int_lower_equal)
+    select_by(a, b, Dispatch::float_lower_equal, Dispatch::int_lower_equal)
 }
 
-/// `a` where it compares with `b`, else `b`.
-fn chosen(
+/// Selects `a` where the comparison of `a` with `b` holds, and `b` elsewhere.
+fn select_by(
     a: &Value,
     b: &Value,
     float: super::logic::Comparison,
@@ -248,16 +236,16 @@ fn mean(inputs: &Inputs) -> Outcome<Value> {
     let values = inputs.all();
     let count = values.len() as f64;
     let mut values = values.into_iter();
-    let first = values.next().ok_or("it has no inputs")?;
+    let first = values.next().ok_or("the node has no inputs")?;
     let sum = values.try_fold(first, |sum, value| add(&sum, &value))?;
     let dims = sum.dims();
     Value::new(Dispatch::float_div_scalar(sum.float()?, Scalar::Float(count))).reshape(&dims)
 }
 
-/// Integers divide towards zero; a zero divisor is an error.
+/// Division; integer quotients are truncated towards zero, and an integer divisor 0 is an error.
 fn div(site: &Site) -> Outcome<Run> {
-    let second = second(site)?;
-    one(move |inputs| {
+    let second = second_input(site)?;
+    single_output(move |inputs| {
         let b = divisor(second(inputs)?)?;
         binary(&inputs.value(0)?, &b, Dispatch::float_div, Some(Dispatch::int_div))
     })
@@ -265,20 +253,20 @@ fn div(site: &Site) -> Outcome<Run> {
 
 fn divisor(value: Value) -> Outcome<Value> {
     if value.kind() == Kind::Int && value.ints()?.contains(&0) {
-        return Err("it divides an integer by zero".into());
+        return Err("integer division by zero".into());
     }
     Ok(value)
 }
 
-/// The remainder has the sign of the divisor, and with `fmod` that of the dividend.
+/// The remainder. Its sign is that of the divisor, or that of the dividend with `fmod=1`.
 fn modulo(site: &Site) -> Outcome<Run> {
     let truncates = site.flag("fmod", false)?;
-    one(move |inputs| {
+    single_output(move |inputs| {
         let (a, b) = (inputs.value(0)?, divisor(inputs.value(1)?)?);
         if !truncates {
             return binary(&a, &b, Dispatch::float_remainder, Some(Dispatch::int_remainder));
         }
-        // a - b trunc(a / b): integers divide towards zero.
+        // a - b trunc(a / b); integer division truncates already.
         let quotient = binary(&a, &b, Dispatch::float_div, Some(Dispatch::int_div))?;
         let whole = match quotient.kind() {
             Kind::Float => {
@@ -298,7 +286,7 @@ fn neg(inputs: &Inputs) -> Outcome<Value> {
         Kind::Int => Dispatch::int_neg(x.tensor()),
         _ => Dispatch::float_neg(x.float()?),
     };
-    Value::new(tensor).reshape(&x.dims())?.wrapped(x.element())
+    Value::new(tensor).reshape(&x.dims())?.wrap_to(x.element())
 }
 
 fn abs(inputs: &Inputs) -> Outcome<Value> {
@@ -307,23 +295,23 @@ fn abs(inputs: &Inputs) -> Outcome<Value> {
         Kind::Int => Dispatch::int_abs(x.tensor()),
         _ => Dispatch::float_abs(x.float()?),
     };
-    Value::new(tensor).reshape(&x.dims())?.wrapped(x.element())
+    Value::new(tensor).reshape(&x.dims())?.wrap_to(x.element())
 }
 
-/// A constant scalar exponent is by far the usual case.
+/// Power, with a special case for a constant scalar exponent, which most models have.
 fn pow(site: &Site) -> Outcome<Run> {
-    let second = second(site)?;
-    match site.number(1) {
-        Some(exponent) => one(move |inputs| {
+    let second = second_input(site)?;
+    match site.constant_scalar(1) {
+        Some(exponent) => single_output(move |inputs| {
             let x = inputs.value(0)?;
             if x.kind() == Kind::Int {
                 return integer_power(&x, &second(inputs)?);
             }
-            // The exponent's shape may add axes.
+            // The exponent may have a higher rank than the base.
             let dims = crate::value::broadcast(&x.dims(), &inputs.value(1)?.dims())?;
             Value::new(power(x.float()?, exponent)).reshape(&dims)
         }),
-        None => one(move |inputs| {
+        None => single_output(move |inputs| {
             let (x, exponent) = (inputs.value(0)?, second(inputs)?);
             if x.kind() == Kind::Int {
                 return integer_power(&x, &exponent);
@@ -333,7 +321,7 @@ fn pow(site: &Site) -> Outcome<Run> {
     }
 }
 
-/// An integer to a power is an integer.
+/// The power of an integer base, which is an integer.
 fn integer_power(x: &Value, exponent: &Value) -> Outcome<Value> {
     let dims = crate::value::broadcast(&x.dims(), &exponent.dims())?;
     let bases = x.clone().expand(&dims)?.ints()?;
@@ -345,11 +333,12 @@ fn integer_power(x: &Value, exponent: &Value) -> Outcome<Value> {
         }
     });
     let powers: Option<Vec<i64>> = powers.collect();
-    let powers = powers.ok_or("a power of integers is too large")?;
-    Value::from_ints(powers).reshape(&dims)?.wrapped(x.element())
+    let powers = powers.ok_or("an integer power exceeds the int64 range")?;
+    Value::from_ints(powers).reshape(&dims)?.wrap_to(x.element())
 }
 
-/// Small powers by multiplication and roots by their own operation: exact at zero and below.
+/// `x^exponent`. Small integer powers are products and roots have their own operation, which is exact at zero
+/// and for negative bases.
 fn power(x: DispatchTensor, exponent: f64) -> DispatchTensor {
     if exponent == 1.0 {
         x

@@ -1,12 +1,12 @@
-//! Attention, in the operators that newer opsets have for it.
+//! The attention operators of newer opsets.
 
 use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
 use burn::tensor::BoolDType;
 
 use super::arithmetic::{add, multiply, scaled, subtract};
-use super::linear::product;
-use super::{Operator, Run, Site, axis, one, size};
+use super::linear::matmul;
+use super::{Operator, Run, Site, axis, single_output, size};
 use crate::value::{Kind, Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
@@ -15,26 +15,27 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("LinearAttention", 27, (3, 6), linear_attention).outputs(2),
 ];
 
-/// `[n, length, heads * width]` as `[n, heads, length, width]`; four axes are so already.
-fn heads(x: Value, heads: Option<usize>) -> Outcome<Value> {
+/// Splits `[n, length, heads * width]` into `[n, heads, length, width]`; a tensor of rank 4 is returned as it
+/// is.
+fn split_heads(x: Value, heads: Option<usize>) -> Outcome<Value> {
     match (&x.dims()[..], heads) {
         ([_, _, _, _], _) => Ok(x),
         (&[n, length, width], Some(heads)) if heads > 0 && width.is_multiple_of(heads) => {
             x.reshape(&[n, length, heads, width / heads])?.permute(&[0, 2, 1, 3])
         }
-        _ => Err(format!("{:?} does not split in {heads:?} heads", x.dims())),
+        _ => Err(format!("an input of shape {:?} does not split into {heads:?} heads", x.dims())),
     }
 }
 
-/// `[n, heads, length, width]` as `[n, length, heads * width]`.
-fn joined(x: Value) -> Outcome<Value> {
-    let turned = x.permute(&[0, 2, 1, 3])?;
-    let dims = turned.dims();
-    turned.reshape(&[dims[0], dims[1], dims[2] * dims[3]])
+/// Merges `[n, heads, length, width]` to `[n, length, heads * width]`.
+fn merge_heads(x: Value) -> Outcome<Value> {
+    let permuted = x.permute(&[0, 2, 1, 3])?;
+    let dims = permuted.dims();
+    permuted.reshape(&[dims[0], dims[1], dims[2] * dims[3]])
 }
 
-/// `softmax(scale Q K' + mask) V`, with the keys and values of the past in front of these. The other
-/// outputs are all keys, all values and the products at a stage that an attribute chooses.
+/// `softmax(scale Q K' + mask) V`. Past keys and values are prepended to the current ones. The other outputs
+/// are all keys, all values and the attention scores at the stage given by `qk_matmul_output_mode`.
 fn attention(site: &Site) -> Outcome<Run> {
     let number = |name: &str| -> Outcome<Option<usize>> {
         site.node.attributes.int(name)?.map(size).transpose()
@@ -44,39 +45,39 @@ fn attention(site: &Site) -> Outcome<Run> {
     let causal = site.flag("is_causal", false)?;
     let softcap = site.float("softcap", 0.0)?;
     let stage = site.int("qk_matmul_output_mode", 0)?;
-    // The precision of the softmax, which here is always float32.
+    // The softmax is always computed in float32.
     site.ignore(&["softmax_precision"]);
     let (left, right) = match site.opset() {
         ..25 => (None, None),
-        _ => (reach(site, "left_window_size")?, reach(site, "right_window_size")?),
+        _ => (window_size(site, "left_window_size")?, window_size(site, "right_window_size")?),
     };
     let right = if causal { Some(right.unwrap_or(0).min(0)) } else { right };
     Ok(Box::new(move |inputs| {
-        let flat = inputs.value(0)?.rank() == 3;
-        let q = heads(inputs.value(0)?, q_heads)?;
-        let k = behind(inputs.optional(4), heads(inputs.value(1)?, kv_heads)?)?;
-        let v = behind(inputs.optional(5), heads(inputs.value(2)?, kv_heads)?)?;
+        let is_rank_3 = inputs.value(0)?.rank() == 3;
+        let q = split_heads(inputs.value(0)?, q_heads)?;
+        let k = prepend_past(inputs.optional(4), split_heads(inputs.value(1)?, kv_heads)?)?;
+        let v = prepend_past(inputs.optional(5), split_heads(inputs.value(2)?, kv_heads)?)?;
         let past = inputs.optional(4).map_or(0, |past| past.dims()[2]);
         let (width, length, keys) = (q.dims()[3], q.dims()[2], k.dims()[2]);
         let scale = scale.unwrap_or(1.0 / (width as f64).sqrt());
-        let all_keys = repeated(k.clone(), q.dims()[1])?;
-        let products = scaled(&product(&q, &all_keys.permute(&[0, 1, 3, 2])?)?, scale)?;
+        let all_keys = repeat_heads(k.clone(), q.dims()[1])?;
+        let products = scaled(&matmul(&q, &all_keys.permute(&[0, 1, 3, 2])?)?, scale)?;
         let capped = match softcap > 0.0 {
             true => {
-                let bent = Dispatch::float_tanh(scaled(&products, 1.0 / softcap)?.float()?);
-                scaled(&Value::new(bent), softcap)?
+                let saturated = Dispatch::float_tanh(scaled(&products, 1.0 / softcap)?.float()?);
+                scaled(&Value::new(saturated), softcap)?
             }
             false => products.clone(),
         };
         let mut scores = capped.clone();
         let lengths = inputs.optional(6).map(|lengths| lengths.ints()).transpose()?;
         if left.is_some() || right.is_some() {
-            // Where the queries begin among the keys: the same for all, or for each sample.
+            // The position of the first query among the keys, for all samples or for each sample.
             let offsets = match &lengths {
                 Some(lengths) => lengths.iter().map(|keys| keys - length as i64).collect(),
                 None => vec![past as i64],
             };
-            scores = add(&scores, &window(&offsets, length, keys, left, right)?)?;
+            scores = add(&scores, &window_mask(&offsets, length, keys, left, right)?)?;
         }
         if let Some(lengths) = lengths {
             let beyond = lengths.iter().flat_map(|&length| {
@@ -86,32 +87,33 @@ fn attention(site: &Site) -> Outcome<Run> {
             scores = add(&scores, &beyond.reshape(&[lengths.len(), 1, 1, keys])?)?;
         }
         if let Some(mask) = inputs.optional(3) {
-            scores = masked(scores, mask, keys)?;
+            scores = apply_mask(scores, mask, keys)?;
         }
         let weights = Value::new(masked_softmax(scores.float()?, scores.bool_dtype()));
-        let mixed = product(&weights, &repeated(v.clone(), q.dims()[1])?)?;
-        let mixed = if flat { joined(mixed)? } else { mixed };
-        let seen = match stage {
+        let context = matmul(&weights, &repeat_heads(v.clone(), q.dims()[1])?)?;
+        let context = if is_rank_3 { merge_heads(context)? } else { context };
+        let selected_scores = match stage {
             0 => products,
             1 => capped,
             2 => scores,
             _ => weights,
         };
-        Ok(vec![mixed, k, v, seen])
+        Ok(vec![context, k, v, selected_scores])
     }))
 }
 
-/// How far a query sees to one side; -1 is without a bound.
-fn reach(site: &Site, name: &str) -> Outcome<Option<i64>> {
+/// Returns the window size to one side of a query; -1 means unlimited.
+fn window_size(site: &Site, name: &str) -> Outcome<Option<i64>> {
     match site.int(name, -1)? {
         -1 => Ok(None),
         bound if bound >= 0 => Ok(Some(bound)),
-        bound => Err(format!("its {name} {bound} is not -1 or a number of positions")),
+        bound => Err(format!("{name} must be -1 or a number of positions, not {bound}")),
     }
 }
 
-/// `[offsets, 1, length, keys]`: 0 where the query at `offset + row` sees a key, else minus infinity.
-fn window(
+/// Returns the additive mask `[offsets, 1, length, keys]` of a local window: 0 where the query at position
+/// `offset + row` attends to a key, minus infinity elsewhere.
+fn window_mask(
     offsets: &[i64],
     length: usize,
     keys: usize,
@@ -120,28 +122,29 @@ fn window(
 ) -> Outcome<Value> {
     let mut terms = Vec::with_capacity(offsets.len() * length * keys);
     for &offset in offsets {
-        for place in (0..length as i64).map(|row| row + offset) {
+        for position in (0..length as i64).map(|row| row + offset) {
             terms.extend((0..keys as i64).map(|key| {
-                let hidden = left.is_some_and(|left| key < place - left)
-                    || right.is_some_and(|right| key > place + right);
-                if hidden { f32::NEG_INFINITY } else { 0.0 }
+                let is_masked = left.is_some_and(|left| key < position - left)
+                    || right.is_some_and(|right| key > position + right);
+                if is_masked { f32::NEG_INFINITY } else { 0.0 }
             }));
         }
     }
     Value::from_floats(terms).reshape(&[offsets.len(), 1, length, keys])
 }
 
-/// `x` behind what is remembered of the past, along the positions.
-fn behind(past: Option<Value>, x: Value) -> Outcome<Value> {
+/// Prepends the cached past to `x` along the position axis.
+fn prepend_past(past: Option<Value>, x: Value) -> Outcome<Value> {
     match past {
         Some(past) => Value::concat(&[past, x], 2),
         None => Ok(x),
     }
 }
 
-/// The scores with a mask of what is seen, or of terms. A mask of fewer keys hides the others.
-fn masked(scores: Value, mask: Value, keys: usize) -> Outcome<Value> {
-    let is_choice = mask.kind() == Kind::Bool;
+/// Applies a boolean or additive mask to the scores. If the mask covers fewer keys than there are, the
+/// remaining keys are masked out.
+fn apply_mask(scores: Value, mask: Value, keys: usize) -> Outcome<Value> {
+    let is_boolean = mask.kind() == Kind::Bool;
     let missing = keys - mask.dims().last().copied().unwrap_or(1).min(keys);
     let mask = match missing {
         0 => mask,
@@ -150,14 +153,14 @@ fn masked(scores: Value, mask: Value, keys: usize) -> Outcome<Value> {
             let mut dims = mask.dims();
             let last = dims.len() - 1;
             dims[last] = missing;
-            let hidden = match is_choice {
+            let fill = match is_boolean {
                 true => Value::from_bools(vec![false]),
                 false => Value::from_floats(vec![f32::NEG_INFINITY]),
             };
-            Value::concat(&[mask, hidden.reshape(&[])?.expand(&dims)?], last)?
+            Value::concat(&[mask, fill.reshape(&[])?.expand(&dims)?], last)?
         }
     };
-    match is_choice {
+    match is_boolean {
         true => {
             let nothing = Value::number(f32::NEG_INFINITY);
             mask.choose(scores, nothing)
@@ -166,7 +169,7 @@ fn masked(scores: Value, mask: Value, keys: usize) -> Outcome<Value> {
     }
 }
 
-/// The softmax over the last of four axes; rows that are masked as a whole are zeros.
+/// The softmax over the last of four axes; fully masked rows become zeros.
 fn masked_softmax(scores: DispatchTensor, dtype: BoolDType) -> DispatchTensor {
     let largest = Dispatch::float_max_dim(Dispatch::float_detach(scores.clone()), 3);
     let masked = Dispatch::float_equal_elem(largest, Scalar::Float(f64::NEG_INFINITY), dtype);
@@ -175,37 +178,41 @@ fn masked_softmax(scores: DispatchTensor, dtype: BoolDType) -> DispatchTensor {
     Dispatch::float_mask_fill(Dispatch::softmax(open, 3), masked, Scalar::Float(0.0))
 }
 
-/// Heads shared by groups of queries, each repeated.
-fn repeated(x: Value, heads: usize) -> Outcome<Value> {
-    let [n, own, length, width] = x.dims()[..] else {
-        return Err(format!("it does not take {:?}", x.dims()));
+/// Repeats key or value heads to `heads` query heads (grouped-query attention).
+fn repeat_heads(x: Value, heads: usize) -> Outcome<Value> {
+    let [n, kv_heads, length, width] = x.dims()[..] else {
+        return Err(format!("an input of shape {:?} is not supported", x.dims()));
     };
-    if own == heads {
+    if kv_heads == heads {
         return Ok(x);
     }
-    if own == 0 || !heads.is_multiple_of(own) {
-        return Err(format!("{own} heads do not serve {heads}"));
+    if kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+        return Err(format!(
+            "{heads} query heads are not a multiple of {kv_heads} key/value heads"
+        ));
     }
-    x.reshape(&[n, own, 1, length, width])?
-        .expand(&[n, own, heads / own, length, width])?
+    x.reshape(&[n, kv_heads, 1, length, width])?
+        .expand(&[n, kv_heads, heads / kv_heads, length, width])?
         .reshape(&[n, heads, length, width])
 }
 
-/// Turns pairs of features by an angle of each position: `x cos - y sin`, `x sin + y cos`.
+/// Rotates pairs of features by a position-dependent angle: `x cos - y sin`, `x sin + y cos`.
 fn rotary(site: &Site) -> Outcome<Run> {
     let interleaved = site.flag("interleaved", false)?;
     let number = site.node.attributes.int("num_heads")?.map(size).transpose()?;
     let part = size(site.int("rotary_embedding_dim", 0)?)?;
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
-        let flat = x.rank() == 3;
-        let x = heads(x, number)?;
+        let is_rank_3 = x.rank() == 3;
+        let x = split_heads(x, number)?;
         let [n, h, length, width] = x.dims()[..] else {
-            return Err(format!("it does not take {:?}", x.dims()));
+            return Err(format!("an input of shape {:?} is not supported", x.dims()));
         };
         let part = if part == 0 { width } else { part };
         if part > width || !part.is_multiple_of(2) {
-            return Err(format!("{part} of {width} features do not make pairs"));
+            return Err(format!(
+                "rotary_embedding_dim {part} must be even and at most the head size, {width}"
+            ));
         }
         let half = part / 2;
         let angles = |index: usize| -> Outcome<Value> {
@@ -220,14 +227,14 @@ fn rotary(site: &Site) -> Outcome<Run> {
         let (cos, sin) = (angles(1)?, angles(2)?);
         let features = |from: usize, to: usize| x.clone().range(3, from..to);
         let (first, second) = if interleaved {
-            let places = |from: usize| (from..part).step_by(2).map(|at| at as i64).collect();
-            (x.clone().select(3, places(0))?, x.clone().select(3, places(1))?)
+            let features_from = |from: usize| (from..part).step_by(2).map(|at| at as i64).collect();
+            (x.clone().select(3, features_from(0))?, x.clone().select(3, features_from(1))?)
         } else {
             (features(0, half), features(half, part))
         };
         let real = subtract(&multiply(&first, &cos)?, &multiply(&second, &sin)?)?;
         let imaginary = add(&multiply(&first, &sin)?, &multiply(&second, &cos)?)?;
-        let turned = if interleaved {
+        let rotated = if interleaved {
             let pair = |x: Value| x.reshape(&[n, h, length, half, 1]);
             Value::concat(&[pair(real)?, pair(imaginary)?], axis(-1, 5)?)?
                 .reshape(&[n, h, length, part])?
@@ -235,16 +242,18 @@ fn rotary(site: &Site) -> Outcome<Run> {
             Value::concat(&[real, imaginary], 3)?
         };
         let whole = match part == width {
-            true => turned,
-            false => Value::concat(&[turned, features(part, width)], 3)?,
+            true => rotated,
+            false => Value::concat(&[rotated, features(part, width)], 3)?,
         };
-        if flat { joined(whole) } else { Ok(whole) }
+        if is_rank_3 { merge_heads(whole) } else { Ok(whole) }
     })
 }
 
-/// The state `S` of every head is changed by one key `k` and value `v` after the other, and read by
-/// the query: `S = exp(g) S`, with a gate; `S = S + k (beta (v - k' S))`, with a correction, or
-/// `S = S + k v`; `y = scale q S`.
+/// Linear attention as a recurrence over positions. Each position updates the state `S` of a head with the
+/// key `k` and the value `v`, and reads the state with the query `q`:
+/// - decay, for gated rules: `S = exp(g) S`;
+/// - update: `S = S + k v`, or `S = S + k (beta (v - k' S))` for delta rules;
+/// - output: `y = scale q S`.
 fn linear_attention(site: &Site) -> Outcome<Run> {
     let number = |name: &str| size(site.int(name, 0)?);
     let (q_heads, kv_heads) = (number("q_num_heads")?, number("kv_num_heads")?);
@@ -253,25 +262,28 @@ fn linear_attention(site: &Site) -> Outcome<Run> {
         "gated" => (true, false),
         "delta" => (false, true),
         "gated_delta" => (true, true),
-        other => return Err(format!("its update_rule {other:?} is not known")),
+        other => return Err(format!("update_rule {other:?} is not supported")),
     };
     if gated != site.has(4) || corrected != site.has(5) {
-        return Err("its decay and beta are not those of its update_rule".into());
+        return Err(
+            "the inputs decay and beta must be present exactly where update_rule uses them".into(),
+        );
     }
     let scale = site.float("scale", 0.0)?;
-    // How the work is cut.
+    // A hint for splitting the work.
     site.ignore(&["chunk_size"]);
     Ok(Box::new(move |inputs| {
-        // `[n, heads, length, width]`, of which a position is `[n, heads, 1, width]`.
-        let split = |index: usize, count: usize| heads(inputs.value(index)?, Some(count));
+        // The inputs are `[n, heads, length, width]`, and one position is `[n, heads, 1, width]`.
+        let split = |index: usize, count: usize| split_heads(inputs.value(index)?, Some(count));
         let (q, k, v) = (split(0, q_heads)?, split(1, kv_heads)?, split(2, kv_heads)?);
         let (n, length, width) = (q.dims()[0], q.dims()[2], q.dims()[3]);
         let scale = if scale == 0.0 { 1.0 / (width as f64).sqrt() } else { scale };
-        let decay = inputs.optional(4).map(|decay| heads(decay, Some(kv_heads))).transpose()?;
+        let decay =
+            inputs.optional(4).map(|decay| split_heads(decay, Some(kv_heads))).transpose()?;
         let beta = match inputs.optional(5) {
             Some(beta) => {
                 let count = beta.dims().last().copied();
-                Some(heads(beta, count)?)
+                Some(split_heads(beta, count)?)
             }
             None => None,
         };
@@ -283,8 +295,8 @@ fn linear_attention(site: &Site) -> Outcome<Run> {
             }
         };
         let mut rows = Vec::with_capacity(length);
-        for place in 0..length {
-            let at = |x: &Value| x.clone().range(2, place..place + 1);
+        for position in 0..length {
+            let at = |x: &Value| x.clone().range(2, position..position + 1);
             let column = |x: Value| x.permute(&[0, 1, 3, 2]);
             if let Some(decay) = &decay {
                 let gate = Value::new(Dispatch::float_exp(at(decay).float()?));
@@ -292,11 +304,11 @@ fn linear_attention(site: &Site) -> Outcome<Run> {
             }
             let mut added = at(&v);
             if let Some(beta) = &beta {
-                added = multiply(&at(beta), &subtract(&added, &product(&at(&k), &state)?)?)?;
+                added = multiply(&at(beta), &subtract(&added, &matmul(&at(&k), &state)?)?)?;
             }
-            state = add(&state, &product(&column(at(&k))?, &added)?)?;
-            rows.push(scaled(&product(&at(&q), &repeated(state.clone(), q_heads)?)?, scale)?);
+            state = add(&state, &matmul(&column(at(&k))?, &added)?)?;
+            rows.push(scaled(&matmul(&at(&q), &repeat_heads(state.clone(), q_heads)?)?, scale)?);
         }
-        Ok(vec![joined(Value::concat(&rows, 2)?)?, state])
+        Ok(vec![merge_heads(Value::concat(&rows, 2)?)?, state])
     }))
 }

@@ -1,4 +1,4 @@
-//! Convolutions, with explicit and automatic padding, and their transposes.
+//! Convolutions and transposed convolutions, with explicit and automatic padding.
 
 use attriburn_kernels::convolution::convolve;
 use attriburn_kernels::frozen::{Convolution, Value as FrozenValue};
@@ -7,48 +7,50 @@ use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::Shape;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
-use super::window::{Frame, Window};
-use super::{Freezing, MICROSOFT, Operator, Role, Run, Site, activation, one};
+use super::window::{Window, WindowConfig};
+use super::{Freezing, MICROSOFT, Operator, Role, Run, Site, activation, single_output};
 use crate::room;
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Conv", 1, (2, 3), conv).role(Role::Convolution).multiplies().frozen(freeze),
+    Operator::new("Conv", 1, (2, 3), conv).role(Role::Convolution).multiplies().frozen(frozen_conv),
     Operator::new("FusedConv", 1, (2, 4), fused_conv).domain(MICROSOFT).multiplies(),
     Operator::new("ConvTranspose", 1, (2, 3), conv_transpose).multiplies(),
     Operator::new("CausalConvWithState", 27, (2, 4), causal_conv).outputs(2).multiplies(),
 ];
 
 fn conv(site: &Site) -> Outcome<Run> {
-    let frame = Frame::new(site)?;
+    let config = WindowConfig::new(site)?;
     let groups = super::size(site.int("group", 1)?)?;
-    // Parameters have gradients too.
+    // Weights that are model parameters need a gradient, which the kernel for constant weights lacks.
     let constant = site.constant_dims(1).is_some();
-    one(move |inputs| {
+    single_output(move |inputs| {
         let (x, weight) = (inputs.value(0)?, inputs.value(1)?);
         let bias = inputs.optional_float(2)?;
         let (dims, weights) = (x.dims(), weight.dims());
         if dims.len() != weights.len() || dims.len() < 3 {
-            return Err(format!("its kernel {weights:?} does not fit an input of {dims:?}"));
+            return Err(format!(
+                "a weight of shape {weights:?} does not match an input of shape {dims:?}"
+            ));
         }
         if dims[1] != weights[1] * groups {
             return Err(format!(
-                "its kernel {weights:?} in {groups} groups does not fit {} channels",
+                "a weight of shape {weights:?} with {groups} groups does not match {} input channels",
                 dims[1]
             ));
         }
-        let window = frame.window(&dims[2..], Some(&weights[2..]))?;
+        let window = config.window(&dims[2..], Some(&weights[2..]))?;
         match dims.len() - 2 {
             1 => apply(&x, weight, bias, &window, groups, Dispatch::conv1d),
             2 if constant => apply(&x, weight, bias, &window, groups, convolve_biased),
             2 => apply(&x, weight, bias, &window, groups, Dispatch::conv2d),
             3 => apply(&x, weight, bias, &window, groups, Dispatch::conv3d),
-            axes => Err(format!("convolutions over {axes} axes are not supported")),
+            axes => Err(format!("convolutions over {axes} spatial axes are not supported")),
         }
     })
 }
 
-/// A convolution over two axes whose weights have no gradient.
+/// A 2D convolution with constant weights, which need no gradient.
 fn convolve_biased(
     x: DispatchTensor,
     weights: DispatchTensor,
@@ -65,24 +67,25 @@ fn convolve_biased(
     }
 }
 
-/// A convolution over two axes with constant weights.
-fn freeze(own: &mut Freezing) -> Option<FrozenValue> {
-    let (site, x) = (own.site, own.x()?);
+/// Lowers a 2D convolution with constant weights into a segment.
+fn frozen_conv(ctx: &mut Freezing) -> Option<FrozenValue> {
+    let (site, x) = (ctx.site, ctx.x()?);
     let &[outputs, _, height, width] = &site.constant_dims(1)?[..] else { return None };
     let bias = match site.has(2) {
         true => Some(site.constant(2)?.floats().ok()?),
         false => None,
     };
-    let window = Frame::new(site).ok()?.window(&own.pixels()?, Some(&[height, width])).ok()?;
+    let window =
+        WindowConfig::new(site).ok()?.window(&ctx.spatial_size()?, Some(&[height, width])).ok()?;
     let convolution = Convolution {
         weights: site.weights(1, false)?,
         bias,
         outputs,
         groups: super::size(site.int("group", 1).ok()?).ok()?,
         window: window.frozen(false)?,
-        exact: site.is_whole(),
+        exact: site.is_integer_sum(),
     };
-    own.builder.convolution(x, convolution)
+    ctx.builder.convolution(x, convolution)
 }
 
 type Apply<const N: usize> =
@@ -103,30 +106,30 @@ fn apply<const N: usize>(
         padded.saturating_sub(window.span(axis)) / window.strides[axis].max(1) + 1
     });
     room::check(&[&[dims[0], weight.dims()[0]], &outputs.collect::<Vec<_>>()[..]].concat())?;
-    let (mut x, mut padding) = window.cut(x)?;
-    // burn's input gradient over three axes knows one padding for both ends.
+    let (mut x, mut padding) = window.crop(x)?;
+    // burn's input gradient of 3D convolutions supports only symmetric padding.
     if padding.iter().any(|(begin, end)| begin != end) {
         let pads = padding.iter().map(|&(begin, end)| (begin as i64, end as i64));
-        x = super::window::resized(&x, &pads.collect::<Vec<_>>(), 0.0)?;
+        x = super::window::pad_spatial(&x, &pads.collect::<Vec<_>>(), 0.0)?;
         padding.fill((0, 0));
     }
     let options = ConvOptions::new_with_padding(
-        fixed(&window.strides)?,
-        fixed(&padding)?,
-        fixed(&window.dilations)?,
+        to_array(&window.strides)?,
+        to_array(&padding)?,
+        to_array(&window.dilations)?,
         groups,
     );
     Ok(Value::new(apply(x.float()?, weight.float()?, bias, options)))
 }
 
-/// A convolution, the sum with input 3 where there is one, and an activation.
+/// `activation(conv(x) + z)` with the optional input `z`.
 fn fused_conv(site: &Site) -> Outcome<Run> {
     let conv = conv(site)?;
     let activation = site.text("activation", "")?;
     let parameters = site.node.attributes.floats("activation_params")?.unwrap_or_default();
-    let activate = activation::of_name(&activation, &parameters)?;
-    one(move |inputs| {
-        let mut x = conv(inputs)?.into_iter().next().ok_or("it has no output")?;
+    let activate = activation::activation_by_name(&activation, &parameters)?;
+    single_output(move |inputs| {
+        let mut x = conv(inputs)?.into_iter().next().ok_or("the convolution has no output")?;
         if let Some(sum) = inputs.optional(3) {
             x = binary(&x, &sum, Dispatch::float_add, None)?;
         }
@@ -134,58 +137,66 @@ fn fused_conv(site: &Site) -> Outcome<Run> {
     })
 }
 
-fn fixed<T: Copy, const N: usize>(values: &[T]) -> Outcome<[T; N]> {
-    values.try_into().map_err(|_| format!("{} values do not fit {N} axes", values.len()))
+fn to_array<T: Copy, const N: usize>(values: &[T]) -> Outcome<[T; N]> {
+    values.try_into().map_err(|_| format!("{} values do not match {N} spatial axes", values.len()))
 }
 
-/// The whole transposed convolution without padding, of which the padding cuts the edges.
+/// A transposed convolution: computed without padding, then cropped by the padding and extended by the output
+/// padding.
 fn conv_transpose(site: &Site) -> Outcome<Run> {
-    let frame = Frame::new(site)?;
+    let config = WindowConfig::new(site)?;
     let groups = super::size(site.int("group", 1)?)?;
-    let grown = site.ints("output_padding")?;
+    let output_padding = site.ints("output_padding")?;
     let shape = site.ints("output_shape")?;
-    one(move |inputs| {
+    single_output(move |inputs| {
         let (x, weight) = (inputs.value(0)?, inputs.value(1)?);
         let (dims, weights) = (x.dims(), weight.dims());
         if dims.len() != weights.len() || dims.len() < 3 || dims[1] != weights[0] {
-            return Err(format!("its kernel {weights:?} does not fit an input of {dims:?}"));
+            return Err(format!(
+                "a weight of shape {weights:?} does not match an input of shape {dims:?}"
+            ));
         }
         let axes = dims.len() - 2;
-        let window = frame.transposed(&weights[2..])?;
-        let grown = match &grown {
-            Some(grown) if grown.len() == axes => {
-                grown.iter().map(|&size| super::size(size)).collect::<Outcome<Vec<_>>>()?
+        let window = config.transposed(&weights[2..])?;
+        let output_padding = match &output_padding {
+            Some(output_padding) if output_padding.len() == axes => {
+                output_padding.iter().map(|&size| super::size(size)).collect::<Outcome<Vec<_>>>()?
             }
             None => vec![0; axes],
-            Some(grown) => return Err(format!("{grown:?} does not grow {axes} axes")),
+            Some(output_padding) => {
+                return Err(format!("output_padding {output_padding:?} must have {axes} values"));
+            }
         };
-        let whole = match axes {
-            1 => whole(&x, &weight, &window, groups, Dispatch::conv_transpose1d),
-            2 => whole(&x, &weight, &window, groups, Dispatch::conv_transpose2d),
-            3 => whole(&x, &weight, &window, groups, Dispatch::conv_transpose3d),
-            axes => Err(format!("convolutions over {axes} axes are not supported")),
+        let uncropped = match axes {
+            1 => unpadded_transpose(&x, &weight, &window, groups, Dispatch::conv_transpose1d),
+            2 => unpadded_transpose(&x, &weight, &window, groups, Dispatch::conv_transpose2d),
+            3 => unpadded_transpose(&x, &weight, &window, groups, Dispatch::conv_transpose3d),
+            axes => Err(format!("convolutions over {axes} spatial axes are not supported")),
         }?;
-        // Padding cuts, and output padding grows by what has no input, the bias alone.
+        // Padding crops the output. Output padding extends it by elements that depend on no input element and
+        // hold only the bias.
         let mut pads = Vec::with_capacity(axes);
         for axis in 0..axes {
-            let full = whole.dims()[axis + 2] as i64 + grown[axis] as i64;
-            let wanted = match &shape {
+            let full = uncropped.dims()[axis + 2] as i64 + output_padding[axis] as i64;
+            let output_size = match &shape {
                 Some(shape) if shape.len() >= axes => Some(shape[shape.len() - axes + axis]),
-                Some(shape) => return Err(format!("{shape:?} does not name {axes} sizes")),
-                None => frame.same_output(dims[axis + 2], window.strides[axis]),
+                Some(shape) => {
+                    return Err(format!("output_shape {shape:?} must have at least {axes} values"));
+                }
+                None => config.same_output(dims[axis + 2], window.strides[axis]),
             };
-            let (begin, end) = match wanted {
-                Some(wanted) => frame.split(full - wanted),
+            let (begin, end) = match output_size {
+                Some(output_size) => config.split(full - output_size),
                 None => window.pads[axis],
             };
-            pads.push((-begin, grown[axis] as i64 - end));
+            pads.push((-begin, output_padding[axis] as i64 - end));
         }
-        let cut = super::window::resized(&whole, &pads, 0.0)?;
+        let cropped = super::window::pad_spatial(&uncropped, &pads, 0.0)?;
         let Some(bias) = inputs.optional_float(2)? else {
-            return Ok(cut);
+            return Ok(cropped);
         };
-        let channels = [vec![cut.dims()[1]], vec![1; axes]].concat();
-        binary(&cut, &Value::new(bias).reshape(&channels)?, Dispatch::float_add, None)
+        let channels = [vec![cropped.dims()[1]], vec![1; axes]].concat();
+        binary(&cropped, &Value::new(bias).reshape(&channels)?, Dispatch::float_add, None)
     })
 }
 
@@ -196,7 +207,7 @@ type ApplyTransposed<const N: usize> = fn(
     ConvTransposeOptions<N>,
 ) -> DispatchTensor;
 
-fn whole<const N: usize>(
+fn unpadded_transpose<const N: usize>(
     x: &Value,
     weight: &Value,
     window: &Window,
@@ -204,41 +215,49 @@ fn whole<const N: usize>(
     apply: ApplyTransposed<N>,
 ) -> Outcome<Value> {
     let options = ConvTransposeOptions::new(
-        fixed(&window.strides)?,
+        to_array(&window.strides)?,
         [0; N],
         [0; N],
-        fixed(&window.dilations)?,
+        to_array(&window.dilations)?,
         groups,
     );
     Ok(Value::new(apply(x.float()?, weight.float()?, None, options)))
 }
 
-/// A convolution of each channel with what came before it, and the last values of the sequence that
-/// the next one needs.
+/// A causal depthwise convolution over a sequence. The second output is the end of the sequence, which the
+/// next call takes as its past.
 fn causal_conv(site: &Site) -> Outcome<Run> {
     let activate: activation::Activation = match site.text("activation", "none")?.as_str() {
-        "none" => activation::of_name("", &[])?,
-        "silu" | "swish" => Box::new(|x| activation::sigmoid_unit(x, 1.0)),
-        other => return Err(format!("its activation {other:?} is not known")),
+        "none" => activation::activation_by_name("", &[])?,
+        "silu" | "swish" => Box::new(|x| activation::swish(x, 1.0)),
+        other => return Err(format!("activation {other:?} is not supported")),
     };
     Ok(Box::new(move |inputs| {
         let (x, weight) = (inputs.value(0)?, inputs.value(1)?);
-        let (&[n, channels, _], &[own, 1, taps]) = (&x.dims()[..], &weight.dims()[..]) else {
-            return Err(format!("its kernel {:?} does not fit {:?}", weight.dims(), x.dims()));
+        let (&[n, channels, _], &[weight_channels, 1, taps]) = (&x.dims()[..], &weight.dims()[..])
+        else {
+            return Err(format!(
+                "a weight of shape {:?} does not match an input of shape {:?}",
+                weight.dims(),
+                x.dims()
+            ));
         };
-        let before = taps.checked_sub(1).ok_or("its kernel is empty")?;
+        let past_length = taps.checked_sub(1).ok_or("the kernel is empty")?;
         let past = match inputs.optional(3) {
             Some(past) => past,
-            None => Value::filled(0.0, &[n, channels, before])?,
+            None => Value::filled(0.0, &[n, channels, past_length])?,
         };
-        if own != channels || past.dims() != [n, channels, before] {
-            return Err(format!("its kernel or past does not fit {:?}", x.dims()));
+        if weight_channels != channels || past.dims() != [n, channels, past_length] {
+            return Err(format!(
+                "the weight or the past state does not match an input of shape {:?}",
+                x.dims()
+            ));
         }
         let all = Value::concat(&[past, x], 2)?;
         let options = ConvOptions::new([1], [0], [1], channels);
         let bias = inputs.optional_float(2)?;
         let sums = Dispatch::conv1d(all.float()?, weight.float()?, bias, options);
         let length = all.dims()[2];
-        Ok(vec![Value::new(activate(sums)), all.range(2, length - before..length)])
+        Ok(vec![Value::new(activate(sums)), all.range(2, length - past_length..length)])
     }))
 }

@@ -1,18 +1,19 @@
-//! Einsum, by transposes, sums and matrix products.
+//! Einsum as permutations, sums and matrix products.
 
 use attriburn_kernels::frozen::Value as FrozenValue;
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 
-use super::linear::product;
-use super::{ANY, Freezing, Operator, Run, Site, one};
+use super::linear::matmul;
+use super::{ANY, Freezing, Operator, Run, Site, single_output};
 use crate::value::{Outcome, Value};
 
 pub const OPERATORS: &[Operator] =
     &[Operator::new("Einsum", 12, (1, ANY), einsum).multiplies().frozen(frozen)];
 
-/// The axes of a value, a letter each; those of an ellipsis are digits, counted from the end.
-type Axes = Vec<char>;
+/// The axis labels of a value, one character each. The axes of an ellipsis are labelled with digits, counted
+/// from the end.
+type Labels = Vec<char>;
 
 fn einsum(site: &Site) -> Outcome<Run> {
     let equation = site.text("equation", "")?.replace(' ', "");
@@ -24,83 +25,91 @@ fn einsum(site: &Site) -> Outcome<Run> {
     let inputs = site.node.inputs.len();
     if terms.len() != inputs {
         return Err(format!(
-            "its equation {equation:?} is of {} inputs, not {inputs}",
+            "the equation {equation:?} has {} terms, but the node has {inputs} inputs",
             terms.len()
         ));
     }
-    one(move |inputs| {
+    single_output(move |inputs| {
         let mut values = Vec::with_capacity(terms.len());
         for (index, term) in terms.iter().enumerate() {
             let value = inputs.value(index)?;
-            let axes = axes_of(term, value.rank())?;
+            let axes = parse_labels(term, value.rank())?;
             values.push(diagonal(value, axes)?);
         }
         let output = match &right {
             Some(right) => {
-                // As many axes as the longest ellipsis stands for.
+                // The ellipsis of the output has as many axes as the longest ellipsis of the inputs.
                 let dots = values.iter().flat_map(|(_, axes)| axes).filter(|a| a.is_ascii_digit());
                 let most = dots.map(|a| *a as usize - '0' as usize + 1).max().unwrap_or(0);
-                axes_of(right, right.replace("...", "").len() + most)?
+                parse_labels(right, right.replace("...", "").len() + most)?
             }
-            None => implicit(&values),
+            None => implicit_output(&values),
         };
         contract(values, &output)
     })
 }
 
-/// One product of two parts of a segment: of each letter that both have but not the output, the sum.
-fn frozen(own: &mut Freezing) -> Option<FrozenValue> {
-    let [a, b] = own.parts()?[..] else { return None };
-    let equation = own.site.text("equation", "").ok()?.replace(' ', "");
+/// Lowers an equation of two inputs into a segment, if it is a single batched matrix product: labels of both
+/// inputs that are not in the output are summed.
+fn frozen(ctx: &mut Freezing) -> Option<FrozenValue> {
+    let [a, b] = ctx.all_inputs()?[..] else { return None };
+    let equation = ctx.site.text("equation", "").ok()?.replace(' ', "");
     let (terms, output) = equation.split_once("->")?;
     let (left, right) = terms.split_once(',')?;
-    let shapes = [own.builder.shape(a), own.builder.shape(b)];
-    let left = axes_of(left, shapes[0].len()).ok()?;
-    let right = axes_of(right, shapes[1].len()).ok()?;
-    let output = axes_of(output, own.shapes[0].as_ref()?.len()).ok()?;
-    let twice = |axes: &Axes| axes.iter().enumerate().any(|(at, own)| axes[..at].contains(own));
-    let alone = |axes: &Axes, other: &Axes| {
+    let shapes = [ctx.builder.shape(a), ctx.builder.shape(b)];
+    let left = parse_labels(left, shapes[0].len()).ok()?;
+    let right = parse_labels(right, shapes[1].len()).ok()?;
+    let output = parse_labels(output, ctx.shapes[0].as_ref()?.len()).ok()?;
+    let has_repeated =
+        |axes: &Labels| axes.iter().enumerate().any(|(at, label)| axes[..at].contains(label));
+    let has_unshared = |axes: &Labels, other: &Labels| {
         axes.iter().any(|letter| !other.contains(letter) && !output.contains(letter))
     };
-    if twice(&left) || twice(&right) || alone(&left, &right) || alone(&right, &left) {
+    if has_repeated(&left)
+        || has_repeated(&right)
+        || has_unshared(&left, &right)
+        || has_unshared(&right, &left)
+    {
         return None;
     }
-    let some = |axes: &Axes, wanted: &dyn Fn(&char) -> bool| -> Axes {
-        axes.iter().copied().filter(|letter| wanted(letter)).collect()
+    let filter_labels = |axes: &Labels, keep: &dyn Fn(&char) -> bool| -> Labels {
+        axes.iter().copied().filter(|letter| keep(letter)).collect()
     };
-    let batch = some(&output, &|letter| left.contains(letter) && right.contains(letter));
-    let rows = some(&output, &|letter| left.contains(letter) && !right.contains(letter));
-    let columns = some(&output, &|letter| right.contains(letter) && !left.contains(letter));
-    let inner = some(&left, &|letter| right.contains(letter) && !output.contains(letter));
-    let place = |axes: &Axes, letter: &char| axes.iter().position(|own| own == letter);
-    let size = |letter: &char| match place(&left, letter) {
+    let batch = filter_labels(&output, &|letter| left.contains(letter) && right.contains(letter));
+    let rows = filter_labels(&output, &|letter| left.contains(letter) && !right.contains(letter));
+    let columns =
+        filter_labels(&output, &|letter| right.contains(letter) && !left.contains(letter));
+    let inner = filter_labels(&left, &|letter| right.contains(letter) && !output.contains(letter));
+    let position = |axes: &Labels, letter: &char| axes.iter().position(|label| label == letter);
+    let size = |letter: &char| match position(&left, letter) {
         Some(at) => shapes[0][at],
-        None => place(&right, letter).map_or(1, |at| shapes[1][at]),
+        None => position(&right, letter).map_or(1, |at| shapes[1][at]),
     };
-    let sizes = |axes: &Axes| axes.iter().map(size).collect::<Vec<usize>>();
-    let count = |axes: &Axes| sizes(axes).iter().product::<usize>();
-    let mut matrix = |x: FrozenValue, own_axes: &Axes, parts: [&Axes; 2]| {
+    let sizes = |axes: &Labels| axes.iter().map(size).collect::<Vec<usize>>();
+    let count = |axes: &Labels| sizes(axes).iter().product::<usize>();
+    let mut matrix = |x: FrozenValue, labels: &Labels, parts: [&Labels; 2]| {
         let order = [&batch, parts[0], parts[1]].into_iter().flatten();
-        let order: Vec<_> = order.map(|letter| place(own_axes, letter)).collect::<Option<_>>()?;
-        let turned = own.builder.permute(x, &order)?;
+        let order: Vec<_> = order.map(|letter| position(labels, letter)).collect::<Option<_>>()?;
+        let permuted = ctx.builder.permute(x, &order)?;
         let shape = [sizes(&batch), vec![count(parts[0]), count(parts[1])]].concat();
-        own.builder.reshape(turned, &shape)
+        ctx.builder.reshape(permuted, &shape)
     };
     let a = matrix(a, &left, [&rows, &inner])?;
     let b = matrix(b, &right, [&inner, &columns])?;
-    let product = own.builder.product(a, b)?;
-    let made = [&batch[..], &rows, &columns].concat();
-    let whole = own.builder.reshape(product, &sizes(&made))?;
-    let order: Vec<_> = output.iter().map(|letter| place(&made, letter)).collect::<Option<_>>()?;
-    own.builder.permute(whole, &order)
+    let product = ctx.builder.product(a, b)?;
+    let product_labels = [&batch[..], &rows, &columns].concat();
+    let unflattened = ctx.builder.reshape(product, &sizes(&product_labels))?;
+    let order: Vec<_> =
+        output.iter().map(|letter| position(&product_labels, letter)).collect::<Option<_>>()?;
+    ctx.builder.permute(unflattened, &order)
 }
 
-/// The letters of a term for a value of `rank` axes.
-fn axes_of(term: &str, rank: usize) -> Outcome<Axes> {
-    let wrong = || format!("its term {term:?} does not fit {rank} axes");
+/// Returns the axis labels of a term for a value of rank `rank`.
+fn parse_labels(term: &str, rank: usize) -> Outcome<Labels> {
+    let wrong = || format!("the term {term:?} does not match an input of rank {rank}");
     let letters = |part: &str| part.chars().all(char::is_alphabetic);
     let Some((before, after)) = term.split_once("...") else {
-        let axes: Axes = term.chars().collect();
+        let axes: Labels = term.chars().collect();
         return if letters(term) && axes.len() == rank { Ok(axes) } else { Err(wrong()) };
     };
     let named = before.chars().count() + after.chars().count();
@@ -112,8 +121,8 @@ fn axes_of(term: &str, rank: usize) -> Outcome<Axes> {
     Ok(before.chars().chain(dots).chain(after.chars()).collect())
 }
 
-/// A value whose letter stands twice is its diagonal along these axes.
-fn diagonal(value: Value, axes: Axes) -> Outcome<(Value, Axes)> {
+/// Takes the diagonal of a value along axes that share a label.
+fn diagonal(value: Value, axes: Labels) -> Outcome<(Value, Labels)> {
     let Some((second, first)) = axes.iter().enumerate().find_map(|(at, letter)| {
         axes[..at].iter().position(|earlier| earlier == letter).map(|first| (at, first))
     }) else {
@@ -121,7 +130,9 @@ fn diagonal(value: Value, axes: Axes) -> Outcome<(Value, Axes)> {
     };
     let dims = value.dims();
     if dims[first] != dims[second] {
-        return Err(format!("{dims:?} has no diagonal along the axes {first} and {second}"));
+        return Err(format!(
+            "axes {first} and {second} of {dims:?} share a label but differ in size"
+        ));
     }
     let rest: Vec<usize> = (0..dims.len()).filter(|axis| ![first, second].contains(axis)).collect();
     let order = [&[first, second], &rest[..]].concat();
@@ -133,37 +144,38 @@ fn diagonal(value: Value, axes: Axes) -> Outcome<(Value, Axes)> {
     diagonal(picked, left)
 }
 
-/// Without an output: the ellipsis, and each letter that stands once, in alphabetical order.
-fn implicit(values: &[(Value, Axes)]) -> Axes {
-    let all: Axes = values.iter().flat_map(|(_, axes)| axes.clone()).collect();
-    let mut dots: Axes = all.iter().copied().filter(char::is_ascii_digit).collect();
+/// Returns the output labels of an equation without `->`: the ellipsis, then the labels that occur once, in
+/// alphabetical order.
+fn implicit_output(values: &[(Value, Labels)]) -> Labels {
+    let all: Labels = values.iter().flat_map(|(_, axes)| axes.clone()).collect();
+    let mut dots: Labels = all.iter().copied().filter(char::is_ascii_digit).collect();
     dots.sort_unstable_by(|a, b| b.cmp(a));
     dots.dedup();
     let once = |letter: &char| all.iter().filter(|other| *other == letter).count() == 1;
-    let mut letters: Axes =
+    let mut letters: Labels =
         all.iter().copied().filter(|letter| letter.is_alphabetic() && once(letter)).collect();
     letters.sort_unstable();
     [dots, letters].concat()
 }
 
-/// Takes the inputs together one after the other, each letter summed as soon as nothing else has it.
-fn contract(values: Vec<(Value, Axes)>, output: &Axes) -> Outcome<Value> {
+/// Contracts the inputs from left to right. Each label is summed as soon as no later term has it.
+fn contract(values: Vec<(Value, Labels)>, output: &Labels) -> Outcome<Value> {
     let mut left = values.into_iter();
-    let (mut value, mut axes) = left.next().ok_or("it has no inputs")?;
-    let mut rest: Vec<(Value, Axes)> = left.collect();
+    let (mut value, mut axes) = left.next().ok_or("the node has no inputs")?;
+    let mut rest: Vec<(Value, Labels)> = left.collect();
     while !rest.is_empty() {
         let (next, next_axes) = rest.remove(0);
         let later = |letter: &char| {
             output.contains(letter) || rest.iter().any(|(_, axes)| axes.contains(letter))
         };
-        (value, axes) = pair((value, axes), (next, next_axes), later)?;
+        (value, axes) = contract_pair((value, axes), (next, next_axes), later)?;
     }
-    let (value, axes) = summed(value, axes, |letter| output.contains(letter))?;
-    arranged(value, &axes, output)
+    let (value, axes) = sum_out(value, axes, |letter| output.contains(letter))?;
+    permute_to(value, &axes, output)
 }
 
-/// Sums the axes that are not `kept`.
-fn summed(value: Value, axes: Axes, kept: impl Fn(&char) -> bool) -> Outcome<(Value, Axes)> {
+/// Sums all axes whose label is not `kept`.
+fn sum_out(value: Value, axes: Labels, kept: impl Fn(&char) -> bool) -> Outcome<(Value, Labels)> {
     let mut tensor = value.float()?;
     let dims = value.dims();
     let mut left = Vec::new();
@@ -178,39 +190,39 @@ fn summed(value: Value, axes: Axes, kept: impl Fn(&char) -> bool) -> Outcome<(Va
     Ok((value, axes.into_iter().filter(|letter| kept(letter)).collect()))
 }
 
-/// A batched matrix product of two values.
-fn pair(
-    (a, a_axes): (Value, Axes),
-    (b, b_axes): (Value, Axes),
+/// Contracts two values by a batched matrix product; `later` tells which labels are still needed.
+fn contract_pair(
+    (a, a_axes): (Value, Labels),
+    (b, b_axes): (Value, Labels),
     later: impl Fn(&char) -> bool,
-) -> Outcome<(Value, Axes)> {
-    // What only one of them has and nothing needs is summed first.
-    let (a, a_axes) = summed(a, a_axes, |letter| b_axes.contains(letter) || later(letter))?;
-    let (b, b_axes) = summed(b, b_axes, |letter| a_axes.contains(letter) || later(letter))?;
+) -> Outcome<(Value, Labels)> {
+    // Labels of only one operand that are not needed later are summed first.
+    let (a, a_axes) = sum_out(a, a_axes, |letter| b_axes.contains(letter) || later(letter))?;
+    let (b, b_axes) = sum_out(b, b_axes, |letter| a_axes.contains(letter) || later(letter))?;
     let size = |letter: &char| -> Outcome<usize> {
-        let of = |value: &Value, axes: &Axes| {
-            axes.iter().position(|own| own == letter).map(|axis| value.dims()[axis])
+        let of = |value: &Value, axes: &Labels| {
+            axes.iter().position(|label| label == letter).map(|axis| value.dims()[axis])
         };
         match (of(&a, &a_axes), of(&b, &b_axes)) {
             (Some(x), Some(y)) if x == y || y == 1 => Ok(x),
             (Some(1), Some(y)) | (None, Some(y)) => Ok(y),
             (Some(x), None) => Ok(x),
-            (x, y) => Err(format!("the axis {letter} has the sizes {x:?} and {y:?}")),
+            (x, y) => Err(format!("the label {letter} has two sizes, {x:?} and {y:?}")),
         }
     };
     let both = |letter: &&char| b_axes.contains(letter);
-    let batch: Axes = a_axes.iter().filter(both).filter(|l| later(l)).copied().collect();
-    let inner: Axes = a_axes.iter().filter(both).filter(|l| !later(l)).copied().collect();
-    let rows: Axes = a_axes.iter().filter(|l| !b_axes.contains(l)).copied().collect();
-    let columns: Axes = b_axes.iter().filter(|l| !a_axes.contains(l)).copied().collect();
-    let sizes = |axes: &Axes| axes.iter().map(size).collect::<Outcome<Vec<usize>>>();
+    let batch: Labels = a_axes.iter().filter(both).filter(|l| later(l)).copied().collect();
+    let inner: Labels = a_axes.iter().filter(both).filter(|l| !later(l)).copied().collect();
+    let rows: Labels = a_axes.iter().filter(|l| !b_axes.contains(l)).copied().collect();
+    let columns: Labels = b_axes.iter().filter(|l| !a_axes.contains(l)).copied().collect();
+    let sizes = |axes: &Labels| axes.iter().map(size).collect::<Outcome<Vec<usize>>>();
     let (batches, inners) = (sizes(&batch)?, sizes(&inner)?);
     let (row_sizes, column_sizes) = (sizes(&rows)?, sizes(&columns)?);
     let count = |sizes: &[usize]| sizes.iter().product::<usize>();
-    let shaped = |value: Value, axes: &Axes, parts: [&Axes; 3]| {
+    let shaped = |value: Value, axes: &Labels, parts: [&Labels; 3]| {
         let wanted = parts.into_iter().flatten().copied().collect();
-        let arranged = arranged(value, axes, &wanted)?;
-        arranged.expand(&sizes(&wanted)?)?.reshape(&[
+        let permuted = permute_to(value, axes, &wanted)?;
+        permuted.expand(&sizes(&wanted)?)?.reshape(&[
             count(&batches),
             count(&sizes(parts[1])?),
             count(&sizes(parts[2])?),
@@ -221,15 +233,15 @@ fn pair(
     debug_assert_eq!(count(&inners), a.dims()[2]);
     let dims = [batches, row_sizes, column_sizes].concat();
     let axes = [batch, rows, columns].concat();
-    Ok((product(&a, &b)?.reshape(&dims)?, axes))
+    Ok((matmul(&a, &b)?.reshape(&dims)?, axes))
 }
 
-/// The axes in the order that is `wanted`.
-fn arranged(value: Value, axes: &Axes, wanted: &Axes) -> Outcome<Value> {
+/// Permutes the axes to the label order `wanted`.
+fn permute_to(value: Value, axes: &Labels, wanted: &Labels) -> Outcome<Value> {
     let order: Option<Vec<usize>> =
-        wanted.iter().map(|letter| axes.iter().position(|own| own == letter)).collect();
+        wanted.iter().map(|letter| axes.iter().position(|label| label == letter)).collect();
     match order {
         Some(order) if order.len() == axes.len() => value.permute(&order),
-        _ => Err(format!("its axes {axes:?} are not those of {wanted:?}")),
+        _ => Err(format!("cannot arrange the labels {axes:?} as {wanted:?}")),
     }
 }

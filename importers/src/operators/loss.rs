@@ -1,4 +1,4 @@
-//! Losses against given classes.
+//! Classification losses against target classes.
 
 use burn::backend::Dispatch;
 use burn::backend::ops::{ActivationOps, FloatTensorOps};
@@ -15,24 +15,24 @@ pub const OPERATORS: &[Operator] = &[
 enum Reduction {
     None,
     Sum,
-    /// Divided by the sum of the weights.
+    /// The sum divided by the sum of the class weights of the targets.
     Mean,
 }
 
-/// `-weight[t] x[t]` for the class `t` of each place, of the logarithms of a softmax or of the scores
-/// before it.
+/// `-weight[t] x[t]` for the target class `t` at each position. `x` holds log-probabilities, or raw scores if
+/// `of_scores` is set.
 fn loss(site: &Site, of_scores: bool) -> Outcome<Run> {
     let reduction = match site.text("reduction", "mean")?.as_str() {
         "none" => Reduction::None,
         "sum" => Reduction::Sum,
         "mean" => Reduction::Mean,
-        other => return Err(format!("its reduction {other:?} is not known")),
+        other => return Err(format!("reduction {other:?} is not supported")),
     };
     let ignored = site.node.attributes.int("ignore_index")?;
     Ok(Box::new(move |inputs| {
         let mut x = inputs.value(0)?;
         if x.rank() < 2 {
-            return Err(format!("it does not take an input of {:?}", x.dims()));
+            return Err(format!("expected rank 2 or more, got shape {:?}", x.dims()));
         }
         if of_scores {
             let logarithms = Dispatch::log_softmax(x.float()?, 1);
@@ -50,31 +50,31 @@ fn negative_likelihood(
     reduction: Reduction,
 ) -> Outcome<Value> {
     let (dims, targets) = (x.dims(), inputs.value(1)?);
-    let places = [&dims[..1], &dims[2..]].concat();
-    if targets.dims() != places {
-        return Err(format!("its classes {:?} are not of places {places:?}", targets.dims()));
+    let positions = [&dims[..1], &dims[2..]].concat();
+    if targets.dims() != positions {
+        return Err(format!("the target shape {:?} must be {positions:?}", targets.dims()));
     }
     let weights = inputs.optional(2).map(|weights| weights.floats()).transpose()?;
-    let (mut classes, mut shares) = (Vec::new(), Vec::new());
+    let (mut classes, mut negative_weights) = (Vec::new(), Vec::new());
     for class in targets.ints()? {
-        let left_out = ignored == Some(class);
-        if !left_out && !(0..dims[1] as i64).contains(&class) {
-            return Err(format!("there is no class {class} of {}", dims[1]));
+        let is_ignored = ignored == Some(class);
+        if !is_ignored && !(0..dims[1] as i64).contains(&class) {
+            return Err(format!("target class {class} is out of range for {} classes", dims[1]));
         }
-        let class = if left_out { 0 } else { class };
-        let own =
+        let class = if is_ignored { 0 } else { class };
+        let weight =
             weights.as_ref().map_or(Some(1.0), |weights| weights.get(class as usize).copied());
         classes.push(class);
-        let own = own.ok_or_else(|| format!("class {class} has no weight"))?;
-        shares.push(if left_out { 0.0 } else { -own });
+        let weight = weight.ok_or_else(|| format!("class {class} has no weight"))?;
+        negative_weights.push(if is_ignored { 0.0 } else { -weight });
     }
     let mut single = dims.clone();
     single[1] = 1;
     let chosen =
-        x.clone().gather(1, Value::from_ints(classes).reshape(&single)?)?.reshape(&places)?;
-    let total = -shares.iter().sum::<f32>();
-    let shares = Value::from_floats(shares).reshape(&places)?;
-    let losses = binary(&chosen, &shares, Dispatch::float_mul, None)?;
+        x.clone().gather(1, Value::from_ints(classes).reshape(&single)?)?.reshape(&positions)?;
+    let total = -negative_weights.iter().sum::<f32>();
+    let negative_weights = Value::from_floats(negative_weights).reshape(&positions)?;
+    let losses = binary(&chosen, &negative_weights, Dispatch::float_mul, None)?;
     let divisor = match reduction {
         Reduction::None => return Ok(losses),
         Reduction::Sum => 1.0,

@@ -1,11 +1,12 @@
-//! Normalizations, in their inference form.
+//! Normalization operators, in their inference form.
 
 use attriburn_kernels::frozen::{Normalization, Value as FrozenValue};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
 use burn::tensor::Shape;
 
-use super::{Affine, Channels, Freezing, Operator, Run, Site, axis, one, safe_sqrt};
+use super::reduction::safe_sqrt;
+use super::{Affine, Channels, Freezing, Operator, Run, Site, axis, single_output};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
@@ -13,68 +14,69 @@ pub const OPERATORS: &[Operator] = &[
         .statistics(&[3, 4])
         .affine(batch_norm_affine),
     Operator::new("InstanceNormalization", 1, (3, 3), instance_norm)
-        .frozen(|own| frozen_groups(own, own.dims()?.get(1).copied()?)),
-    Operator::new("GroupNormalization", 18, (3, 3), group_norm).frozen(|own| {
-        let groups = own.site.node.attributes.int("num_groups").ok()??;
-        frozen_groups(own, super::size(groups).ok()?)
+        .frozen(|ctx| frozen_groups(ctx, ctx.dims()?.get(1).copied()?)),
+    Operator::new("GroupNormalization", 18, (3, 3), group_norm).frozen(|ctx| {
+        let groups = ctx.site.node.attributes.int("num_groups").ok()??;
+        frozen_groups(ctx, super::size(groups).ok()?)
     }),
-    Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3).frozen(|own| {
-        let site = own.site;
+    Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3).frozen(|ctx| {
+        let site = ctx.site;
         let scale = site.constant(1)?.floats().ok()?;
         let shift = match site.has(2) {
             true => site.constant(2)?.floats().ok()?,
             false => vec![0.0; scale.len()],
         };
         let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
-        let last = own.axis(site.int("axis", -1).ok()?)? + 1 == own.dims()?.len();
+        let last = ctx.axis(site.int("axis", -1).ok()?)? + 1 == ctx.dims()?.len();
         let normalization = Normalization { scale, shift, epsilon, centred: true };
-        last.then(|| own.builder.normalize(own.x()?, normalization))?
+        last.then(|| ctx.builder.normalize(ctx.x()?, normalization))?
     }),
-    Operator::new("RMSNormalization", 23, (2, 2), rms_norm).frozen(|own| {
-        let site = own.site;
+    Operator::new("RMSNormalization", 23, (2, 2), rms_norm).frozen(|ctx| {
+        let site = ctx.site;
         let scale = site.constant(1)?.floats().ok()?;
         let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
-        let last = own.axis(site.int("axis", -1).ok()?)? + 1 == own.dims()?.len();
+        let last = ctx.axis(site.int("axis", -1).ok()?)? + 1 == ctx.dims()?.len();
         let last = last && site.constant_dims(1)?.len() == 1;
         let shift = vec![0.0; scale.len()];
         let normalization = Normalization { scale, shift, epsilon, centred: false };
-        last.then(|| own.builder.normalize(own.x()?, normalization))?
+        last.then(|| ctx.builder.normalize(ctx.x()?, normalization))?
     }),
     Operator::new("LpNormalization", 1, (1, 1), lp_norm),
     Operator::new("MeanVarianceNormalization", 9, (1, 1), mean_variance),
     Operator::new("LRN", 1, (1, 1), local_response),
 ];
 
-/// What ONNX adds to a variance where the file does not say.
+/// ONNX's default for the attribute `epsilon`.
 const EPSILON: f64 = 1e-5;
 
-/// `x scale + shift` per channel, `scale = gamma / sqrt(variance + epsilon)` and
-/// `shift = beta - mean scale`. In training mode mean and variance are those of the batch, which a
-/// sample must not depend on; exporters spell the standardization of weights so.
+/// `x scale + shift` per channel, with `scale = gamma / sqrt(variance + epsilon)` and
+/// `shift = beta - mean scale`. In training mode, mean and variance are computed over the batch. Training
+/// mode is an error for values that depend on the model's input, because samples must not depend on each
+/// other. It is supported for weights, which some exporters standardize this way.
 fn batch_norm(site: &Site) -> Outcome<Run> {
     let epsilon = site.float("epsilon", EPSILON)?;
     site.ignore(&["momentum"]);
     if site.opset() < 9 && site.int("spatial", 1)? == 0 {
         return Err("spatial=0 is not supported".into());
     }
-    let training = takes_batch_statistics(site)?;
+    let training = uses_batch_statistics(site)?;
     if training && site.is_of_sample(0) {
         return Err("training_mode=1 is not supported: a sample's score would depend on the others in its batch; export the model for inference (model.eval())".into());
     }
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
         if dims.len() < 2 {
-            return Err(format!("it does not take an input of {dims:?}"));
+            return Err(format!("expected rank 2 or more, got shape {dims:?}"));
         }
         let (gamma, beta) = (inputs.float(1)?, inputs.float(2)?);
         if training {
             let order: Vec<usize> = [1, 0].into_iter().chain(2..dims.len()).collect();
-            let turned = x.permute(&order)?;
-            let shape = turned.dims();
-            let rows =
-                turned.reshape(&[dims[1], dims.iter().product::<usize>() / dims[1].max(1)])?;
-            let normal = standardized_rows(rows.float()?, 1, epsilon);
+            let channels_first = x.permute(&order)?;
+            let shape = channels_first.dims();
+            let rows = channels_first
+                .reshape(&[dims[1], dims.iter().product::<usize>() / dims[1].max(1)])?;
+            let normal = standardize(rows.float()?, 1, epsilon);
             let normal = Value::new(normal).reshape(&shape)?.permute(&order)?;
             return Ok(Value::new(affine(normal.float()?, gamma, beta)));
         }
@@ -88,7 +90,7 @@ fn batch_norm(site: &Site) -> Outcome<Run> {
 }
 
 /// Whether a batch normalization is in training mode.
-fn takes_batch_statistics(site: &Site) -> Outcome<bool> {
+fn uses_batch_statistics(site: &Site) -> Outcome<bool> {
     match site.opset() {
         ..7 => Ok(!site.flag("is_test", false)?),
         7..14 => Ok(false),
@@ -96,11 +98,11 @@ fn takes_batch_statistics(site: &Site) -> Outcome<bool> {
     }
 }
 
-/// The scale and shift of a batch normalization whose numbers are all constant.
+/// Returns the scale and shift of a batch normalization with constant parameters.
 fn batch_norm_affine(site: &Site, data: usize, channels: Channels) -> Option<Affine> {
     let per_element = site.opset() < 9 && site.int("spatial", 1).ok()? == 0;
-    // Its channels are the second axis, wherever others' would be.
-    if takes_batch_statistics(site).ok()? || per_element || data != 0 || channels.axis != 1 {
+    // Batch normalization always takes axis 1 as the channels, whatever the layout.
+    if uses_batch_statistics(site).ok()? || per_element || data != 0 || channels.axis != 1 {
         return None;
     }
     let channels = channels.count;
@@ -117,7 +119,7 @@ fn batch_norm_affine(site: &Site, data: usize, channels: Channels) -> Option<Aff
     Some(Affine { scale, shift })
 }
 
-/// `x scale + shift` with a number per channel, the second axis.
+/// `x scale + shift` with a scale and a shift per channel (axis 1).
 fn affine(x: DispatchTensor, scale: DispatchTensor, shift: DispatchTensor) -> DispatchTensor {
     let mut dims = vec![1; x.shape().num_dims()];
     dims[1] = scale.shape().num_elements();
@@ -127,27 +129,28 @@ fn affine(x: DispatchTensor, scale: DispatchTensor, shift: DispatchTensor) -> Di
 
 fn instance_norm(site: &Site) -> Outcome<Run> {
     let epsilon = site.float("epsilon", EPSILON)?;
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
-        let channels = *x.dims().get(1).ok_or("it takes an input with channels")?;
-        let normal = standardized(x, channels, epsilon)?;
+        let channels = *x.dims().get(1).ok_or("expected an input with a channel axis")?;
+        let normal = standardize_groups(x, channels, epsilon)?;
         Ok(Value::new(affine(normal.float()?, inputs.float(1)?, inputs.float(2)?)))
     })
 }
 
 fn group_norm(site: &Site) -> Outcome<Run> {
-    let groups =
-        super::size(site.node.attributes.int("num_groups")?.ok_or("it has no num_groups")?)?;
+    let groups = super::size(
+        site.node.attributes.int("num_groups")?.ok_or("the attribute num_groups is missing")?,
+    )?;
     let epsilon = site.float("epsilon", EPSILON)?;
-    // The precision of the sums, which here is always float32.
+    // Sums are always computed in float32.
     site.ignore(&["stash_type"]);
     let per_group = site.opset() < 21;
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
-        let channels = *x.dims().get(1).ok_or("it takes an input with channels")?;
-        let normal = standardized(x, groups, epsilon)?;
+        let channels = *x.dims().get(1).ok_or("expected an input with a channel axis")?;
+        let normal = standardize_groups(x, groups, epsilon)?;
         let spread = |v: DispatchTensor| {
-            // Before opset 21 scale and bias came per group.
+            // Before opset 21, scale and bias are per group.
             if !per_group {
                 return v;
             }
@@ -162,9 +165,9 @@ fn group_norm(site: &Site) -> Outcome<Run> {
     })
 }
 
-/// A normalization of groups of channels as part of a segment.
-fn frozen_groups(own: &mut Freezing, groups: usize) -> Option<FrozenValue> {
-    let (site, x, dims) = (own.site, own.x()?, own.dims()?);
+/// Lowers a group normalization into a segment.
+fn frozen_groups(ctx: &mut Freezing, groups: usize) -> Option<FrozenValue> {
+    let (site, x, dims) = (ctx.site, ctx.x()?, ctx.dims()?);
     let (&samples, &channels) = (dims.first()?, dims.get(1)?);
     let features: usize = dims[1..].iter().product();
     if groups == 0 || !channels.is_multiple_of(groups) {
@@ -174,43 +177,44 @@ fn frozen_groups(own: &mut Freezing, groups: usize) -> Option<FrozenValue> {
     let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
     let (scale, shift) = (vec![1.0; each], vec![0.0; each]);
     let normalization = Normalization { scale, shift, epsilon, centred: true };
-    let flat = own.builder.reshape(x, &[samples, groups, each])?;
-    let normal = own.builder.normalize(flat, normalization)?;
-    let normal = own.builder.reshape(normal, &dims)?;
-    // Before opset 21 a group normalization's came per group.
+    let flat = ctx.builder.reshape(x, &[samples, groups, each])?;
+    let normal = ctx.builder.normalize(flat, normalization)?;
+    let normal = ctx.builder.reshape(normal, &dims)?;
+    // Before opset 21, scale and bias of GroupNormalization are per group.
     let spread = |index: usize| {
         let values = site.constant(index)?.floats().ok()?;
         let times = channels.checked_div(values.len())?;
         Some(values.iter().flat_map(|&value| vec![value; times]).collect::<Vec<f32>>())
     };
-    own.builder.affine(normal, 1, spread(1)?, spread(2)?)
+    ctx.builder.affine(normal, 1, spread(1)?, spread(2)?)
 }
 
-/// Each sample's `groups` groups of channels with mean 0 and variance 1.
-fn standardized(x: Value, groups: usize, epsilon: f64) -> Outcome<Value> {
+/// Standardizes `groups` groups of channels of each sample to mean 0 and variance 1.
+fn standardize_groups(x: Value, groups: usize, epsilon: f64) -> Outcome<Value> {
     let dims = x.dims();
     let features: usize = dims[1..].iter().product();
     if groups == 0 || !dims[1].is_multiple_of(groups) {
-        return Err(format!("{} channels do not form {groups} groups", dims[1]));
+        return Err(format!("{} channels do not divide into {groups} groups", dims[1]));
     }
     let rows = x.reshape(&[dims[0] * groups, features / groups])?.float()?;
-    Value::new(standardized_rows(rows, 1, epsilon)).reshape(&dims)
+    Value::new(standardize(rows, 1, epsilon)).reshape(&dims)
 }
 
-fn standardized_rows(x: DispatchTensor, axis: usize, epsilon: f64) -> DispatchTensor {
+/// `(x - mean) / sqrt(variance + epsilon)` along `axis`.
+fn standardize(x: DispatchTensor, axis: usize, epsilon: f64) -> DispatchTensor {
     let mean = Dispatch::float_mean_dim(x.clone(), axis);
     let centred = Dispatch::float_sub(x, mean);
     let deviation = deviation(centred.clone(), axis, epsilon);
     Dispatch::float_div(centred, deviation)
 }
 
-/// `sqrt(mean of x^2 + epsilon)` along `axis`.
+/// `sqrt(mean(x^2) + epsilon)` of centred values along `axis`.
 fn deviation(centred: DispatchTensor, axis: usize, epsilon: f64) -> DispatchTensor {
     let variance = Dispatch::float_mean_dim(Dispatch::float_mul(centred.clone(), centred), axis);
     Dispatch::float_sqrt(Dispatch::float_add_scalar(variance, Scalar::Float(epsilon)))
 }
 
-/// The other outputs are the mean and the inverse deviation.
+/// Layer normalization; the optional outputs are the mean and the inverse standard deviation.
 fn layer_norm(site: &Site) -> Outcome<Run> {
     let (first, epsilon) = (site.int("axis", -1)?, site.float("epsilon", EPSILON)?);
     site.ignore(&["stash_type"]);
@@ -237,11 +241,11 @@ fn layer_norm(site: &Site) -> Outcome<Run> {
     }))
 }
 
-/// `x / sqrt(mean of x^2 + epsilon) scale`, the mean over the axes from `axis` on.
+/// `scale x / sqrt(mean(x^2) + epsilon)`, with the mean over the axes from `axis` on.
 fn rms_norm(site: &Site) -> Outcome<Run> {
     let (first, epsilon) = (site.int("axis", -1)?, site.float("epsilon", EPSILON)?);
     site.ignore(&["stash_type"]);
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
         let first = axis(first, dims.len())?;
@@ -256,26 +260,26 @@ fn rms_norm(site: &Site) -> Outcome<Run> {
     })
 }
 
-/// Zeros stay zeros.
+/// Division by the L1 or L2 norm along `axis`; all-zero vectors stay zero.
 fn lp_norm(site: &Site) -> Outcome<Run> {
     let (along, p) = (site.int("axis", -1)?, site.int("p", 2)?);
     if p != 1 && p != 2 {
         return Err(format!("p={p} is not supported"));
     }
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
         let axis = axis(along, x.rank())?;
-        let own = x.float()?;
+        let values = x.float()?;
         let norm = match p {
-            1 => Dispatch::float_sum_dim(Dispatch::float_abs(own.clone()), axis),
+            1 => Dispatch::float_sum_dim(Dispatch::float_abs(values.clone()), axis),
             _ => safe_sqrt(Dispatch::float_sum_dim(
-                Dispatch::float_mul(own.clone(), own.clone()),
+                Dispatch::float_mul(values.clone(), values.clone()),
                 axis,
             )),
         };
         let zero = Dispatch::float_equal_elem(norm.clone(), Scalar::Float(0.0), x.bool_dtype());
         let norm = Dispatch::float_mask_fill(norm, zero, Scalar::Float(1.0));
-        Ok(Value::new(Dispatch::float_div(own, norm)))
+        Ok(Value::new(Dispatch::float_div(values, norm)))
     })
 }
 
@@ -283,9 +287,9 @@ fn lp_norm(site: &Site) -> Outcome<Run> {
 fn mean_variance(site: &Site) -> Outcome<Run> {
     let axes = site.ints("axes")?.unwrap_or_else(|| vec![0, 2, 3]);
     if axes.contains(&0) && site.is_of_sample(0) {
-        return Err("it averages over the batch: a sample's score would depend on the others; export the model for inference".into());
+        return Err("axes include the batch axis: a sample's score would depend on the others in its batch; export the model for inference (model.eval())".into());
     }
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
         let rank = x.rank();
         let axes: Vec<usize> = axes.iter().map(|&a| axis(a, rank)).collect::<Outcome<_>>()?;
@@ -301,15 +305,15 @@ fn mean_variance(site: &Site) -> Outcome<Run> {
 fn local_response(site: &Site) -> Outcome<Run> {
     let size = super::size(site.int("size", 0)?)?;
     if size == 0 {
-        return Err("its size must be positive".into());
+        return Err("size must be positive".into());
     }
     let (alpha, beta) = (site.float("alpha", 1e-4)?, site.float("beta", 0.75)?);
     let bias = site.float("bias", 1.0)?;
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
         let dims = x.dims();
         let [n, c, ..] = dims[..] else {
-            return Err(format!("it does not take an input of {dims:?}"));
+            return Err(format!("expected rank 2 or more, got shape {dims:?}"));
         };
         let square = Dispatch::float_mul(x.float()?, x.float()?);
         let rows = Value::new(square).reshape(&[n, 1, c, dims[2..].iter().product()])?;

@@ -1,71 +1,74 @@
-//! Pooling. Padding, its asymmetry and the ceiling of output sizes are made explicit here, so that
-//! every device sees the one case it handles well.
+//! Pooling. Asymmetric padding and `ceil_mode` are turned into explicit padding here, so that backends only
+//! see symmetric padding and floor mode.
 
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
-use super::window::{Frame, Window, resized};
-use super::{Freezing, Inputs, Operator, Run, Site, one};
+use super::window::{Window, WindowConfig, pad_spatial};
+use super::{Freezing, Inputs, Operator, Run, Site, single_output};
 use crate::value::{Kind, Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("MaxPool", 1, (1, 1), max_pool).outputs(2).frozen(|own| {
-        let window = frozen(own)?;
-        own.builder.largest(own.x()?, window)
+    Operator::new("MaxPool", 1, (1, 1), max_pool).outputs(2).frozen(|ctx| {
+        let window = frozen(ctx)?;
+        ctx.builder.largest(ctx.x()?, window)
     }),
-    Operator::new("AveragePool", 1, (1, 1), average_pool).frozen(|own| {
-        let counts_padding = own.site.flag("count_include_pad", false).ok()?;
-        let window = frozen(own)?;
-        own.builder.window_mean(own.x()?, window, counts_padding)
+    Operator::new("AveragePool", 1, (1, 1), average_pool).frozen(|ctx| {
+        let counts_padding = ctx.site.flag("count_include_pad", false).ok()?;
+        let window = frozen(ctx)?;
+        ctx.builder.window_mean(ctx.x()?, window, counts_padding)
     }),
     Operator::new("LpPool", 2, (1, 1), lp_pool),
     Operator::new("GlobalAveragePool", 1, (1, 1), |_| {
-        one(|inputs| global(inputs, Dispatch::float_mean_dim))
+        single_output(|inputs| global_pool(inputs, Dispatch::float_mean_dim))
     })
-    .frozen(|own| own.builder.mean(own.x()?, &[2, 3])),
+    .frozen(|ctx| ctx.builder.mean(ctx.x()?, &[2, 3])),
     Operator::new("GlobalMaxPool", 1, (1, 1), |_| {
-        one(|inputs| global(inputs, Dispatch::float_max_dim))
+        single_output(|inputs| global_pool(inputs, Dispatch::float_max_dim))
     }),
     Operator::new("GlobalLpPool", 2, (1, 1), |site| {
         let p = site.int("p", 2)?;
-        one(move |inputs| {
-            global(inputs, move |x, axis| root(Dispatch::float_sum_dim(powers(x, p), axis), p))
+        single_output(move |inputs| {
+            global_pool(inputs, move |x, axis| root(Dispatch::float_sum_dim(powers(x, p), axis), p))
         })
     }),
 ];
 
-/// The window of a pooling as part of a segment.
-fn frozen(own: &Freezing) -> Option<attriburn_kernels::frozen::Window> {
-    let pool = Pool::new(own.site).ok()?;
-    let window = pool.frame.window(&own.pixels()?, None).ok()?;
+/// Returns the pooling window for a segment.
+fn frozen(ctx: &Freezing) -> Option<attriburn_kernels::frozen::Window> {
+    let pool = Pool::new(ctx.site).ok()?;
+    let window = pool.config.window(&ctx.spatial_size()?, None).ok()?;
     window.frozen(pool.ceil)
 }
 
-/// A pooling's window, and how many windows there are.
+/// The window attributes of a pooling node.
 struct Pool {
-    frame: Frame,
+    config: WindowConfig,
+    /// Whether output sizes are rounded up (`ceil_mode`).
     ceil: bool,
 }
 
-/// A window over an input of known sizes.
-struct Placed {
+/// A pooling window over an input of known size.
+struct ResolvedPool {
     window: Window,
-    /// What a rounded-up output needs beyond the padding at the end.
-    beyond: Vec<i64>,
+    /// Padding per axis, beyond `window.pads`, that the last window needs in `ceil_mode`.
+    ceil_padding: Vec<i64>,
 }
 
 impl Pool {
+    /// Reads the pooling attributes of a node.
     fn new(site: &Site) -> Outcome<Self> {
-        Ok(Self { frame: Frame::new(site)?, ceil: site.flag("ceil_mode", false)? })
+        Ok(Self { config: WindowConfig::new(site)?, ceil: site.flag("ceil_mode", false)? })
     }
 
-    fn place(&self, x: &Value) -> Outcome<Placed> {
+    /// Resolves the window for the input `x`.
+    fn resolve(&self, x: &Value) -> Outcome<ResolvedPool> {
         let dims = x.dims();
         if dims.len() < 3 {
-            return Err(format!("it does not take an input of {dims:?}"));
+            return Err(format!("an input of shape {dims:?} is not supported"));
         }
-        let window = self.frame.window(&dims[2..], None)?;
-        let beyond = dims[2..].iter().enumerate().map(|(axis, &size)| {
+        let window = self.config.window(&dims[2..], None)?;
+        let ceil_padding = dims[2..].iter().enumerate().map(|(axis, &size)| {
             if !self.ceil {
                 return 0;
             }
@@ -73,64 +76,66 @@ impl Pool {
             let (begin, end) = window.pads[axis];
             let padded = size as i64 + begin + end;
             let mut outputs = (padded - span + stride - 1) / stride + 1;
-            // A window that would start in the padding at the end is dropped.
+            // A window that would start in the end padding is dropped.
             if (outputs - 1) * stride >= size as i64 + begin {
                 outputs -= 1;
             }
             ((outputs - 1) * stride + span - padded).max(0)
         });
-        let beyond = beyond.collect();
-        Ok(Placed { window, beyond })
+        let ceil_padding = ceil_padding.collect();
+        Ok(ResolvedPool { window, ceil_padding })
     }
 }
 
-impl Placed {
-    /// The same padding at both ends of every axis, where it is so.
+impl ResolvedPool {
+    /// Returns the padding per axis, if it is symmetric and not negative.
     fn symmetric(&self) -> Option<Vec<usize>> {
-        let plain = self.beyond.iter().all(|&beyond| beyond == 0);
+        let plain = self.ceil_padding.iter().all(|&ceil_padding| ceil_padding == 0);
         let even = self.window.pads.iter().all(|&(begin, end)| begin == end && begin >= 0);
         let pads = self.window.pads.iter().map(|&(begin, _)| begin.max(0) as usize);
         (plain && even).then(|| pads.collect())
     }
 
+    /// Pads the input explicitly with `fill`.
     fn padded(&self, x: &Value, fill: f32) -> Outcome<Value> {
-        let pads = self.window.pads.iter().zip(&self.beyond);
-        let pads: Vec<_> = pads.map(|(&(begin, end), &beyond)| (begin, end + beyond)).collect();
-        resized(x, &pads, fill)
+        let pads = self.window.pads.iter().zip(&self.ceil_padding);
+        let pads: Vec<_> =
+            pads.map(|(&(begin, end), &ceil_padding)| (begin, end + ceil_padding)).collect();
+        pad_spatial(x, &pads, fill)
     }
 
-    /// Where the largest element of each window lies in the flat input, the first of several; with
-    /// `columns_first` the axes of an image count in the other order.
-    fn largest(&self, x: &Value, columns_first: bool) -> Outcome<Value> {
+    /// Returns the index of the first maximum of each window in the flattened input. With `column_major` the
+    /// spatial axes are flattened in reverse order (`storage_order=1`).
+    fn argmax(&self, x: &Value, column_major: bool) -> Outcome<Value> {
         let dims = x.dims();
         let (values, sizes) = (x.to_host()?.floats()?, &dims[2..]);
         let window = &self.window;
-        let outs: Vec<usize> = (0..sizes.len())
+        let output_sizes: Vec<usize> = (0..sizes.len())
             .map(|axis| {
                 let (begin, end) = window.pads[axis];
-                let padded = sizes[axis] as i64 + begin + end + self.beyond[axis];
+                let padded = sizes[axis] as i64 + begin + end + self.ceil_padding[axis];
                 (padded as usize - window.span(axis)) / window.strides[axis] + 1
             })
             .collect();
         let split = |mut flat: usize, sizes: &[usize]| {
-            let mut place = vec![0; sizes.len()];
+            let mut coordinates = vec![0; sizes.len()];
             for axis in (0..sizes.len()).rev() {
-                (place[axis], flat) = (flat % sizes[axis], flat / sizes[axis]);
+                (coordinates[axis], flat) = (flat % sizes[axis], flat / sizes[axis]);
             }
-            place
+            coordinates
         };
         let strides: Vec<usize> = (0..sizes.len())
-            .map(|axis| match columns_first {
+            .map(|axis| match column_major {
                 true => sizes[..axis].iter().product(),
                 false => sizes[axis + 1..].iter().product(),
             })
             .collect();
-        let (area, count): (usize, usize) = (sizes.iter().product(), outs.iter().product());
+        let (area, count): (usize, usize) = (sizes.iter().product(), output_sizes.iter().product());
         let taps: usize = window.kernel.iter().product();
         let mut indices = Vec::with_capacity(dims[0] * dims[1] * count);
         for plane in 0..dims[0] * dims[1] {
             for out in 0..count {
-                let out = split(out, &outs);
+                let out = split(out, &output_sizes);
                 let mut best: Option<(f32, usize)> = None;
                 for tap in (0..taps).map(|tap| split(tap, &window.kernel)) {
                     let at = (0..sizes.len()).map(|axis| {
@@ -143,19 +148,19 @@ impl Placed {
                     let Some(at) = at.collect::<Option<Vec<_>>>() else { continue };
                     let flat = at.iter().zip(sizes).fold(0, |flat, (&at, &size)| flat * size + at);
                     let value = values[plane * area + flat];
-                    if best.is_none_or(|(largest, _)| value > largest) {
+                    if best.is_none_or(|(maximum, _)| value > maximum) {
                         let index = at.iter().zip(&strides).map(|(at, stride)| at * stride);
                         best = Some((value, plane * area + index.sum::<usize>()));
                     }
                 }
-                let (_, index) = best.ok_or("a window of it has no elements")?;
+                let (_, index) = best.ok_or("a pooling window lies completely in the padding")?;
                 indices.push(index as i64);
             }
         }
-        Value::from_ints(indices).reshape(&[&dims[..2], &outs].concat())
+        Value::from_ints(indices).reshape(&[&dims[..2], &output_sizes].concat())
     }
 
-    /// For each output element along `axis`, how many elements of its window count.
+    /// Returns, for each output position along `axis`, the number of window elements in the divisor.
     fn counts(&self, axis: usize, size: usize, counts_padding: bool) -> Vec<f32> {
         let (window, (begin, end)) = (&self.window, self.window.pads[axis]);
         let size = size as i64;
@@ -164,40 +169,40 @@ impl Placed {
             false => 0..size,
         };
         let (span, stride) = (window.span(axis) as i64, window.strides[axis]);
-        (-begin..=size + end + self.beyond[axis] - span)
+        (-begin..=size + end + self.ceil_padding[axis] - span)
             .step_by(stride)
             .map(|start| {
-                let places = (start..start + span).step_by(window.dilations[axis]);
-                places.filter(|at| counted.contains(at)).count() as f32
+                let taps = (start..start + span).step_by(window.dilations[axis]);
+                taps.filter(|at| counted.contains(at)).count() as f32
             })
             .collect()
     }
 }
 
-/// Integers of 8 bits are pooled as floats, which hold them exactly.
+/// MaxPool; 8-bit integers are pooled as floats, which represent them exactly.
 fn max_pool(site: &Site) -> Outcome<Run> {
     let pool = Pool::new(site)?;
-    let columns_first = site.opset() >= 8 && site.flag("storage_order", false)?;
-    let indexes = site.node.outputs.get(1).is_some_and(Option::is_some);
+    let column_major = site.opset() >= 8 && site.flag("storage_order", false)?;
+    let returns_indices = site.node.outputs.get(1).is_some_and(Option::is_some);
     Ok(Box::new(move |inputs| {
         let x = inputs.value(0)?;
         let (element, kind) = (x.element(), x.kind());
         if element.integer().is_some_and(|(bytes, ..)| bytes > 1) {
-            return Err(format!("it does not pool {}", element.name()));
+            return Err(format!("pooling {} is not supported", element.name()));
         }
         let x = x.into_float();
-        let placed = pool.place(&x)?;
-        let indices = match indexes {
-            true => Some(placed.largest(&x, columns_first)?),
+        let resolved = pool.resolve(&x)?;
+        let indices = match returns_indices {
+            true => Some(resolved.argmax(&x, column_major)?),
             false => None,
         };
-        let (x, pads) = match placed.symmetric() {
+        let (x, pads) = match resolved.symmetric() {
             Some(pads) => (x, pads),
-            None => (placed.padded(&x, f32::NEG_INFINITY)?, vec![0; placed.beyond.len()]),
+            None => (resolved.padded(&x, f32::NEG_INFINITY)?, vec![0; resolved.ceil_padding.len()]),
         };
-        let pooled = over_axes(
+        let pooled = pool_axes(
             &x,
-            &placed.window,
+            &resolved.window,
             &pads,
             |x, kernel, stride, pads, dilation| {
                 Dispatch::max_pool2d(x, kernel, stride, pads, dilation, false)
@@ -215,14 +220,14 @@ fn max_pool(site: &Site) -> Outcome<Run> {
 fn average_pool(site: &Site) -> Outcome<Run> {
     let pool = Pool::new(site)?;
     let counts_padding = site.flag("count_include_pad", false)?;
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
-        let (placed, dims) = (pool.place(&x)?, x.dims());
-        let window = &placed.window;
+        let (resolved, dims) = (pool.resolve(&x)?, x.dims());
+        let window = &resolved.window;
         let dilated = window.dilations.iter().any(|&dilation| dilation > 1);
-        match placed.symmetric() {
+        match resolved.symmetric() {
             Some(pads) if !dilated && dims.len() <= 4 => {
-                return over_axes(
+                return pool_axes(
                     &x,
                     window,
                     &pads,
@@ -235,19 +240,19 @@ fn average_pool(site: &Site) -> Outcome<Run> {
             _ => {}
         }
         let counts: Vec<Vec<f32>> = (2..dims.len())
-            .map(|axis| placed.counts(axis - 2, dims[axis], counts_padding))
+            .map(|axis| resolved.counts(axis - 2, dims[axis], counts_padding))
             .collect();
         if counts.iter().flatten().any(|&count| count == 0.0) {
-            return Err("a window of it has no elements".into());
+            return Err("a pooling window lies completely in the padding".into());
         }
-        let mut sums = sums(&placed.padded(&x, 0.0)?, window)?;
+        let mut window_sums = window_sums(&resolved.padded(&x, 0.0)?, window)?;
         for (axis, counts) in counts.into_iter().enumerate() {
             let mut shape = vec![1; dims.len()];
             shape[axis + 2] = counts.len();
             let counts = Value::from_floats(counts).reshape(&shape)?;
-            sums = binary(&sums, &counts, Dispatch::float_div, None)?;
+            window_sums = binary(&window_sums, &counts, Dispatch::float_div, None)?;
         }
-        Ok(sums)
+        Ok(window_sums)
     })
 }
 
@@ -255,12 +260,12 @@ fn average_pool(site: &Site) -> Outcome<Run> {
 fn lp_pool(site: &Site) -> Outcome<Run> {
     let pool = Pool::new(site)?;
     let p = site.int("p", 2)?;
-    one(move |inputs| {
+    single_output(move |inputs| {
         let x = inputs.value(0)?;
-        let placed = pool.place(&x)?;
-        let powers = powers(placed.padded(&x, 0.0)?.float()?, p);
-        let sums = sums(&Value::new(powers), &placed.window)?;
-        Ok(Value::new(root(sums.float()?, p)))
+        let resolved = pool.resolve(&x)?;
+        let powers = powers(resolved.padded(&x, 0.0)?.float()?, p);
+        let window_sums = window_sums(&Value::new(powers), &resolved.window)?;
+        Ok(Value::new(root(window_sums.float()?, p)))
     })
 }
 
@@ -273,58 +278,62 @@ fn powers(x: DispatchTensor, p: i64) -> DispatchTensor {
     }
 }
 
-/// `x^(1/p)` of a sum of such powers.
+/// `x^(1/p)`, for a sum of `p`-th powers.
 fn root(x: DispatchTensor, p: i64) -> DispatchTensor {
     match p {
         1 => x,
-        2 => super::safe_sqrt(x),
+        2 => super::reduction::safe_sqrt(x),
         p => Dispatch::float_powf_scalar(x, Scalar::Float(1.0 / p as f64)),
     }
 }
 
-/// The sum over each window of an input that is padded already: along one axis after the other, a
-/// sum of shifted slices.
-fn sums(x: &Value, window: &Window) -> Outcome<Value> {
+/// The sum over each window of a padded input, as a sum of shifted slices along one axis after the other.
+fn window_sums(x: &Value, window: &Window) -> Outcome<Value> {
     let mut x = x.clone();
     for axis in 0..window.kernel.len() {
-        x = along(&x, window, axis, Dispatch::float_add)?;
+        x = reduce_axis(&x, window, axis, Dispatch::float_add)?;
     }
     Ok(x)
 }
 
-/// The windows along `axis` joined by `join`.
-fn along(x: &Value, window: &Window, axis: usize, join: crate::value::Binary) -> Outcome<Value> {
+/// Reduces the windows along `axis` by the binary `operation`.
+fn reduce_axis(
+    x: &Value,
+    window: &Window,
+    axis: usize,
+    operation: crate::value::Binary,
+) -> Outcome<Value> {
     let dims = x.dims();
     let (span, stride) = (window.span(axis), window.strides[axis]);
     let last = (dims[axis + 2] - span) / stride * stride;
-    let mut joined: Option<Value> = None;
+    let mut result: Option<Value> = None;
     for tap in 0..window.kernel[axis] {
         let from = tap * window.dilations[axis];
         let part = if stride == 1 {
             x.clone().range(axis + 2, from..from + last + 1)
         } else {
-            let places = (from..=from + last).step_by(stride).map(|place| place as i64);
-            x.clone().select(axis + 2, places.collect())?
+            let indices = (from..=from + last).step_by(stride).map(|index| index as i64);
+            x.clone().select(axis + 2, indices.collect())?
         };
-        joined = Some(match joined {
-            Some(joined) => binary(&joined, &part, join, None)?,
+        result = Some(match result {
+            Some(result) => binary(&result, &part, operation, None)?,
             None => part,
         });
     }
-    joined.ok_or_else(|| "its window is empty".into())
+    result.ok_or_else(|| "kernel_shape is empty".into())
 }
 
-/// A pooling over two axes: kernel, strides, padding, dilations.
+/// A kernel size, stride, padding or dilation of 2D pooling.
 type Pooling2d = [usize; 2];
 
-/// Pools over one, two or three axes; the third apart from the others, of which the largest is the
-/// largest of the largest.
-fn over_axes(
+/// Pools over one, two or three spatial axes with a 2D pooling. Three axes need a `separable` reduction, such
+/// as the maximum, which is applied to the last two axes and then to the first.
+fn pool_axes(
     x: &Value,
     window: &Window,
     pads: &[usize],
     pool: impl Fn(DispatchTensor, Pooling2d, Pooling2d, Pooling2d, Pooling2d) -> DispatchTensor,
-    splits: bool,
+    separable: bool,
 ) -> Outcome<Value> {
     let dims = x.dims();
     let pair = |values: &[usize], fill| [values[0], values.get(1).copied().unwrap_or(fill)];
@@ -344,9 +353,9 @@ fn over_axes(
             let out = pooled.dims();
             if dims.len() == 3 { pooled.reshape(&out[..3]) } else { Ok(pooled) }
         }
-        5 if splits => {
+        5 if separable => {
             let [n, c, d, h, w] = dims[..] else {
-                return Err(format!("it does not take an input of {dims:?}"));
+                return Err(format!("an input of shape {dims:?} is not supported"));
             };
             let planes = x.clone().reshape(&[n, c * d, h, w])?;
             let last_two = |values: &[usize]| [values[1], values[2]];
@@ -369,19 +378,19 @@ fn over_axes(
             let d = pooled.dims()[2];
             pooled.permute(&[0, 2, 1, 3])?.reshape(&[n, c, d, h, w])
         }
-        _ => Err(format!("it does not take an input of {dims:?}")),
+        _ => Err(format!("an input of shape {dims:?} is not supported")),
     }
 }
 
-/// Reduces every axis after the channels.
-fn global(
+/// Reduces all spatial axes to size 1.
+fn global_pool(
     inputs: &Inputs,
     reduce: impl Fn(DispatchTensor, usize) -> DispatchTensor,
 ) -> Outcome<Value> {
     let x = inputs.value(0)?;
     let dims = x.dims();
     let [n, c, ..] = dims[..] else {
-        return Err(format!("it does not take an input of {dims:?}"));
+        return Err(format!("an input of shape {dims:?} is not supported"));
     };
     let mut reduced = vec![1; dims.len()];
     reduced[..2].copy_from_slice(&[n, c]);

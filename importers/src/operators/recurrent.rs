@@ -1,11 +1,11 @@
-//! Recurrent layers, unrolled over the positions of the sequence.
+//! Recurrent layers (RNN, GRU, LSTM), unrolled over the time steps.
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, Scalar};
 
-use super::activation::{Activation, of_name};
+use super::activation::{Activation, activation_by_name};
 use super::arithmetic::{add, multiply, subtract};
-use super::linear::{product, turned};
+use super::linear::{matmul, maybe_transpose};
 use super::{Inputs, Operator, Run, Site, size};
 use crate::value::{Outcome, Value};
 
@@ -15,7 +15,7 @@ pub const OPERATORS: &[Operator] = &[
         .settings(&[4])
         .multiplies(),
     Operator::new("GRU", 7, (3, 6), |site| {
-        layer(site, Cell::Gru { resets_late: site.flag("linear_before_reset", false)? })
+        layer(site, Cell::Gru { linear_before_reset: site.flag("linear_before_reset", false)? })
     })
     .outputs(2)
     .settings(&[4])
@@ -26,18 +26,19 @@ pub const OPERATORS: &[Operator] = &[
         .multiplies(),
 ];
 
-/// What happens at a position.
+/// The cell of a recurrent layer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cell {
     Plain,
-    /// `resets_late`: the reset gate is applied behind the product with the recurrent weights.
+    /// `linear_before_reset`: the reset gate is applied after the product with the recurrent weights.
     Gru {
-        resets_late: bool,
+        linear_before_reset: bool,
     },
     Lstm,
 }
 
 impl Cell {
+    /// Returns the number of gates.
     fn gates(self) -> usize {
         match self {
             Self::Plain => 1,
@@ -46,7 +47,7 @@ impl Cell {
         }
     }
 
-    /// The activations of one direction where the file names none.
+    /// Returns the default activations of one direction.
     fn activations(self) -> &'static [&'static str] {
         match self {
             Self::Plain => &["Tanh"],
@@ -56,29 +57,32 @@ impl Cell {
     }
 }
 
-/// A layer in one direction.
+/// The settings of one direction of a layer.
 struct Direction {
+    /// The index of the direction in the weights and outputs.
     index: usize,
     reversed: bool,
     activations: Vec<Activation>,
     clip: Option<f64>,
-    couples: bool,
+    /// Whether the forget gate of an LSTM is `1 - input gate`.
+    couples_gates: bool,
 }
 
-/// The weights of a direction, and where it begins.
+/// The weights of one direction.
 struct Weights {
-    /// `[inputs, gates * hidden]`.
+    /// Input weights, `[inputs, gates * hidden]`.
     w: Value,
-    /// `[hidden, gates * hidden]`.
+    /// Recurrent weights, `[hidden, gates * hidden]`.
     r: Value,
-    /// The biases of the input and of the recurrence, `[gates * hidden]`.
+    /// Input and recurrent biases, `[gates * hidden]` each.
     biases: Option<(Value, Value)>,
-    /// Of an LSTM, `[hidden]` each.
+    /// Peephole weights of an LSTM for the input, output and forget gate, `[hidden]` each.
     peepholes: Option<[Value; 3]>,
+    /// The hidden size.
     hidden: usize,
 }
 
-/// The state of an LSTM, of which others have the first part.
+/// The recurrent state. Only an LSTM uses the cell state `c`.
 #[derive(Clone)]
 struct State {
     h: Value,
@@ -90,7 +94,7 @@ fn layer(site: &Site, cell: Cell) -> Outcome<Run> {
         "forward" => &[false],
         "reverse" => &[true],
         "bidirectional" => &[false, true],
-        other => return Err(format!("its direction {other:?} is not known")),
+        other => return Err(format!("direction {other:?} is not supported")),
     };
     let names = site.node.attributes.texts("activations")?;
     let defaults = cell.activations();
@@ -98,27 +102,34 @@ fn layer(site: &Site, cell: Cell) -> Outcome<Run> {
         reversed.iter().flat_map(|_| defaults.iter().map(|&name| name.to_owned())).collect()
     });
     if names.len() != defaults.len() * reversed.len() {
-        return Err(format!("its activations {names:?} are not {} a direction", defaults.len()));
+        return Err(format!(
+            "activations {names:?} must name {} activations per direction",
+            defaults.len()
+        ));
     }
     let clip = site.node.attributes.float("clip")?;
-    let couples = cell == Cell::Lstm && site.flag("input_forget", false)?;
-    // The size follows from the weights.
+    let couples_gates = cell == Cell::Lstm && site.flag("input_forget", false)?;
+    // The hidden size follows from the shape of the weights.
     site.ignore(&["hidden_size"]);
     let batch_first = site.opset() >= 14 && site.flag("layout", false)?;
     let directions = reversed.iter().zip(names.chunks(defaults.len())).enumerate();
     let directions = directions.map(|(index, (&reversed, names))| {
-        let activations = names.iter().map(|name| of_name(name, &[])).collect::<Outcome<_>>()?;
-        Ok(Direction { index, reversed, activations, clip, couples })
+        let activations =
+            names.iter().map(|name| activation_by_name(name, &[])).collect::<Outcome<_>>()?;
+        Ok(Direction { index, reversed, activations, clip, couples_gates })
     });
     let directions = directions.collect::<Outcome<Vec<_>>>()?;
     Ok(Box::new(move |inputs| {
         let turn = |x: Value| if batch_first { x.permute(&[1, 0, 2]) } else { Ok(x) };
         let x = turn(inputs.value(0)?)?;
         let [length, batch, _] = x.dims()[..] else {
-            return Err(format!("it takes sequences of vectors, not {:?}", x.dims()));
+            return Err(format!("expected an input of rank 3, got shape {:?}", x.dims()));
         };
         if inputs.value(1)?.dims().first() != Some(&directions.len()) {
-            return Err(format!("its weights are not of {} directions", directions.len()));
+            return Err(format!(
+                "the first axis of the weights must have size {}, the number of directions",
+                directions.len()
+            ));
         }
         let lengths = match inputs.optional(4) {
             Some(lengths) => {
@@ -126,19 +137,18 @@ fn layer(site: &Site, cell: Cell) -> Outcome<Run> {
             }
             None => None,
         };
-        if lengths
-            .as_ref()
-            .is_some_and(|all| all.len() != batch || all.iter().any(|&own| own > length))
-        {
+        if lengths.as_ref().is_some_and(|all| {
+            all.len() != batch || all.iter().any(|&row_length| row_length > length)
+        }) {
             return Err(format!(
-                "its sequence_lens {lengths:?} do not fit {batch} sequences of {length}"
+                "sequence_lens {lengths:?} does not match {batch} sequences of length {length}"
             ));
         }
         let (mut rows, mut last) = (Vec::new(), Vec::new());
         for direction in &directions {
             let weights = direction.weights(inputs, cell)?;
             let start = |index: usize| match inputs.optional(index) {
-                Some(start) => turn(start)?.part(0, direction.index),
+                Some(start) => turn(start)?.index_axis(0, direction.index),
                 None => Value::filled(0.0, &[batch, weights.hidden]),
             };
             let c = if cell == Cell::Lstm {
@@ -147,13 +157,13 @@ fn layer(site: &Site, cell: Cell) -> Outcome<Run> {
                 Value::filled(0.0, &[batch, weights.hidden])?
             };
             let state = State { h: start(5)?, c };
-            let (own, end) = direction.run(&x, state, &weights, cell, lengths.as_deref())?;
-            rows.push(own);
+            let (row, end) = direction.run(&x, state, &weights, cell, lengths.as_deref())?;
+            rows.push(row);
             last.push(end);
         }
         let stacked = |values: Vec<Value>, axis: usize| {
-            let wide = values.into_iter().map(|value| value.with_axis(axis));
-            Value::concat(&wide.collect::<Outcome<Vec<_>>>()?, axis)
+            let expanded = values.into_iter().map(|value| value.insert_axis(axis));
+            Value::concat(&expanded.collect::<Outcome<Vec<_>>>()?, axis)
         };
         // `[length, directions, batch, hidden]`.
         let all = stacked(rows, 1)?;
@@ -165,32 +175,42 @@ fn layer(site: &Site, cell: Cell) -> Outcome<Run> {
 }
 
 impl Direction {
+    /// Returns the weights of this direction from the inputs of the node.
     fn weights(&self, inputs: &Inputs, cell: Cell) -> Outcome<Weights> {
-        let own = |index: usize| turned(inputs.value(index)?.part(0, self.index)?, true);
-        let (w, r) = (own(1)?, own(2)?);
+        let weight =
+            |index: usize| maybe_transpose(inputs.value(index)?.index_axis(0, self.index)?, true);
+        let (w, r) = (weight(1)?, weight(2)?);
         let hidden = r.dims()[0];
-        let wide = cell.gates() * hidden;
-        if w.dims()[1] != wide || r.dims()[1] != wide {
-            return Err(format!("its weights are not those of {hidden} hidden values"));
+        let gates_size = cell.gates() * hidden;
+        if w.dims()[1] != gates_size || r.dims()[1] != gates_size {
+            return Err(format!(
+                "the shapes of the weights do not match a hidden size of {hidden}"
+            ));
         }
         let biases = match inputs.optional(3) {
             Some(biases) => {
-                let biases = biases.part(0, self.index)?;
-                Some((biases.clone().range(0, 0..wide), biases.range(0, wide..2 * wide)))
+                let biases = biases.index_axis(0, self.index)?;
+                Some((
+                    biases.clone().range(0, 0..gates_size),
+                    biases.range(0, gates_size..2 * gates_size),
+                ))
             }
             None => None,
         };
         let peepholes = match inputs.optional(7) {
             Some(peepholes) if cell == Cell::Lstm => {
-                let own = peepholes.part(0, self.index)?;
-                Some([0, 1, 2].map(|at| own.clone().range(0, at * hidden..(at + 1) * hidden)))
+                let peephole_row = peepholes.index_axis(0, self.index)?;
+                Some(
+                    [0, 1, 2]
+                        .map(|at| peephole_row.clone().range(0, at * hidden..(at + 1) * hidden)),
+                )
             }
             _ => None,
         };
         Ok(Weights { w, r, biases, peepholes, hidden })
     }
 
-    /// The hidden values of every position, `[length, batch, hidden]`, and the last state.
+    /// Returns the hidden states of all time steps, `[length, batch, hidden]`, and the final state.
     fn run(
         &self,
         x: &Value,
@@ -200,19 +220,20 @@ impl Direction {
         lengths: Option<&[usize]>,
     ) -> Outcome<(Value, State)> {
         let length = x.dims()[0];
-        let mut fed = product(x, &weights.w)?;
+        let mut input_product = matmul(x, &weights.w)?;
         if let Some((bias, _)) = &weights.biases {
-            fed = add(&fed, bias)?;
+            input_product = add(&input_product, bias)?;
         }
         let mut rows = vec![None; length];
         for step in 0..length {
             let at = if self.reversed { length - 1 - step } else { step };
-            let next = self.step(fed.clone().part(0, at)?, &state, weights, cell)?;
+            let next =
+                self.step(input_product.clone().index_axis(0, at)?, &state, weights, cell)?;
             let mut row = next.h.clone();
             match lengths {
-                // Where a sequence has ended the state stays, and the output is 0.
-                Some(lengths) if lengths.iter().any(|&own| at >= own) => {
-                    let inside = lengths.iter().map(|&own| at < own).collect();
+                // After the end of a sequence its state stays unchanged and its output is 0.
+                Some(lengths) if lengths.iter().any(|&row_length| at >= row_length) => {
+                    let inside = lengths.iter().map(|&row_length| at < row_length).collect();
                     let inside = Value::from_bools(inside).reshape(&[lengths.len(), 1])?;
                     let choose = |new: Value, old: &Value| inside.clone().choose(new, old.clone());
                     row = choose(row, &Value::filled(0.0, &state.h.dims())?)?;
@@ -220,13 +241,13 @@ impl Direction {
                 }
                 _ => state = next,
             }
-            rows[at] = Some(row.with_axis(0)?);
+            rows[at] = Some(row.insert_axis(0)?);
         }
         let rows: Vec<Value> = rows.into_iter().flatten().collect();
         Ok((Value::concat(&rows, 0)?, state))
     }
 
-    /// Activation `which` of the clipped `x`.
+    /// Applies activation number `which` to `x`, clipped if the node has a clip threshold.
     fn activate(&self, which: usize, x: &Value) -> Outcome<Value> {
         let mut tensor = x.float()?;
         if let Some(clip) = self.clip {
@@ -235,59 +256,68 @@ impl Direction {
         Value::new(self.activations[which](tensor)).reshape(&x.dims())
     }
 
-    fn step(&self, fed: Value, state: &State, weights: &Weights, cell: Cell) -> Outcome<State> {
+    /// Computes the next state from the input products of one time step.
+    fn step(
+        &self,
+        input_product: Value,
+        state: &State,
+        weights: &Weights,
+        cell: Cell,
+    ) -> Outcome<State> {
         let hidden = weights.hidden;
         let gate = |all: &Value, at: usize| all.clone().range(1, at * hidden..(at + 1) * hidden);
-        let mut back = product(&state.h, &weights.r)?;
+        let mut recurrent_product = matmul(&state.h, &weights.r)?;
         if let Some((_, bias)) = &weights.biases {
-            back = add(&back, bias)?;
+            recurrent_product = add(&recurrent_product, bias)?;
         }
         match cell {
             Cell::Plain => {
-                let h = self.activate(0, &add(&fed, &back)?)?;
+                let h = self.activate(0, &add(&input_product, &recurrent_product)?)?;
                 Ok(State { h, c: state.c.clone() })
             }
-            Cell::Gru { resets_late } => {
-                let sum = |at: usize| add(&gate(&fed, at), &gate(&back, at));
+            Cell::Gru { linear_before_reset } => {
+                let sum = |at: usize| add(&gate(&input_product, at), &gate(&recurrent_product, at));
                 let (update, reset) = (self.activate(0, &sum(0)?)?, self.activate(0, &sum(1)?)?);
-                let candidate = if resets_late {
-                    multiply(&reset, &gate(&back, 2))?
+                let candidate = if linear_before_reset {
+                    multiply(&reset, &gate(&recurrent_product, 2))?
                 } else {
-                    let own = gate(&weights.r, 2);
-                    let back = product(&multiply(&reset, &state.h)?, &own)?;
+                    let candidate_weights = gate(&weights.r, 2);
+                    let recurrent_product =
+                        matmul(&multiply(&reset, &state.h)?, &candidate_weights)?;
                     match &weights.biases {
                         Some((_, bias)) => {
-                            add(&back, &bias.clone().range(0, 2 * hidden..3 * hidden))?
+                            add(&recurrent_product, &bias.clone().range(0, 2 * hidden..3 * hidden))?
                         }
-                        None => back,
+                        None => recurrent_product,
                     }
                 };
-                let candidate = self.activate(1, &add(&gate(&fed, 2), &candidate)?)?;
+                let candidate = self.activate(1, &add(&gate(&input_product, 2), &candidate)?)?;
                 // (1 - update) candidate + update h.
                 let change = multiply(&update, &subtract(&state.h, &candidate)?)?;
                 Ok(State { h: add(&candidate, &change)?, c: state.c.clone() })
             }
             Cell::Lstm => {
-                let sums = add(&fed, &back)?;
-                let seen = |at: usize, c: &Value| match &weights.peepholes {
+                let sums = add(&input_product, &recurrent_product)?;
+                let gate_with_peephole = |at: usize, c: &Value| match &weights.peepholes {
                     Some(peepholes) => add(&gate(&sums, at), &multiply(&peepholes[at], c)?),
                     None => Ok(gate(&sums, at)),
                 };
-                let input = self.activate(0, &seen(0, &state.c)?)?;
-                let forget = match self.couples {
+                let input = self.activate(0, &gate_with_peephole(0, &state.c)?)?;
+                let forget = match self.couples_gates {
                     true => subtract(&Value::from_floats(vec![1.0]), &input)?,
-                    false => self.activate(0, &seen(2, &state.c)?)?,
+                    false => self.activate(0, &gate_with_peephole(2, &state.c)?)?,
                 };
                 let candidate = self.activate(1, &gate(&sums, 3))?;
                 let c = add(&multiply(&forget, &state.c)?, &multiply(&input, &candidate)?)?;
-                let output = self.activate(0, &seen(1, &c)?)?;
-                let h = multiply(&output, &self.unclipped(2, &c)?)?;
+                let output = self.activate(0, &gate_with_peephole(1, &c)?)?;
+                let h = multiply(&output, &self.activate_unclipped(2, &c)?)?;
                 Ok(State { h, c })
             }
         }
     }
 
-    fn unclipped(&self, which: usize, x: &Value) -> Outcome<Value> {
+    /// Applies activation number `which` to `x` without clipping.
+    fn activate_unclipped(&self, which: usize, x: &Value) -> Outcome<Value> {
         Value::new(self.activations[which](x.float()?)).reshape(&x.dims())
     }
 }

@@ -1,19 +1,19 @@
-//! Inputs of a model that the caller gives a value once and for all.
-
-use attriburn::npy::Array;
+//! Replaces model inputs by constants.
 
 use crate::error::{ErrorKind, LoadError};
 use crate::file::Element;
 use crate::graph::{Attributes, Constant, Graph, Id, Node};
-use crate::operators::operator;
+use crate::model::FixedInput;
+use crate::operators::signature;
 use crate::summary::ValueInfo;
 use crate::value::{Outcome, Value};
 
-/// The opset of the nodes that are put in front.
+/// The opset of the inserted nodes.
 const OPSET: i64 = 13;
 
-/// Makes the input that `info` describes a constant; `sample` is the input that is explained. Where its first axis is the free one of the batch, the value
-/// is one sample's, with a first axis of 1 or without, and repeated for all samples.
+/// Fixes the input that `info` describes to the value `fixed`; `sample` describes the input that is
+/// explained. If the first axis of the fixed input is the free batch axis, `fixed` holds the value of one
+/// sample, with or without a first axis of size 1, and is repeated for all samples.
 ///
 /// # Errors
 ///
@@ -22,7 +22,7 @@ pub fn fix(
     graph: &mut Graph,
     sample: &ValueInfo,
     info: &ValueInfo,
-    array: &Array,
+    fixed: &FixedInput,
 ) -> Result<(), LoadError> {
     let wrong = |message: String| LoadError::new(ErrorKind::Input, message);
     let place = |graph: &Graph, name: &str| {
@@ -31,10 +31,10 @@ pub fn fix(
     };
     let at = place(graph, &info.name)?;
     let is_of_batch = is_of_batch(info, sample);
-    let shape = fitting(info, is_of_batch, &array.shape).ok_or_else(|| {
-        wrong(format!("the input {info} does not take an array of {:?}", array.shape))
+    let shape = fitting(info, is_of_batch, &fixed.shape).ok_or_else(|| {
+        wrong(format!("the input {info} does not take an array of {:?}", fixed.shape))
     })?;
-    let value = value(info, &array.values, &shape).map_err(wrong)?;
+    let value = value(info, &fixed.values, &shape).map_err(wrong)?;
     let id = graph.inputs.remove(at);
     if is_of_batch {
         let one = graph.add(format!("one sample of {:?}", info.name), Some(constant(value)));
@@ -50,20 +50,21 @@ fn constant(value: Value) -> Constant {
     Constant::Computed(Box::new(value))
 }
 
-/// Whether the first axis of an input is the free one of the batch: it has the same name as that of the sample, or
-/// neither has one.
+/// Whether the first axis of an input is the free batch axis: the first axis of the sample is free as well,
+/// and both have the same name or no name.
 fn is_of_batch(info: &ValueInfo, sample: &ValueInfo) -> bool {
     match (info.shape.first(), sample.shape.first()) {
-        (Some(Err(own)), Some(Err(batch))) => own == batch,
+        (Some(Err(row)), Some(Err(batch))) => row == batch,
         _ => false,
     }
 }
 
-/// The shape of an array as the input's; with a first axis of 1 where that is the batch's.
+/// Returns the shape of the array as a value of the input: the shape `found`, with an added first axis of
+/// size 1 if the input has a batch axis and `found` does not. `None` if the array does not fit the input.
 fn fitting(info: &ValueInfo, is_of_batch: bool, found: &[usize]) -> Option<Vec<usize>> {
     let fits = |found: &[usize]| {
         let same = |(axis, size): (&Result<usize, String>, &usize)| {
-            axis.as_ref().map_or(true, |own| own == size)
+            axis.as_ref().map_or(true, |known_size| known_size == size)
         };
         let is_one = !is_of_batch || found.first() == Some(&1);
         found.len() == info.shape.len() && is_one && info.shape.iter().zip(found).all(same)
@@ -74,6 +75,7 @@ fn fitting(info: &ValueInfo, is_of_batch: bool, found: &[usize]) -> Option<Vec<u
     candidates.into_iter().find(|shape| fits(shape))
 }
 
+/// Converts the array to the element type of the input.
 fn value(info: &ValueInfo, values: &[f32], shape: &[usize]) -> Outcome<Value> {
     let element = Element::named(&info.element);
     let whole = || match values.iter().find(|value| value.fract() != 0.0) {
@@ -88,21 +90,24 @@ fn value(info: &ValueInfo, values: &[f32], shape: &[usize]) -> Outcome<Value> {
     flat.reshape(shape)
 }
 
-/// Makes `outer` the value `one` for each of the samples in `sample`.
+/// Inserts nodes that compute `outer` by repeating `one`, the value of one sample, for each sample of the
+/// batch in `sample`.
 fn repeat(graph: &mut Graph, sample: Id, one: Id, outer: Id, shape: &[usize]) {
     let name = graph.values[outer.0].name.clone();
-    let mut made = |what: &str, constant: Option<Value>| {
+    let mut add_value = |what: &str, constant: Option<Value>| {
         graph
             .add(format!("{what} {name:?}"), constant.map(|value| Constant::Computed(value.into())))
     };
     let ints = |values: &[i64]| Some(Value::from_ints(values.to_vec()));
     let rest: Vec<i64> = shape[1..].iter().map(|&size| size as i64).collect();
-    let (start, end) = (made("the start for", ints(&[0])), made("the end for", ints(&[1])));
-    let rest = (!rest.is_empty()).then(|| made("the axes of", ints(&rest)));
-    let (whole, rows) = (made("the input's shape for", None), made("the samples of", None));
-    let target = made("the shape of", None);
+    let (start, end) =
+        (add_value("the start for", ints(&[0])), add_value("the end for", ints(&[1])));
+    let rest = (!rest.is_empty()).then(|| add_value("the axes of", ints(&rest)));
+    let (whole, rows) =
+        (add_value("the input's shape for", None), add_value("the samples of", None));
+    let target = add_value("the shape of", None);
     let node = |kind: &str, attributes, inputs: Vec<Option<Id>>, output| Node {
-        operator: operator("", kind),
+        operator: signature("", kind),
         kind: kind.into(),
         name: format!("in front of {name:?}"),
         opset: OPSET,
@@ -115,7 +120,7 @@ fn repeat(graph: &mut Graph, sample: Id, one: Id, outer: Id, shape: &[usize]) {
     let nodes = [
         node("Shape", Attributes::default(), vec![Some(sample)], whole),
         node("Slice", Attributes::default(), vec![Some(whole), Some(start), Some(end)], rows),
-        node("Concat", Attributes::made(&[("axis", 0)]), sizes, target),
+        node("Concat", Attributes::integers(&[("axis", 0)]), sizes, target),
         node("Expand", Attributes::default(), vec![Some(one), Some(target)], outer),
     ];
     graph.nodes.splice(0..0, nodes);

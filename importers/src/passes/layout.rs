@@ -1,26 +1,27 @@
-//! Pictures with the channels last, as TensorFlow and Keras take them, for a caller who has them first.
+//! Converts image inputs in the NCHW layout for models that expect NHWC, such as those of TensorFlow and
+//! Keras.
 
 use crate::graph::{Attributes, Graph, Node};
-use crate::operators::operator;
+use crate::operators::signature;
 
-/// The opset of the Transpose that is put in front.
+/// The opset of the inserted Transpose.
 const OPSET: i64 = 13;
 
-/// Makes the model's input `[n, channels, height, width]` where it is `[n, height, width, channels]`, by a
-/// Transpose in front.
-pub fn take_channels_first(graph: &mut Graph) {
-    let inner = graph.inputs[0];
-    let name = graph.values[inner.0].name.clone();
-    let outer = graph.add(name.clone(), None);
-    graph.inputs[0] = outer;
+/// Changes the model's input from `[n, height, width, channels]` to `[n, channels, height, width]` by
+/// inserting a Transpose before the first node.
+pub fn prepend_transpose(graph: &mut Graph) {
+    let nhwc = graph.inputs[0];
+    let name = graph.values[nhwc.0].name.clone();
+    let nchw = graph.add(name.clone(), None);
+    graph.inputs[0] = nchw;
     let node = Node {
-        operator: operator("", "Transpose"),
+        operator: signature("", "Transpose"),
         kind: "Transpose".into(),
         name: format!("in front of {name:?}"),
         opset: OPSET,
-        attributes: Attributes::of_list("perm", &[0, 2, 3, 1]),
-        inputs: vec![Some(outer)],
-        outputs: vec![Some(inner)],
+        attributes: Attributes::int_list("perm", &[0, 2, 3, 1]),
+        inputs: vec![Some(nchw)],
+        outputs: vec![Some(nhwc)],
         blocks: Vec::new(),
     };
     graph.nodes.insert(0, node);

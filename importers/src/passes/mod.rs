@@ -1,12 +1,15 @@
-//! What is changed in a graph before it becomes a program. Each pass leaves every output as it is,
-//! but for [`link`], which takes the link function off the end.
+//! Graph rewrites before compilation. No pass changes the outputs of the graph, except [`link`], which
+//! removes the final link function.
 
 mod affine;
+mod composite;
+mod fake_quantize;
 mod finite;
 pub mod fixed;
 mod fold;
 mod gelu;
 mod identity;
+mod integer_product;
 pub mod layout;
 mod link;
 mod parameters;
@@ -22,66 +25,76 @@ use attriburn::Link;
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Constant, Graph};
 
-pub use parameters::Promoted;
+pub use parameters::PromotedParameter;
 
-/// What the passes found.
+/// The result of the passes.
 pub struct Outcome {
-    pub parameters: Vec<Promoted>,
-    /// The link function that was taken off the end.
+    /// The parameters that were promoted to graph inputs.
+    pub parameters: Vec<PromotedParameter>,
+    /// The link function that was removed from the end of the graph.
     pub link: Option<Link>,
 }
 
-/// Brings the graph into the form that is run; only output `output` is kept.
+/// Runs all passes. Keeps only the output with the index `output`; see [`simplify`] for
+/// `promote_parameters`.
 ///
 /// # Errors
 ///
-/// Everything that the output needs and that is not supported, or is not a finite number.
-pub fn run(graph: &mut Graph, output: usize, apart: bool) -> Result<Outcome, LoadError> {
+/// When the output depends on an unsupported operator, or on a weight that is unreadable or not finite.
+pub fn run(
+    graph: &mut Graph,
+    output: usize,
+    promote_parameters: bool,
+) -> Result<Outcome, LoadError> {
     graph.outputs = vec![graph.outputs[output]];
-    let parameters = simplify(graph, apart)?;
-    quantized::join(graph);
+    let parameters = simplify(graph, promote_parameters)?;
+    fake_quantize::fuse_fake_quantize(graph);
     prune::prune(graph);
-    quantized::requantize(graph);
-    let link = link::take_off(graph);
+    fake_quantize::requantize(graph);
+    let link = link::remove(graph);
     prune::prune(graph);
     affine::fold(graph);
-    gelu::join(graph);
+    gelu::fuse(graph);
     prune::prune(graph);
     Ok(Outcome { parameters, link })
 }
 
-/// Drops and computes what can be before the model runs; with `apart`, parameters become inputs.
+/// Removes unneeded nodes, expands composite operators and folds constants. With `promote_parameters`,
+/// parameters become graph inputs; they are returned.
 ///
 /// # Errors
 ///
-/// Everything that the outputs need and that is not supported, or is not a finite number.
-pub fn simplify(graph: &mut Graph, apart: bool) -> Result<Vec<Promoted>, LoadError> {
+/// When an output depends on an unsupported operator, or on a weight that is unreadable or not finite.
+pub fn simplify(
+    graph: &mut Graph,
+    promote_parameters: bool,
+) -> Result<Vec<PromotedParameter>, LoadError> {
     identity::drop_identities(graph);
     prune::prune(graph);
-    judge(graph)?;
+    check_supported(graph)?;
     finite::check(graph)?;
-    quantized::spell_out(graph)?;
-    quantized::keep_whole(graph);
-    let parameters = if apart { parameters::promote(graph)? } else { Vec::new() };
+    composite::expand_composites(graph)?;
+    integer_product::use_integer_products(graph);
+    let parameters = if promote_parameters { parameters::promote(graph)? } else { Vec::new() };
     fold::fold(graph)?;
     prune::prune(graph);
-    judge(graph)?;
+    check_supported(graph)?;
     Ok(parameters)
 }
 
-/// The graph without what the model's outputs do not need.
-pub fn needed(graph: &mut Graph) {
+/// Removes all nodes and weights that the model's outputs do not depend on.
+pub fn remove_unneeded(graph: &mut Graph) {
     identity::drop_identities(graph);
     prune::prune(graph);
 }
 
-/// Refuses nodes of operators that are not supported, and weights that cannot be read.
-fn judge(graph: &Graph) -> Result<(), LoadError> {
+/// Rejects nodes with unsupported operators and unreadable weights.
+fn check_supported(graph: &Graph) -> Result<(), LoadError> {
     let nodes: Vec<String> =
         unsupported(graph).map(|(kind, name)| format!("{kind} (node {name})")).collect();
     if !nodes.is_empty() {
         let message = format!(
-            "{} operators are not supported: {}; `attriburn inspect` shows the model, and an export with another opset may avoid them",
+            "{} operators are not supported: {}; an export with another opset may avoid them",
             nodes.len(),
             nodes.join(", ")
         );
@@ -96,7 +109,7 @@ fn judge(graph: &Graph) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// The nodes whose operator is not supported, also in graphs inside others: `(operator, node)`.
+/// Returns the nodes with unsupported operators as `(operator, node)`, including nodes of subgraphs.
 pub fn unsupported(graph: &Graph) -> impl Iterator<Item = (&str, &str)> {
     let mut unknown = Vec::new();
     for node in &graph.nodes {

@@ -1,8 +1,8 @@
-//! Drops what the output does not need: nodes, outputs that nobody reads, and weights.
+//! Dead-code elimination: removes nodes, node outputs and weights that the graph outputs do not depend on.
 
 use crate::graph::Graph;
 
-/// Drops what no output of `graph` depends on.
+/// Removes everything that no output of `graph` depends on.
 pub fn prune(graph: &mut Graph) {
     let mut needed = vec![false; graph.values.len()];
     for output in &graph.outputs {

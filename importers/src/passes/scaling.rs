@@ -1,4 +1,4 @@
-//! How a model scales its input itself, before anything else.
+//! Detects a scaling of the input channels by the first nodes of a model.
 
 use std::collections::BTreeSet;
 
@@ -6,57 +6,58 @@ use burn::tensor::Device;
 
 use super::fold::fold;
 use crate::graph::{Graph, Node};
-use crate::operators::{Affine, Channels, Site};
+use crate::operators::{Affine, Channels, Site, operator_of};
 
-/// `scale x + shift` of the input's channels by the model's first nodes, which take off a mean and divide by a
-/// deviation, say; none where they do nothing of the kind. `shape` is a sample's, with the channels first.
-pub fn of_input(graph: &Graph, shape: &[usize]) -> Option<Affine> {
+/// Returns the map `scale * x + shift` that the model's first nodes apply to the input's channels, such as a
+/// normalization by mean and standard deviation; `None` if there is no such scaling. `shape` is the shape of
+/// a sample, with the channels first.
+pub fn input_scaling(graph: &Graph, shape: &[usize]) -> Option<Affine> {
     let &[count, _, _] = shape else { return None };
-    let graph = &beginning(graph)?;
-    let readers = graph.readers();
+    let graph = &first_nodes(graph)?;
+    let read_counts = graph.read_counts();
     let mut channels = Channels { rank: shape.len() + 1, axis: 1, count };
-    let mut whole = Affine { scale: vec![1.0; count], shift: vec![0.0; count] };
+    let mut total = Affine { scale: vec![1.0; count], shift: vec![0.0; count] };
     let mut found = false;
     let mut id = *graph.inputs.first()?;
-    while readers[id.0] == 1 {
+    while read_counts[id.0] == 1 {
         let node = graph.nodes.iter().find(|node| node.inputs.contains(&Some(id)))?;
         let &[Some(next)] = &node.outputs[..] else { break };
-        match next_axis(node, &channels) {
+        match moved_channel_axis(node, &channels) {
             Some(axis) => channels.axis = axis,
             None => {
-                let Some(own) = affine(graph, node, id, channels) else { break };
+                let Some(affine) = node_affine(graph, node, id, channels) else { break };
                 for c in 0..count {
-                    whole.scale[c] *= own.scale[c];
-                    whole.shift[c] = whole.shift[c] * own.scale[c] + own.shift[c];
+                    total.scale[c] *= affine.scale[c];
+                    total.shift[c] = total.shift[c] * affine.scale[c] + affine.shift[c];
                 }
                 found = true;
             }
         }
         id = next;
     }
-    found.then_some(whole)
+    found.then_some(total)
 }
 
-/// How many of the first nodes are looked at, and how many that make their constants.
-const MOST_NODES: usize = 16;
+/// The maximum number of examined nodes, including the nodes that compute their constants.
+const MAX_NODES: usize = 16;
 
-/// The first nodes of a graph alone, with the constants that they read.
-fn beginning(graph: &Graph) -> Option<Graph> {
-    let (readers, makers) = (graph.readers(), graph.makers());
+/// Returns the graph of the first nodes that follow the input one after the other, constant-folded.
+fn first_nodes(graph: &Graph) -> Option<Graph> {
+    let (read_counts, producers) = (graph.read_counts(), graph.producers());
     let mut kept = BTreeSet::new();
     let mut id = *graph.inputs.first()?;
-    while readers[id.0] == 1 && kept.len() < MOST_NODES {
+    while read_counts[id.0] == 1 && kept.len() < MAX_NODES {
         let Some(at) = graph.nodes.iter().position(|node| node.inputs.contains(&Some(id))) else {
             break;
         };
         kept.insert(at);
         let mut others: Vec<_> = graph.nodes[at].inputs.iter().flatten().collect();
         while let Some(other) = others.pop() {
-            if let Some(maker) = makers[other.0]
-                && kept.len() < MOST_NODES
-                && kept.insert(maker)
+            if let Some(producer) = producers[other.0]
+                && kept.len() < MAX_NODES
+                && kept.insert(producer)
             {
-                others.extend(graph.nodes[maker].inputs.iter().flatten());
+                others.extend(graph.nodes[producer].inputs.iter().flatten());
             }
         }
         match graph.nodes[at].outputs[..] {
@@ -65,35 +66,37 @@ fn beginning(graph: &Graph) -> Option<Graph> {
         }
     }
     let nodes = kept.into_iter().map(|at| graph.nodes[at].clone()).collect();
-    let mut beginning = Graph { nodes, outputs: vec![id], ..graph.clone() };
-    fold(&mut beginning).ok()?;
-    Some(beginning)
+    let mut first_nodes = Graph { nodes, outputs: vec![id], ..graph.clone() };
+    fold(&mut first_nodes).ok()?;
+    Some(first_nodes)
 }
 
-/// Where the channels are behind a node that moves or casts values alone.
-fn next_axis(node: &Node, channels: &Channels) -> Option<usize> {
+/// Returns the channel axis of the output of a Cast, Identity or Transpose; `None` for other nodes.
+fn moved_channel_axis(node: &Node, channels: &Channels) -> Option<usize> {
     match node.kind.as_str() {
         "Cast" | "Identity" => Some(channels.axis),
         "Transpose" => {
-            // A copy, so that the attribute counts as read only where the node is run.
-            let order = node.attributes.clone().ints("perm").ok()??;
-            order.iter().position(|&axis| axis == channels.axis as i64)
+            // This reads a copy, so that the attribute of the node itself does not count as read.
+            let perm = node.attributes.clone().ints("perm").ok()??;
+            perm.iter().position(|&axis| axis == channels.axis as i64)
         }
         _ => None,
     }
 }
 
-fn affine(
+/// Returns the map that a node applies to the channels of its input `data`, if there is one.
+fn node_affine(
     graph: &Graph,
     node: &Node,
     data: crate::graph::Id,
     channels: Channels,
 ) -> Option<Affine> {
     let data = node.inputs.iter().position(|input| *input == Some(data))?;
-    // A copy, as above.
+    // This reads the attributes of a copy, as above.
     let node = node.clone();
-    let site = Site { graph, node: &node, device: &Device::flex() };
-    let affine = node.operator?.affine?(&site, data, channels)?;
-    let all = [affine.scale.len(), affine.shift.len()];
-    all.iter().all(|&length| length == channels.count).then_some(affine)
+    let device = Device::flex();
+    let site = Site::on_host(graph, &node, &device);
+    let affine = operator_of(&node)?.affine?(&site, data, channels)?;
+    let lengths = [affine.scale.len(), affine.shift.len()];
+    lengths.iter().all(|&length| length == channels.count).then_some(affine)
 }

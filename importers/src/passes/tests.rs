@@ -1,4 +1,4 @@
-//! Each pass changes no output, and does what it is for.
+//! Tests of the passes: each pass rewrites what it should and leaves the outputs unchanged.
 
 use burn::tensor::Device;
 
@@ -6,8 +6,9 @@ use super::*;
 use crate::program::Program;
 use crate::sketch::{Sketch, assert_same, int, run};
 
-/// Runs `pass` on the graph; the numbers of nodes before and after.
-fn unchanged(mut graph: Graph, dims: &[usize], pass: fn(&mut Graph)) -> (usize, usize) {
+/// Runs `pass` on the graph, asserts that the outputs do not change, and returns the number of nodes before
+/// and after.
+fn check_pass(mut graph: Graph, dims: &[usize], pass: fn(&mut Graph)) -> (usize, usize) {
     let (before, nodes) = (run(&graph, dims), graph.nodes.len());
     pass(&mut graph);
     assert_same(&before, &run(&graph, dims));
@@ -15,7 +16,7 @@ fn unchanged(mut graph: Graph, dims: &[usize], pass: fn(&mut Graph)) -> (usize, 
 }
 
 #[test]
-fn pruning_drops_what_the_output_does_not_need() {
+fn prune_removes_unused_nodes() {
     let sketch = Sketch::new()
         .node("Tanh", &["x"], "unused", None)
         .node("NoSuchOperator", &["unused"], "never", None)
@@ -24,33 +25,33 @@ fn pruning_drops_what_the_output_does_not_need() {
     prune::prune(&mut graph);
     assert_eq!(graph.nodes.len(), 1);
     let kept = Sketch::new().node("Tanh", &["x"], "h", None).node("Relu", &["h"], "y", None);
-    assert_eq!(unchanged(kept.graph("y"), &[2, 3], prune::prune), (2, 2));
+    assert_eq!(check_pass(kept.graph("y"), &[2, 3], prune::prune), (2, 2));
 }
 
 #[test]
-fn identities_are_dropped() {
+fn identity_nodes_are_removed() {
     let sketch = Sketch::new()
         .node("Identity", &["x"], "a", None)
         .node("Identity", &["a"], "b", None)
         .node("Relu", &["b"], "c", None)
         .node("Add", &["c", "a"], "d", None)
         .node("Identity", &["d"], "y", None);
-    assert_eq!(unchanged(sketch.graph("y"), &[2, 3], identity::drop_identities), (5, 2));
+    assert_eq!(check_pass(sketch.graph("y"), &[2, 3], identity::drop_identities), (5, 2));
 }
 
 #[test]
-fn expressions_of_constants_are_computed() {
+fn constant_expressions_are_folded() {
     let sketch = Sketch::new()
         .weight("w", &[3], &[0.5, -1.0, 2.0])
         .node("Exp", &["w"], "e", None)
         .node("Mul", &["e", "w"], "v", None)
         .node("Mul", &["x", "v"], "y", None);
     let pass = |graph: &mut Graph| fold::fold(graph).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(unchanged(sketch.graph("y"), &[2, 3], pass), (3, 1));
+    assert_eq!(check_pass(sketch.graph("y"), &[2, 3], pass), (3, 1));
 }
 
 #[test]
-fn a_gelu_that_is_spelled_out_becomes_one_node() {
+fn composite_gelu_becomes_one_node() {
     let sketch = || {
         Sketch::new()
             .weight("root", &[], &[std::f32::consts::SQRT_2])
@@ -61,28 +62,28 @@ fn a_gelu_that_is_spelled_out_becomes_one_node() {
             .node("Add", &["erf", "one"], "sum", None)
     };
     let pass = |graph: &mut Graph| {
-        gelu::join(graph);
+        gelu::fuse(graph);
         prune::prune(graph);
     };
-    let behind =
+    let half_last =
         sketch().node("Mul", &["x", "sum"], "h", None).node("Mul", &["h", "half"], "y", None);
-    assert_eq!(unchanged(behind.graph("y"), &[2, 3], pass), (5, 1));
-    let before =
+    assert_eq!(check_pass(half_last.graph("y"), &[2, 3], pass), (5, 1));
+    let half_first =
         sketch().node("Mul", &["half", "x"], "h", None).node("Mul", &["h", "sum"], "y", None);
-    assert_eq!(unchanged(before.graph("y"), &[2, 3], pass), (5, 1));
-    // Another factor, and another value in the error function.
-    let double =
+    assert_eq!(check_pass(half_first.graph("y"), &[2, 3], pass), (5, 1));
+    // No GELU: a wrong constant factor, and a factor other than the argument of the error function.
+    let wrong_constant =
         sketch().node("Mul", &["x", "sum"], "h", None).node("Mul", &["h", "one"], "y", None);
-    assert_eq!(unchanged(double.graph("y"), &[2, 3], pass), (5, 5));
-    let other = sketch()
+    assert_eq!(check_pass(wrong_constant.graph("y"), &[2, 3], pass), (5, 5));
+    let wrong_factor = sketch()
         .node("Tanh", &["x"], "t", None)
         .node("Mul", &["t", "sum"], "h", None)
         .node("Mul", &["h", "half"], "y", None);
-    assert_eq!(unchanged(other.graph("y"), &[2, 3], pass), (6, 6));
+    assert_eq!(check_pass(wrong_factor.graph("y"), &[2, 3], pass), (6, 6));
 }
 
 #[test]
-fn values_whose_names_differ_in_punctuation_or_case_stay_apart() {
+fn names_that_differ_in_punctuation_or_case_are_distinct() {
     let sketch = Sketch::new()
         .weight("w.a", &[1], &[2.0])
         .weight("w_a", &[1], &[3.0])
@@ -97,7 +98,7 @@ fn values_whose_names_differ_in_punctuation_or_case_stay_apart() {
     assert_same(&run(&graph, &[1, 2]), &[0.0, 4.0 * 0.7f32.sin()]);
 }
 
-/// A 1x1 convolution from 2 to 3 channels.
+/// Returns a 1x1 convolution from 2 to 3 channels.
 fn convolution() -> Sketch {
     Sketch::new()
         .weight("w", &[3, 2, 1, 1], &[0.5, -1.0, 2.0, 0.25, -0.75, 1.5])
@@ -106,7 +107,7 @@ fn convolution() -> Sketch {
 }
 
 #[test]
-fn scales_and_shifts_of_channels_are_folded_into_the_convolution() {
+fn channel_scales_and_shifts_are_folded_into_convolutions() {
     let dims = [2, 2, 3, 3];
     let norm = convolution()
         .weight("gamma", &[3], &[1.5, 0.5, -2.0])
@@ -114,7 +115,7 @@ fn scales_and_shifts_of_channels_are_folded_into_the_convolution() {
         .weight("mean", &[3], &[0.4, -0.4, 0.0])
         .weight("variance", &[3], &[0.5, 2.0, 1.0])
         .node("BatchNormalization", &["c", "gamma", "beta", "mean", "variance"], "y", None);
-    assert_eq!(unchanged(norm.graph("y"), &dims, affine::fold), (2, 1));
+    assert_eq!(check_pass(norm.graph("y"), &dims, affine::fold), (2, 1));
     let chain = convolution()
         .weight("scale", &[3, 1, 1], &[2.0, -1.0, 0.5])
         .weight("one", &[], &[3.0])
@@ -122,34 +123,35 @@ fn scales_and_shifts_of_channels_are_folded_into_the_convolution() {
         .node("Sub", &["one", "m"], "s", None)
         .node("Div", &["s", "scale"], "d", None)
         .node("Add", &["d", "one"], "y", None);
-    assert_eq!(unchanged(chain.graph("y"), &dims, affine::fold), (5, 1));
-    // A number per place is not one per channel.
-    let places = convolution().weight("places", &[3], &[2.0, -1.0, 0.5]).node(
+    assert_eq!(check_pass(chain.graph("y"), &dims, affine::fold), (5, 1));
+    // One number per column is not one per channel.
+    let columns = convolution().weight("columns", &[3], &[2.0, -1.0, 0.5]).node(
         "Mul",
-        &["c", "places"],
+        &["c", "columns"],
         "y",
         None,
     );
-    assert_eq!(unchanged(places.graph("y"), &dims, affine::fold), (2, 2));
-    // What something else reads must stay as it is.
+    assert_eq!(check_pass(columns.graph("y"), &dims, affine::fold), (2, 2));
+    // A convolution with another reader must not change.
     let shared = convolution()
         .weight("one", &[], &[3.0])
         .node("Mul", &["c", "one"], "m", None)
         .node("Add", &["c", "m"], "y", None);
-    assert_eq!(unchanged(shared.graph("y"), &dims, affine::fold), (3, 3));
+    assert_eq!(check_pass(shared.graph("y"), &dims, affine::fold), (3, 3));
 }
 
-/// The link function that is found at `output`, and whether what is left gives `scores`, the input.
+/// Returns the link function that the pass removes before `output`, and whether the remaining graph returns
+/// the scores, which equal the input.
 fn link_of(sketch: Sketch, output: &str) -> (Option<Link>, bool) {
     let mut graph = sketch.graph(output);
-    let plain = run(&Sketch::new().node("Identity", &["x"], "y", None).graph("y"), &[2, 3]);
-    let link = link::take_off(&mut graph);
+    let scores = run(&Sketch::new().node("Identity", &["x"], "y", None).graph("y"), &[2, 3]);
+    let link = link::remove(&mut graph);
     prune::prune(&mut graph);
-    (link, run(&graph, &[2, 3]) == plain)
+    (link, run(&graph, &[2, 3]) == scores)
 }
 
 #[test]
-fn the_link_function_is_found_in_every_form() {
+fn every_form_of_the_link_function_is_removed() {
     let scores = || Sketch::new().node("Identity", &["x"], "z", None);
     let exponential = || scores().node("Exp", &["z"], "e", None);
     let sum = |sketch: Sketch| {
@@ -168,21 +170,21 @@ fn the_link_function_is_found_in_every_form() {
         ),
         ("log of softmax", softmax().node("Log", &["p"], "l", None), "l", Some(Link::Softmax)),
         ("sigmoid", scores().node("Sigmoid", &["z"], "p", None), "p", Some(Link::Sigmoid)),
-        ("spelled out", sum(exponential()), "p", Some(Link::Softmax)),
+        ("softmax of elementary operators", sum(exponential()), "p", Some(Link::Softmax)),
         (
-            "behind a reshape",
+            "softmax before a reshape",
             softmax().ints("shape", &[0, 3, 1]).node("Reshape", &["p", "shape"], "y", None),
             "y",
             Some(Link::Softmax),
         ),
         (
-            "behind a product",
+            "softmax before a product",
             softmax().weight("hundred", &[], &[100.0]).node("Mul", &["p", "hundred"], "y", None),
             "y",
             Some(Link::Softmax),
         ),
         (
-            "shifted by the largest",
+            "softmax shifted by the maximum",
             sum(scores()
                 .node("ReduceMax", &["z"], "m", None)
                 .node("Sub", &["z", "m"], "s", None)
@@ -194,7 +196,7 @@ fn the_link_function_is_found_in_every_form() {
     for (name, sketch, output, expected) in cases {
         assert_eq!(link_of(sketch, output), (expected, true), "{name}");
     }
-    // A negative factor turns the order of the classes round, and a second reader needs the value.
+    // A negative factor reverses the order of the classes; a probability that is read twice must remain.
     let negative = softmax().weight("minus", &[], &[-1.0]).node("Mul", &["p", "minus"], "y", None);
     assert_eq!(link_of(negative, "y").0, None);
     let read_twice = softmax().node("Mul", &["p", "p"], "y", None);
@@ -202,21 +204,21 @@ fn the_link_function_is_found_in_every_form() {
 }
 
 #[test]
-fn what_a_node_does_not_know_is_refused() {
+fn unknown_attributes_and_extra_inputs_are_rejected() {
     let message = |sketch: Sketch| {
         let graph = sketch.graph("y");
-        let error = Program::new(&graph, &Device::flex()).err().expect("it is refused");
+        let error = Program::new(&graph, &Device::flex()).err().expect("the graph is rejected");
         error.to_string()
     };
     let attribute = message(Sketch::new().node("Relu", &["x"], "y", Some(1)));
-    assert!(attribute.contains("its attributes axis are not known"), "{attribute}");
+    assert!(attribute.contains("the attributes axis are not supported"), "{attribute}");
     let inputs = message(Sketch::new().node("Relu", &["x", "x"], "y", None));
     assert!(inputs.contains("2 inputs are too few or too many"), "{inputs}");
 }
 
-/// As networks are exported that standardize their weights instead of normalizing activations.
+/// Networks with weight standardization (instead of normalized activations) are exported in this form.
 #[test]
-fn weights_may_be_standardized_by_a_normalization_in_training_mode() {
+fn training_mode_normalization_of_constant_weights_is_folded() {
     let norm = |input: &str| {
         Sketch::new()
             .weight("w", &[1, 2, 2], &[1.0, 3.0, -2.0, 4.0])
@@ -237,21 +239,23 @@ fn weights_may_be_standardized_by_a_normalization_in_training_mode() {
     let expected: Vec<f32> = x.iter().zip(standardized).map(|(x, v)| x + v).collect();
     assert_same(&expected, &run(&graph, &[1, 2, 2]));
 
-    let error = Program::new(&norm("x").graph("y"), &Device::flex()).err().expect("it is refused");
+    let error =
+        Program::new(&norm("x").graph("y"), &Device::flex()).err().expect("the graph is rejected");
     assert!(error.to_string().contains("training_mode=1 is not supported"), "{error}");
 }
 
-/// What the first nodes do to the input, by whatever nodes they say it.
+/// A scaling of the input by the first nodes is found, whichever nodes compute it.
 #[test]
-fn the_scaling_of_the_input_is_found() {
-    let of = |sketch: Sketch, output: &str| {
-        scaling::of_input(&sketch.graph(output), &[3, 4, 4]).map(|own| (own.scale, own.shift))
+fn input_scaling_is_detected() {
+    let scaling = |sketch: Sketch, output: &str| {
+        scaling::input_scaling(&sketch.graph(output), &[3, 4, 4])
+            .map(|affine| (affine.scale, affine.shift))
     };
     let filters = || Sketch::new().weight("w", &[1, 3, 1, 1], &[1.0, 2.0, 3.0]);
     let plain = filters().node("Conv", &["x", "w"], "y", None);
-    assert_eq!(of(plain, "y"), None);
-    // As Keras has it: a Rescaling behind a Transpose and back.
-    let order = |perm: &[i64]| onnx_ir::AttributeProto {
+    assert_eq!(scaling(plain, "y"), None);
+    // A Keras Rescaling layer between two Transposes.
+    let perm = |perm: &[i64]| onnx_ir::AttributeProto {
         name: "perm".into(),
         type_: onnx_ir::AttributeType::INTS.into(),
         ints: perm.to_vec(),
@@ -260,13 +264,13 @@ fn the_scaling_of_the_input_is_found() {
     let rescaled = filters()
         .weight("factor", &[], &[0.5])
         .weight("offsets", &[3], &[-1.0, -2.0, -3.0])
-        .node_with("Transpose", &["x"], "last", &[order(&[0, 2, 3, 1])])
+        .node_with("Transpose", &["x"], "last", &[perm(&[0, 2, 3, 1])])
         .node("Mul", &["factor", "last"], "scaled", None)
         .node("Add", &["scaled", "offsets"], "shifted", None)
-        .node_with("Transpose", &["shifted"], "first", &[order(&[0, 3, 1, 2])])
+        .node_with("Transpose", &["shifted"], "first", &[perm(&[0, 3, 1, 2])])
         .node("Conv", &["first", "w"], "y", None);
-    assert_eq!(of(rescaled, "y"), Some((vec![0.5; 3], vec![-1.0, -2.0, -3.0])));
-    // A mean and a deviation that nodes of constants make.
+    assert_eq!(scaling(rescaled, "y"), Some((vec![0.5; 3], vec![-1.0, -2.0, -3.0])));
+    // A normalization whose mean is computed from constants by a node.
     let normalized = filters()
         .weight("mean", &[3], &[1.0, 2.0, 4.0])
         .weight("std", &[1, 3, 1, 1], &[2.0, 4.0, 8.0])
@@ -276,11 +280,11 @@ fn the_scaling_of_the_input_is_found() {
         .node("Div", &["centred", "std"], "n", None)
         .node("Conv", &["n", "w"], "y", None);
     let expected = (vec![0.5, 0.25, 0.125], vec![-0.5, -0.5, -0.5]);
-    assert_eq!(of(normalized, "y"), Some(expected));
-    // What is also read as it is says nothing.
+    assert_eq!(scaling(normalized, "y"), Some(expected));
+    // There is no scaling if a node also reads the unscaled input.
     let both = filters()
         .weight("factor", &[], &[0.5])
         .node("Mul", &["x", "factor"], "scaled", None)
         .node("Add", &["scaled", "x"], "y", None);
-    assert_eq!(of(both, "y"), None);
+    assert_eq!(scaling(both, "y"), None);
 }

@@ -1,4 +1,4 @@
-//! Convolutions on a CubeCL device.
+//! Convolutions on CubeCL devices.
 
 use burn::backend::TensorMetadata;
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
@@ -15,13 +15,13 @@ use super::kernel::{JobLaunch, gradient_kernel};
 use crate::launch::{CUBES, THREADS};
 use crate::product::device::in_float32;
 
-/// Whether the device is a renderer that runs on the CPU. There every candidate of a search takes
-/// seconds, and the plainest kernel is as good as any.
+/// Whether the device is a software renderer on the CPU. There, autotuning takes seconds per candidate, and
+/// the direct kernel is as fast as the others.
 fn is_software(x: &CubeTensor) -> bool {
     x.client.properties().identity.physical.is_none()
 }
 
-/// The convolution.
+/// Computes the convolution.
 pub fn forward(x: CubeTensor, weights: CubeTensor, options: ConvOptions<2>) -> CubeTensor {
     if !is_software(&x) {
         return in_float32(x, weights, |x, weights| {
@@ -29,10 +29,10 @@ pub fn forward(x: CubeTensor, weights: CubeTensor, options: ConvOptions<2>) -> C
         });
     }
     conv_forward::<2>(x, weights, None, options, ConvStrategy::Direct)
-        .expect("a direct convolution of any shape")
+        .expect("direct convolution supports every shape")
 }
 
-/// The gradient with respect to an input of the shape `dims`.
+/// Computes the gradient with respect to an input of shape `dims`.
 pub fn gradient(
     gradient: CubeTensor,
     weights: CubeTensor,
@@ -40,9 +40,9 @@ pub fn gradient(
     options: &ConvOptions<2>,
 ) -> CubeTensor {
     if options.stride == [1, 1]
-        && let Some(padding) = turned_padding(&gradient, &weights, dims, options)
+        && let Some(padding) = flipped_padding(&gradient, &weights, dims, options)
     {
-        let weights = turned(weights, options.groups);
+        let weights = transposed(weights, options.groups);
         let options =
             ConvOptions::new_with_padding([1, 1], padding, options.dilation, options.groups);
         return forward(gradient, weights, options);
@@ -53,9 +53,9 @@ pub fn gradient(
     }
 }
 
-/// The padding with which a convolution of stride 1 gives back the size of its input; `None` where it
-/// would be negative.
-fn turned_padding(
+/// The padding with which a stride-1 convolution of the gradient has the size of the input; `None` if the
+/// padding would be negative.
+fn flipped_padding(
     gradient: &CubeTensor,
     weights: &CubeTensor,
     dims: [usize; 4],
@@ -71,23 +71,24 @@ fn turned_padding(
     Some(padding)
 }
 
-/// `[outputs, channels / groups, height, width]` as `[channels, outputs / groups, height, width]`, every
-/// kernel turned around.
-fn turned(weights: CubeTensor, groups: usize) -> CubeTensor {
+/// Transposes weights `[outputs, channels / groups, height, width]` to
+/// `[channels, outputs / groups, height, width]`, with flipped kernels.
+fn transposed(weights: CubeTensor, groups: usize) -> CubeTensor {
     let [outputs, inputs, height, width] = weights.shape().dims::<4>();
     let each = outputs / groups;
     let flipped = CubeBackend::float_flip(weights, &[2, 3]);
     if groups == 1 {
         return CubeBackend::float_permute(flipped, &[1, 0, 2, 3]);
     }
-    let apart = Shape::new([groups, each, inputs, height, width]);
+    let by_group = Shape::new([groups, each, inputs, height, width]);
     let swapped =
-        CubeBackend::float_permute(CubeBackend::float_reshape(flipped, apart), &[0, 2, 1, 3, 4]);
+        CubeBackend::float_permute(CubeBackend::float_reshape(flipped, by_group), &[0, 2, 1, 3, 4]);
     CubeBackend::float_reshape(swapped, Shape::new([groups * inputs, each, height, width]))
 }
 
-/// Every `s`-th row and column of an input is read with the same weights, every `s`-th of a kernel: as
-/// many convolutions of stride 1 as there are such rows and columns.
+/// Computes the gradient of a strided convolution by phases. The input pixels at the same offset modulo the
+/// stride form a phase; every pixel of a phase is read through the same weights, every `s`-th of the kernel.
+/// Each phase is a stride-1 convolution.
 fn by_phases(
     gradient: CubeTensor,
     weights: CubeTensor,
@@ -95,7 +96,7 @@ fn by_phases(
     options: &ConvOptions<2>,
 ) -> CubeTensor {
     let device = gradient.device();
-    let mut made = CubeBackend::float_zeros(Shape::new(dims), &device, gradient.dtype.into());
+    let mut result = CubeBackend::float_zeros(Shape::new(dims), &device, gradient.dtype.into());
     for (down, right) in (0..options.stride[0])
         .flat_map(|down| (0..options.stride[1]).map(move |right| (down, right)))
     {
@@ -108,7 +109,7 @@ fn by_phases(
             )
         };
         let (Some(y), Some(x)) = (phase(0, down), phase(1, right)) else { continue };
-        let own = CubeBackend::float_slice(
+        let phase_weights = CubeBackend::float_slice(
             weights.clone(),
             &[Slice::from(..), Slice::from(..), y.weights, x.weights],
         );
@@ -117,27 +118,29 @@ fn by_phases(
             &[Slice::from(..), Slice::from(..), y.read, x.read],
         );
         let options = ConvOptions::new_with_padding([1, 1], [y.padding, x.padding], [1, 1], 1);
-        let part = forward(read, turned(own, 1), options);
-        let places = [Slice::from(..), Slice::from(..), y.made, x.made];
-        made = CubeBackend::float_slice_assign(made, &places, part);
+        let part = forward(read, transposed(phase_weights, 1), options);
+        let places = [Slice::from(..), Slice::from(..), y.input, x.input];
+        result = CubeBackend::float_slice_assign(result, &places, part);
     }
-    made
+    result
 }
 
-/// One axis of a part of an input that is read with the same weights.
+/// One axis of a phase of the input.
 struct Phase {
+    /// The weights of the phase.
     weights: Slice,
-    /// Which of the gradient are read, and the zeros around them.
+    /// The part of the output gradient that is read, and its padding.
     read: Slice,
     padding: (usize, usize),
-    /// Which of the input these are.
-    made: Slice,
+    /// The positions of the phase in the input.
+    input: Slice,
 }
 
 impl Phase {
-    /// Every `stride`-th from `first` on; `None` where there is none, or nothing reads it.
+    /// Returns the phase of every `stride`-th position from `first` on; `None` if it is empty or no output
+    /// reads it.
     fn new(first: usize, stride: usize, padding: usize, sizes: [usize; 3]) -> Option<Self> {
-        let [size, given, kernel] = sizes;
+        let [size, output_size, kernel] = sizes;
         let offset = (first + padding) % stride;
         if first >= size || offset >= kernel {
             return None;
@@ -147,21 +150,21 @@ impl Phase {
         };
         let taps = (kernel - offset).div_ceil(stride) as isize;
         let count = (size - first).div_ceil(stride) as isize;
-        // Number `i` of them is read by `i + ahead`, and by as many before as there are taps.
+        // Position `i` of the phase is read by the outputs `i + ahead - taps + 1` to `i + ahead`.
         let ahead = ((first + padding) / stride) as isize;
         let begin = taps - 1 - ahead;
-        let end = count + ahead - given as isize;
-        let read = (-begin).max(0)..given as isize - (-end).max(0);
+        let end = count + ahead - output_size as isize;
+        let read = (-begin).max(0)..output_size as isize - (-end).max(0);
         (read.start < read.end).then(|| Self {
             weights: step(offset, kernel),
             read: Slice::new(read.start, Some(read.end), 1),
             padding: (begin.max(0) as usize, end.max(0) as usize),
-            made: step(first, size),
+            input: step(first, size),
         })
     }
 }
 
-/// The [kernel](super::kernel).
+/// Launches the device [kernel](super::kernel).
 fn launch(
     gradient: CubeTensor,
     weights: CubeTensor,
@@ -169,18 +172,21 @@ fn launch(
     options: &ConvOptions<2>,
 ) -> CubeTensor {
     let [samples, channels, height, width] = dims;
-    let [outputs, inputs_each, kernel_height, kernel_width] = weights.shape().dims::<4>();
+    let [outputs, inputs_per_group, kernel_height, kernel_width] = weights.shape().dims::<4>();
     let [_, _, rows, columns] = gradient.shape().dims::<4>();
     let gradient = into_contiguous(CubeBackend::float_permute(gradient, &[0, 2, 3, 1]));
     let weights = into_contiguous(CubeBackend::float_permute(weights, &[2, 3, 0, 1]));
     let client = gradient.client.clone();
     let shape = Shape::new([samples, height, width, channels]);
     let device = gradient.device.clone();
-    let made = empty_device_contiguous_dtype(client.clone(), device, shape, gradient.dtype);
-    let numbers = samples * channels * height * width;
-    let most = numbers.max(gradient.shape().num_elements());
-    assert!(most < 1 << 31, "a batch of {most} numbers is too large for a kernel");
-    let count = numbers as u32;
+    let result = empty_device_contiguous_dtype(client.clone(), device, shape, gradient.dtype);
+    let elements = samples * channels * height * width;
+    let largest = elements.max(gradient.shape().num_elements());
+    assert!(
+        largest < 1 << 31,
+        "a batch of {largest} elements is too large for a device kernel; reduce the batch size"
+    );
+    let count = elements as u32;
     let cubes = count.div_ceil(THREADS);
     let job = JobLaunch::new(
         count,
@@ -190,7 +196,7 @@ fn launch(
         outputs as u32,
         rows as u32,
         columns as u32,
-        inputs_each as u32,
+        inputs_per_group as u32,
         (outputs / options.groups) as u32,
         kernel_height as u32,
         kernel_width as u32,
@@ -207,8 +213,8 @@ fn launch(
         CubeDim::new_1d(THREADS),
         gradient.into_buffer_arg(),
         weights.into_buffer_arg(),
-        made.clone().into_buffer_arg(),
+        result.clone().into_buffer_arg(),
         job,
     );
-    CubeBackend::float_permute(made, &[0, 3, 1, 2])
+    CubeBackend::float_permute(result, &[0, 3, 1, 2])
 }

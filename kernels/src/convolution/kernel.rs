@@ -1,25 +1,25 @@
-//! The input gradient in CubeCL's language, for every stride, dilation, group and padding.
+//! The device kernel (CubeCL) of the input gradient, for any stride, dilation, number of groups and padding.
 
 use cubecl::prelude::*;
 
 use crate::launch::THREADS;
 
-/// Sizes that are known when the kernel is launched.
+/// The sizes of a launch.
 #[derive(CubeLaunch, CubeType)]
 pub struct Job {
-    /// How many numbers are made.
+    /// The number of elements of the input gradient.
     count: u32,
-    /// Of the input.
+    /// The channels, height and width of the input.
     channels: u32,
     height: u32,
     width: u32,
-    /// Of the output, whose gradient is given.
+    /// The channels, height and width of the output.
     outputs: u32,
     rows: u32,
     columns: u32,
-    /// Channels and outputs of a group.
-    inputs_each: u32,
-    outputs_each: u32,
+    /// The input and output channels per group.
+    inputs_per_group: u32,
+    outputs_per_group: u32,
     kernel_height: u32,
     kernel_width: u32,
     stride_y: u32,
@@ -30,11 +30,16 @@ pub struct Job {
     dilation_x: u32,
 }
 
-/// Each thread sums up one number of the input's gradient, `x[n][y][x][c]`, over all products in which
-/// it took part. Channels lie side by side: `gradient[n][i][j][o]` and `weights[u][v][o][c]`, with the
-/// channels of one group alone.
+/// Computes one element `x[n][y][x][c]` of the input gradient per thread: the sum over all products that the
+/// element takes part in. Layouts are channels last: `gradient[n][i][j][o]` and `weights[u][v][o][c]`, where
+/// `c` runs over the channels of one group.
 #[cube(launch)]
-pub fn gradient_kernel<F: Float>(gradient: &[F], weights: &[F], made: &mut [F], job: &Job) {
+pub fn gradient_kernel<F: Float>(
+    gradient: &[F],
+    weights: &[F],
+    input_gradient: &mut [F],
+    job: &Job,
+) {
     let at = (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) * THREADS + UNIT_POS_X;
     if at >= job.count {
         terminate!();
@@ -44,8 +49,8 @@ pub fn gradient_kernel<F: Float>(gradient: &[F], weights: &[F], made: &mut [F], 
     let x = pixel % job.width + job.padding_x;
     let y = pixel / job.width % job.height + job.padding_y;
     let sample = pixel / job.width / job.height;
-    let first = channel / job.inputs_each * job.outputs_each;
-    let own = channel % job.inputs_each;
+    let first = channel / job.inputs_per_group * job.outputs_per_group;
+    let group_channel = channel % job.inputs_per_group;
     let mut sum = F::new(0.0);
     for v in 0..job.kernel_height {
         let up = v * job.dilation_y;
@@ -60,12 +65,13 @@ pub fn gradient_kernel<F: Float>(gradient: &[F], weights: &[F], made: &mut [F], 
                             let row = sample * job.rows + row;
                             let tap = v * job.kernel_width + u;
                             let mut from = (row * job.columns + column) * job.outputs + first;
-                            let mut weight = (tap * job.outputs + first) * job.inputs_each + own;
-                            let end = from + job.outputs_each;
+                            let mut weight =
+                                (tap * job.outputs + first) * job.inputs_per_group + group_channel;
+                            let end = from + job.outputs_per_group;
                             while from < end {
                                 sum += gradient[from as usize] * weights[weight as usize];
                                 from += 1u32;
-                                weight += job.inputs_each;
+                                weight += job.inputs_per_group;
                             }
                         }
                     }
@@ -73,5 +79,5 @@ pub fn gradient_kernel<F: Float>(gradient: &[F], weights: &[F], made: &mut [F], 
             }
         }
     }
-    made[at as usize] = sum;
+    input_gradient[at as usize] = sum;
 }

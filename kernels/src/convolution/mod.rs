@@ -1,20 +1,21 @@
-//! Convolutions over two axes whose input gradient is computed as devices do it best.
+//! Two-dimensional convolutions whose input gradient is computed by the fast kernels of the device.
 //!
 //! ```text
 //! y[n][o][i][j] = sum over c, u, v of  w[o][c][u][v] x[n][c][s i + d u - p][s j + d v - p]
 //! ```
 //!
-//! with strides `s`, dilations `d` and padding `p` for each axis, the channels `c` of the group of `o`.
-//! The gradient with respect to `x` is a convolution as well, for which devices have fast kernels:
+//! with stride `s`, dilation `d` and padding `p` of each axis; `c` runs over the channels of the group of
+//! `o`. The gradient with respect to `x` is computed by convolutions as well, for which devices have fast
+//! kernels:
 //!
 //! | convolution | its input gradient |
 //! |---|---|
-//! | of stride 1 | one convolution of the gradient with the weights turned around |
-//! | of stride `s`, one group, no dilation | `s` by `s` convolutions with every `s`-th weight, whose results lie between each other |
-//! | any other | a kernel of its own |
+//! | stride 1 | one convolution of the gradient with the flipped weights |
+//! | stride `s`, one group, no dilation | `s` by `s` convolutions with every `s`-th weight, interleaved |
+//! | any other | a dedicated device kernel |
 //!
-//! burn differentiates with respect to the input by a kernel that it finds by trying out several, each
-//! of which takes seconds to compile. With respect to the weights nothing is differentiated here.
+//! burn computes this gradient with a kernel that it selects by autotuning over several candidates, each of
+//! which takes seconds to compile. The gradient with respect to the weights is not computed.
 
 #[cfg(feature = "cubecl")]
 mod device;

@@ -1,4 +1,4 @@
-//! The convolution as an operation on tensors, with its own backward pass.
+//! The convolution as a differentiable operation on burn's tensors.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -22,7 +22,7 @@ use burn::tensor::ops::ConvOptions;
     Fusion: cfg(feature = "fusion")
 )]
 pub trait ConvolutionBackend: Backend {
-    /// The convolution of `x`; see [`convolve`].
+    /// Computes the convolution of `x`; see [`convolve`].
     #[fusion(dtype = x, shape = output(x, weights, options))]
     fn convolution(
         x: FloatTensor<Self>,
@@ -30,7 +30,7 @@ pub trait ConvolutionBackend: Backend {
         options: ConvOptions<2>,
     ) -> FloatTensor<Self>;
 
-    /// The gradient with respect to its input, of the shape `dims`.
+    /// Computes the gradient with respect to an input of shape `dims`.
     #[fusion(dtype = gradient, shape = Shape::new(*dims))]
     fn convolution_gradient(
         gradient: FloatTensor<Self>,
@@ -40,13 +40,13 @@ pub trait ConvolutionBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The convolution of `x` `[n, channels, height, width]` with `weights`
-/// `[outputs, channels / groups, rows, columns]`. It can be differentiated with respect to `x` alone: the
-/// weights count as constant, and get no gradient.
+/// Computes the convolution of `x` `[n, channels, height, width]` with `weights`
+/// `[outputs, channels / groups, rows, columns]`. It is differentiable with respect to `x` alone: the weights
+/// are treated as constants and receive no gradient.
 ///
 /// # Panics
 ///
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn convolve(
     x: DispatchTensor,
     weights: DispatchTensor,
@@ -55,7 +55,7 @@ pub fn convolve(
     <Dispatch as ConvolutionBackend>::convolution(x, weights, options)
 }
 
-/// The shape of a convolution's output.
+/// The shape of the output of a convolution.
 #[cfg(feature = "fusion")]
 fn output(x: &Shape, weights: &Shape, options: &ConvOptions<2>) -> Shape {
     let ConvOptions { stride, padding, dilation, .. } = options;
@@ -78,7 +78,7 @@ impl ConvolutionBackend for Flex {
         dims: [usize; 4],
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
-        // Of the input it reads the shape alone.
+        // The function reads only the shape of the input.
         let device = gradient.device();
         let x = Self::float_zeros(Shape::new(dims), &device, gradient.dtype().into());
         Self::conv2d_x_backward(x, weights, gradient, options)
@@ -148,6 +148,6 @@ impl<B: ConvolutionBackend, C: CheckpointStrategy> ConvolutionBackend for Autodi
         _dims: [usize; 4],
         _options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
-        unimplemented!("a gradient of a convolution is not differentiated again")
+        unimplemented!("second derivatives of a convolution are not supported")
     }
 }

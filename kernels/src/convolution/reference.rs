@@ -1,25 +1,24 @@
-//! What is computed, number by number, in double precision.
+//! Reference implementation of convolutions in double precision, with plain loops.
 
-/// The sizes of a convolution: `[height, width]` of each, the input `[samples, channels, height, width]`
-/// and the weights `[outputs, channels / groups, rows, columns]`.
+/// The sizes of a convolution. Pairs are `[height, width]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Of the input.
+    /// The shape of the input, `[samples, channels, height, width]`.
     pub input: [usize; 4],
-    /// Of the weights.
+    /// The shape of the weights, `[outputs, channels / groups, rows, columns]`.
     pub weights: [usize; 4],
-    /// Groups of channels that are convolved apart.
+    /// The number of groups.
     pub groups: usize,
-    /// Between two windows.
+    /// The strides.
     pub strides: [usize; 2],
-    /// Between two taps of a window.
+    /// The dilations.
     pub dilations: [usize; 2],
-    /// Zeros in front of the input and behind it.
+    /// The zero padding of each axis, (before, after).
     pub padding: [(usize, usize); 2],
 }
 
 impl Sizes {
-    /// The shape of the output.
+    /// Returns the shape of the output.
     pub fn output(&self) -> [usize; 4] {
         let along = |axis: usize| {
             let (begin, end) = self.padding[axis];
@@ -29,12 +28,13 @@ impl Sizes {
         [self.input[0], self.weights[0], along(0), along(1)]
     }
 
-    /// Calls `each` with the places of every output, input and weight that make a product.
+    /// Calls `each` for every term of the convolution with the offsets of the output, the input and the
+    /// weight.
     pub fn each_product(&self, mut each: impl FnMut(usize, usize, usize)) {
         let ([samples, outputs, rows, columns], [_, channels, height, width]) =
             (self.output(), self.input);
         let [_, inputs, taps_y, taps_x] = self.weights;
-        let place = |axis: usize, at: usize, tap: usize, size: usize| {
+        let input_position = |axis: usize, at: usize, tap: usize, size: usize| {
             (at * self.strides[axis] + tap * self.dilations[axis])
                 .checked_sub(self.padding[axis].0)
                 .filter(|&at| at < size)
@@ -49,8 +49,8 @@ impl Sizes {
                     (0..inputs).flat_map(|c| (0..taps_y * taps_x).map(move |tap| (c, tap)))
                 {
                     if let (Some(y), Some(x)) = (
-                        place(0, at / columns, tap / taps_x, height),
-                        place(1, at % columns, tap % taps_x, width),
+                        input_position(0, at / columns, tap / taps_x, height),
+                        input_position(1, at % columns, tap % taps_x, width),
                     ) {
                         let from = ((sample * channels + first + c) * height + y) * width + x;
                         each(out, from, (output * inputs + c) * taps_y * taps_x + tap);
@@ -62,7 +62,7 @@ impl Sizes {
     }
 }
 
-/// The output.
+/// Computes the output.
 pub fn output(sizes: &Sizes, x: &[f32], weights: &[f32]) -> Vec<f64> {
     let mut y = vec![0.0; sizes.output().iter().product()];
     sizes.each_product(|out, from, weight| {
@@ -71,7 +71,7 @@ pub fn output(sizes: &Sizes, x: &[f32], weights: &[f32]) -> Vec<f64> {
     y
 }
 
-/// The gradient with respect to the input, from that with respect to the output.
+/// Computes the gradient with respect to the input from the gradient with respect to the output.
 pub fn gradient(sizes: &Sizes, gradient: &[f32], weights: &[f32]) -> Vec<f64> {
     let mut x = vec![0.0; sizes.input.iter().product()];
     sizes.each_product(|out, from, weight| {

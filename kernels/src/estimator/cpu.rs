@@ -1,15 +1,15 @@
-//! The estimator on the CPU: all cores, each owning a tile of elements.
+//! The estimator on the CPU: in parallel over tiles of elements.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::CARRY;
 
-/// Elements one task updates.
+/// The number of elements that one task updates.
 const TILE: usize = 2048;
 
-/// Updates `state` (mean, squares and the two parts of the count, each of `features` elements) with
-/// `rows`.
+/// Updates `state` with `rows`. The state consists of mean, squares and the two parts of the count, each of
+/// `features` elements.
 pub fn update(state: &mut [f32], rows: &[f32], features: usize) {
     let finite: Vec<bool> = rows.par_chunks(features).map(is_finite).collect();
     let (mean, rest) = state.split_at_mut(features);
@@ -22,7 +22,7 @@ pub fn update(state: &mut [f32], rows: &[f32], features: usize) {
         .for_each(|(tile, ((mean, squares), (low, high)))| {
             let start = tile * TILE;
             let kept = rows.chunks(features).zip(&finite).filter(|(_, finite)| **finite);
-            // The parts of the count are the same in every element.
+            // The count is the same for every element.
             let mut count = (low[0], high[0]);
             for (row, _) in kept {
                 count = next(count);
@@ -49,7 +49,7 @@ fn welford(mean: &mut [f32], squares: &mut [f32], (low, high): (f32, f32), row: 
     }
 }
 
-/// One more than the count `(low, high)`.
+/// Increments the count `(low, high)`.
 fn next((low, high): (f32, f32)) -> (f32, f32) {
     if low + 1.0 == CARRY { (0.0, high + 1.0) } else { (low + 1.0, high) }
 }
@@ -59,8 +59,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_goes_on_beyond_the_integers_of_float32() {
-        // 2^24 samples: 16 carries.
+    fn count_continues_beyond_the_integers_of_float32() {
+        // 2^24 samples, that is 16 carries.
         let mut state = [0.5, 0.0, 0.0, 16.0];
         update(&mut state, &[0.5; 3], 1);
         assert_eq!(state[2..], [3.0, 16.0]);

@@ -1,4 +1,4 @@
-//! The estimator's kernels for every CubeCL device, and their launch.
+//! The estimator's device kernel (CubeCL) and its launch.
 
 use burn::backend::TensorMetadata;
 use burn_cubecl::kernel::into_contiguous;
@@ -8,21 +8,22 @@ use cubecl::prelude::*;
 
 use crate::launch::{CUBES, THREADS};
 
-/// Rows of which a thread reads its element at once: memory answers many requests at the same time.
+/// The number of rows whose element a thread loads before it uses the first: several loads are then in flight
+/// at the same time.
 const AHEAD: u32 = 8;
 
 /// The two passes over the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pass {
-    /// Takes every row, and marks those that hold a value which is not finite.
+    /// Uses every row, and marks the rows that contain a value that is not finite.
     Marking,
-    /// Where a row was marked, begins anew and leaves it out.
+    /// If a row was marked, starts again from the old state and skips the marked rows.
     Again,
 }
 
-/// Takes each element of the rows; a thread takes one, and where there are more elements than a launch
-/// may have threads, several. `bad` has a mark for every row, and then one that says whether there is
-/// any. Threads that mark write the same number, so their order does not matter.
+/// Updates the state of each element with the rows. A thread processes one element, or several if there are
+/// more elements than a launch may have threads. `bad` contains a mark for every row, followed by a mark that
+/// is set if any row is marked. All threads write the same value as a mark, so their order does not matter.
 #[cube(launch)]
 pub fn update_kernel(
     state: &[f32],
@@ -49,7 +50,7 @@ pub fn update_kernel(
             let mut values = Array::<f32>::new(AHEAD as usize);
             #[unroll]
             for ahead in 0..AHEAD {
-                // After the last row it is read again, and not used.
+                // Beyond the last row, the last row is read again and not used.
                 let row = u32::min(first + ahead, count - 1u32) as usize;
                 values[ahead as usize] = rows[row * stride + e];
             }
@@ -57,16 +58,16 @@ pub fn update_kernel(
             for ahead in 0..AHEAD {
                 let value = values[ahead as usize];
                 let row = first + ahead;
-                let mut is_taken = row < count;
-                if is_taken {
+                let mut is_used = row < count;
+                if is_used {
                     if comptime!(pass == Pass::Again) {
-                        is_taken = bad[row as usize] == 0.0f32;
+                        is_used = bad[row as usize] == 0.0f32;
                     } else if !is_finite(value) {
                         bad[row as usize] = 1.0f32;
                         bad[count as usize] = 1.0f32;
                     }
                 }
-                if is_taken {
+                if is_used {
                     low += 1.0f32;
                     if low == 1048576.0f32 {
                         low = 0.0f32;
@@ -92,7 +93,7 @@ fn is_finite(value: f32) -> bool {
     (u32::reinterpret(value) & 0x7F80_0000u32) != 0x7F80_0000u32
 }
 
-/// The state after `rows`.
+/// Returns the state after `rows`.
 pub fn launch(state: CubeTensor, rows: CubeTensor) -> CubeTensor {
     let (state, rows) = (into_contiguous(state), into_contiguous(rows));
     let (count, features) = (rows.shape()[0] as u32, rows.shape()[1] as u32);

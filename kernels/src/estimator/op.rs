@@ -1,4 +1,4 @@
-//! The estimator as an operation on tensors, and its implementations for burn's backends.
+//! The estimator as an operation on burn's tensors, and its implementations for the backends.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
@@ -9,7 +9,7 @@ use super::{CARRY, cpu};
 /// Backends that run the estimator.
 #[backend_extension(Cube: cfg(feature = "cubecl"), Flex, Fusion: cfg(feature = "fusion"))]
 pub trait EstimatorBackend: Backend {
-    /// The state `[4, features]` after the samples `rows` `[n, features]`; see [`Estimator`].
+    /// Returns the state `[4, features]` after the samples `rows` `[n, features]`; see [`Estimator`].
     #[fusion(dtype = state, shape = state)]
     fn update_estimate(state: FloatTensor<Self>, rows: FloatTensor<Self>) -> FloatTensor<Self>;
 }
@@ -21,14 +21,14 @@ pub struct Estimator {
 }
 
 impl Estimator {
-    /// No samples yet, of rows of `features` elements.
+    /// Returns an estimator without samples, for rows of `features` elements.
     pub fn new(features: usize, device: &Device) -> Self {
         Self { state: Tensor::zeros([4, features], device) }
     }
 
-    /// Takes in the samples `rows` `[n, features]`, float32 and without autodiff.
+    /// Adds the samples `rows` `[n, features]`, which must be float32 and without autodiff.
     pub fn update(&mut self, rows: Tensor<2>) {
-        // Taken out, so that it can be updated in place.
+        // Moved out, so that it can be updated in place.
         let state = std::mem::replace(&mut self.state, rows.clone());
         self.state = Tensor::from_dispatch(<Dispatch as EstimatorBackend>::update_estimate(
             state.into_dispatch(),
@@ -36,7 +36,7 @@ impl Estimator {
         ));
     }
 
-    /// The mean of the samples taken in `[1, features]`; not a number where there is none.
+    /// The mean of the samples, `[1, features]`; NaN if there are none.
     pub fn mean(&self) -> Tensor<2> {
         let low = self.state.clone().narrow(0, 2, 1);
         let count = low + self.state.clone().narrow(0, 3, 1) * CARRY;

@@ -1,7 +1,7 @@
-//! The estimator in plain Rust and double precision: what every device is compared with.
+//! Reference implementation of the estimator in double precision, with which every device is compared.
 
-/// Mean, sum of squared deviations and count per element of the finite rows among `rows`, each of
-/// `features` elements, computed in two passes.
+/// Computes the mean, the sum of squared deviations and the count of each element over the finite rows of
+/// `rows`, in two passes. A row has `features` elements.
 pub fn estimate(rows: &[f32], features: usize) -> Vec<[f64; 3]> {
     let finite: Vec<&[f32]> =
         rows.chunks(features).filter(|row| row.iter().all(|value| value.is_finite())).collect();

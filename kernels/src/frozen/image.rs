@@ -1,61 +1,64 @@
-//! How a picture, or one sample of an activation, lies in memory.
+//! Memory layout of images.
+//!
+//! An *image* is one sample of a tensor in channels-last storage: an input image or a feature map.
 
-/// `[height][width][stride]` numbers with a halo of zeros around them. Channels lie side by side;
-/// what fills the stride up behind them is never read as a channel.
+/// Layout `[height][width][stride]` with a halo of zeros around it. The channels of a pixel are contiguous;
+/// the padding between `channels` and `stride` is never read as a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Image {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
-    /// The numbers of a pixel.
+    /// The number of elements per pixel: the channels, padded.
     pub stride: usize,
-    /// Zeros around the picture, in pixels.
+    /// The width of the zero border on each side, in pixels.
     pub halo: usize,
 }
 
-/// Lanes to which the channels of a pixel are filled up.
+/// The number of SIMD lanes to a multiple of which the channels of a pixel are padded.
 pub const LANES: usize = 16;
 
 impl Image {
-    /// A picture whose channels are filled up to whole lanes.
+    /// Returns the layout with the channels padded to a multiple of [`LANES`]; `dims` is
+    /// `[channels, height, width]`.
     pub fn new(dims: [usize; 3], halo: usize) -> Self {
         let [channels, height, width] = dims;
         Self { height, width, channels, stride: channels.next_multiple_of(LANES), halo }
     }
 
-    /// A picture whose pixels lie side by side.
+    /// Returns the layout without padding between pixels.
     pub fn dense(dims: [usize; 3], halo: usize) -> Self {
         let [channels, height, width] = dims;
         Self { height, width, channels, stride: channels, halo }
     }
 
-    /// The numbers of a row, its halo included.
+    /// The number of elements of a row, including the halo.
     pub fn row(&self) -> usize {
         (self.width + 2 * self.halo) * self.stride
     }
 
-    /// The numbers of the picture, its halo included.
+    /// The number of elements of the image, including the halo.
     pub fn len(&self) -> usize {
         (self.height + 2 * self.halo) * self.row()
     }
 
-    /// The numbers of the picture without its halo.
+    /// The number of elements of the image without the halo.
     pub fn area(&self) -> usize {
         self.height * self.width * self.stride
     }
 
-    /// Where a pixel lies.
+    /// The offset of the first channel of pixel (`y`, `x`).
     pub fn offset(&self, y: usize, x: usize) -> usize {
         (y + self.halo) * self.row() + (x + self.halo) * self.stride
     }
 
-    /// The numbers of row `y`, without its halo.
+    /// The elements of row `y` without the halo.
     pub fn inner(&self, y: usize) -> std::ops::Range<usize> {
         let first = self.offset(y, 0);
         first..first + self.width * self.stride
     }
 
-    /// Makes the halo zero.
+    /// Sets the halo to zero.
     pub fn clear_halo(&self, data: &mut [f32]) {
         if self.halo == 0 {
             return;
@@ -70,7 +73,7 @@ impl Image {
         }
     }
 
-    /// Fills the picture from `[channels][height][width]`.
+    /// Copies a tensor `[channels][height][width]` into the image.
     pub fn load(&self, planes: &[f32], data: &mut [f32]) {
         let area = self.height * self.width;
         for y in 0..self.height {
@@ -84,16 +87,17 @@ impl Image {
         }
     }
 
-    /// Writes the picture as `[channels][height][width]`. Each of its pixels is `side` times `side` of
-    /// those, whose channels lie side by side.
-    pub fn store(&self, data: &[f32], side: usize, dims: [usize; 3], planes: &mut [f32]) {
+    /// Copies the image to a tensor `[channels][height][width]` of shape `dims` (depth to space): each
+    /// pixel of the image holds a block of `block_size` by `block_size` pixels of the tensor, as
+    /// `[block_size][block_size][channels]`.
+    pub fn store(&self, data: &[f32], block_size: usize, dims: [usize; 3], planes: &mut [f32]) {
         let [channels, height, width] = dims;
         for (channel, plane) in planes.chunks_exact_mut(height * width).enumerate() {
             for (y, row) in plane.chunks_exact_mut(width).enumerate() {
-                let pixels = data[self.inner(y / side)].chunks_exact(self.stride);
-                for (part, pixel) in row.chunks_mut(side).zip(pixels) {
+                let pixels = data[self.inner(y / block_size)].chunks_exact(self.stride);
+                for (part, pixel) in row.chunks_mut(block_size).zip(pixels) {
                     for (x, value) in part.iter_mut().enumerate() {
-                        *value = pixel[(y % side * side + x) * channels + channel];
+                        *value = pixel[(y % block_size * block_size + x) * channels + channel];
                     }
                 }
             }

@@ -1,42 +1,53 @@
-//! Frozen segments: runs of operations with constant weights, for the gradient with respect to the
-//! input alone, on the CPU.
+//! Frozen segments: subgraphs with constant weights that the CPU evaluates and differentiates with
+//! respect to their input alone.
 //!
-//! In attribution the weights never change, and the gradient is wanted thousands of times. So they
-//! are packed once, activations lie with their channels side by side, sums and activations are part
-//! of the convolution in front of them, and of an activation only a byte is kept that says whether
-//! it passes a gradient. Every sample is computed by one core, in buffers that are used again.
+//! Attribution computes the input gradient thousands of times and never changes the weights. Hence:
 //!
-//! [`Builder`] takes the operations, [`Segment`] plans and runs them, and [`frozen`] makes one of
-//! burn's differentiable operations of it.
+//! - Weights are packed once, when the segment is built.
+//! - Tensors are stored channels last (see `image`).
+//! - Bias, residual addition and activation are fused into the epilogue of the preceding operation.
+//! - For a piecewise linear activation the forward pass saves one byte per element: which of two
+//!   slopes the derivative has.
+//! - One core computes one sample, in buffers that are reused.
+//!
+//! [`Builder`] collects the operations, [`Segment`] plans and runs them, and [`frozen`] wraps a segment
+//! as a differentiable operation of burn.
 
 mod aligned;
-mod arrange;
+mod arena;
 mod build;
 mod depthwise;
-mod finish;
+mod epilogue;
+mod fma;
 mod image;
+mod image_ops;
+mod joint_loop;
+mod matmul;
 mod op;
 mod pack;
+mod panel;
+mod phase;
+mod pixel_loop;
 mod plan;
-mod plane;
 mod pool;
-mod product;
 mod profile;
 pub mod reference;
 mod run;
 mod segment;
 mod softmax;
-mod sweep;
+mod step;
+mod strided_copy;
 #[cfg(test)]
 mod tests;
 mod tile;
 mod view;
+mod window;
 mod winograd;
 
+pub use arena::Tapes;
 pub use build::{Builder, Convolution, Normalization, Value, Weights};
 pub use op::{FrozenBackend, frozen};
-pub use pack::Window;
 pub use profile::Timing;
-pub use run::Tapes;
 pub use segment::Segment;
 pub use tile::Level;
+pub use window::Window;

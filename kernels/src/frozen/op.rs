@@ -1,4 +1,4 @@
-//! A segment as an operation on tensors, with its own backward pass.
+//! A segment as a differentiable operation on burn's tensors.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -16,15 +16,15 @@ use super::{Segment, Tapes};
 /// Backends that run frozen segments.
 #[backend_extension(Autodiff, Flex)]
 pub trait FrozenBackend: Backend {
-    /// The outputs of the samples `x`; see [`frozen`]. What the backward
-    /// pass needs is kept where there is a place for it.
+    /// Computes the outputs of the samples `x`; see [`frozen`]. If `kept` is given, the tapes for the
+    /// backward pass are stored in it.
     fn frozen_forward(
         x: FloatTensor<Self>,
         segment: Arc<Segment>,
         kept: Option<Slot>,
     ) -> FloatTensor<Self>;
 
-    /// The gradient with respect to the samples.
+    /// Computes the gradient with respect to the samples.
     fn frozen_gradient(
         gradient: FloatTensor<Self>,
         segment: Arc<Segment>,
@@ -32,22 +32,22 @@ pub trait FrozenBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Where the forward pass leaves what the backward pass reads.
+/// A slot in which the forward pass stores the tapes for the backward pass.
 #[derive(Clone, Default)]
 pub struct Slot(Arc<Mutex<Option<Tapes>>>);
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("what a segment kept of a batch")
+        f.write_str("tapes of a batch")
     }
 }
 
-/// The outputs of `segment` for the samples `x`, of the shape of its input, on the CPU; the batch is the
-/// first axis of both. It can be differentiated with respect to `x`.
+/// Computes the outputs of `segment` for the samples `x` on the CPU. The first axis of `x` and of the result
+/// is the batch. The operation is differentiable with respect to `x`.
 ///
 /// # Panics
 ///
-/// When `x` is not of such samples, or not on the CPU.
+/// If the samples do not have the shape of the segment's input, or if `x` is not on the CPU.
 pub fn frozen(x: DispatchTensor, segment: &Arc<Segment>) -> DispatchTensor {
     <Dispatch as FrozenBackend>::frozen_forward(x, Arc::clone(segment), None)
 }
@@ -64,13 +64,13 @@ impl FrozenBackend for Flex {
         assert_eq!(
             shape[1..],
             *segment.input(),
-            "a sample's shape depends on the size of the batch"
+            "the samples do not have the shape of the segment's input"
         );
         let values = x.as_slice::<f32>().expect("contiguous float32 samples");
         let y = match kept {
             Some(kept) => {
                 let (y, tapes) = segment.forward(values);
-                *kept.0.lock().expect("no thread failed") = Some(tapes);
+                *kept.0.lock().expect("no thread panicked while it held the tapes") = Some(tapes);
                 y
             }
             None => segment.scores(values),
@@ -86,14 +86,14 @@ impl FrozenBackend for Flex {
         let gradient = gradient.to_contiguous();
         let count = gradient.layout().shape()[0];
         let values = gradient.as_slice::<f32>().expect("contiguous float32 gradients");
-        let mut kept = kept.0.lock().expect("no thread failed");
-        let tapes = kept.as_mut().expect("a forward pass before the backward pass");
+        let mut kept = kept.0.lock().expect("no thread panicked while it held the tapes");
+        let tapes = kept.as_mut().expect("the forward pass has stored its tapes");
         let x = segment.backward(values, tapes);
         FloatTensor::<Self>::from_data(TensorData::new(x, shape_of(count, segment.input())))
     }
 }
 
-/// The shape of so many samples.
+/// The shape of a batch of `count` samples.
 fn shape_of(count: usize, sample: &[usize]) -> Vec<usize> {
     [&[count], sample].concat()
 }
@@ -125,8 +125,8 @@ impl<B: FrozenBackend, C: CheckpointStrategy> FrozenBackend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let node = x.node();
         let kept = Slot::default();
-        let own = Some(kept.clone());
-        let y = B::frozen_forward(x.into_primitive(), Arc::clone(&segment), own);
+        let slot = Some(kept.clone());
+        let y = B::frozen_forward(x.into_primitive(), Arc::clone(&segment), slot);
         match Frozen.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((segment, kept), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
@@ -138,6 +138,6 @@ impl<B: FrozenBackend, C: CheckpointStrategy> FrozenBackend for Autodiff<B, C> {
         _segment: Arc<Segment>,
         _kept: Slot,
     ) -> FloatTensor<Self> {
-        unimplemented!("a gradient of a segment is not differentiated again")
+        unimplemented!("second derivatives of a frozen segment are not supported")
     }
 }

@@ -1,13 +1,13 @@
-//! Pooling, forwards and backwards.
+//! Max and average pooling, forward and backward.
 
 use multiversion::multiversion;
 
 use super::image::Image;
-use super::pack::Window;
+use super::window::Window;
 
-/// The taps of the window at output `at` that lie inside `size`, as first and end.
+/// The range `first..end` of the taps of output `at` that lie inside an input of `size`.
 #[inline(always)]
-fn inside(window: &Window, axis: usize, at: usize, size: usize) -> (usize, usize) {
+fn valid_taps(window: &Window, axis: usize, at: usize, size: usize) -> (usize, usize) {
     let (dilation, begin) = (window.dilations[axis], window.begin[axis]);
     let from = at * window.strides[axis];
     let first = begin.saturating_sub(from).div_ceil(dilation);
@@ -15,24 +15,24 @@ fn inside(window: &Window, axis: usize, at: usize, size: usize) -> (usize, usize
     (first, end.min(window.kernel[axis]))
 }
 
-/// Calls `each` with every output pixel's offset, and for each of its taps inside the picture the
-/// tap's number and the pixel's offset in the input.
+/// Calls `each` for every output pixel with its offset in the image, its offset in a record without halo, and
+/// an iterator over the taps inside the input: the index of the tap and its offset in the input.
 #[inline(always)]
-fn windows(
+fn for_each_window(
     window: &Window,
     from: &Image,
     to: &Image,
     mut each: impl FnMut(usize, usize, &mut dyn Iterator<Item = (usize, usize)>),
 ) {
     for y in 0..to.height {
-        let rows = inside(window, 0, y, from.height);
+        let rows = valid_taps(window, 0, y, from.height);
         for x in 0..to.width {
-            let columns = inside(window, 1, x, from.width);
+            let columns = valid_taps(window, 1, x, from.width);
             let mut taps = (rows.0..rows.1).flat_map(|i| {
                 let at = y * window.strides[0] + i * window.dilations[0] - window.begin[0];
                 (columns.0..columns.1).map(move |j| {
-                    let across = x * window.strides[1] + j * window.dilations[1] - window.begin[1];
-                    (i * window.kernel[1] + j, from.offset(at, across))
+                    let column = x * window.strides[1] + j * window.dilations[1] - window.begin[1];
+                    (i * window.kernel[1] + j, from.offset(at, column))
                 })
             });
             each(to.offset(y, x), (y * to.width + x) * to.stride, &mut taps);
@@ -40,88 +40,88 @@ fn windows(
     }
 }
 
-/// The largest of each window, and the tap it was at.
+/// Computes the maximum of each window. If `argmax_taps` is not empty, it receives the tap of each maximum.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"))]
-pub fn largest(
+pub fn max_pool(
     window: &Window,
     (x, from): (&[f32], &Image),
     (y, to): (&mut [f32], &Image),
-    taps_of: &mut [u8],
+    argmax_taps: &mut [u8],
 ) {
     let stride = to.stride;
-    let mut kept = vec![0u8; stride];
-    windows(window, from, to, |out, record, taps| {
+    let mut argmax = vec![0u8; stride];
+    for_each_window(window, from, to, |out, dense_offset, taps| {
         let best = &mut y[out..][..stride];
         let Some((tap, at)) = taps.next() else {
             best.fill(f32::NEG_INFINITY);
             return;
         };
         best.copy_from_slice(&x[at..][..stride]);
-        kept.fill(tap as u8);
+        argmax.fill(tap as u8);
         for (tap, at) in taps {
             let values = &x[at..][..stride];
-            for ((best, kept), &value) in best.iter_mut().zip(&mut kept).zip(values) {
-                // What is no number stays so.
+            for ((best, argmax), &value) in best.iter_mut().zip(&mut argmax).zip(values) {
+                // NaN propagates.
                 let larger = value > *best || value.is_nan();
-                *kept = if larger { tap as u8 } else { *kept };
+                *argmax = if larger { tap as u8 } else { *argmax };
                 *best = if larger { value } else { *best };
             }
         }
-        if !taps_of.is_empty() {
-            taps_of[record..][..stride].copy_from_slice(&kept);
+        if !argmax_taps.is_empty() {
+            argmax_taps[dense_offset..][..stride].copy_from_slice(&argmax);
         }
     });
 }
 
-/// Adds each gradient to the place from which the largest came.
+/// Adds each gradient to the input element that was the maximum.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"))]
-pub fn largest_gradient(
+pub fn max_pool_gradient(
     window: &Window,
     (gradient, from): (&[f32], &Image),
     (x, to): (&mut [f32], &Image),
-    taps_of: &[u8],
+    argmax_taps: &[u8],
 ) {
     let stride = from.stride;
-    windows(window, to, from, |out, record, taps| {
+    for_each_window(window, to, from, |out, dense_offset, taps| {
         let gradient = &gradient[out..][..stride];
-        let kept = &taps_of[record..][..stride];
+        let argmax = &argmax_taps[dense_offset..][..stride];
         for (tap, at) in taps {
             let x = &mut x[at..][..stride];
-            for ((x, &kept), &gradient) in x.iter_mut().zip(kept).zip(gradient) {
-                *x += if kept == tap as u8 { gradient } else { 0.0 };
+            for ((x, &argmax), &gradient) in x.iter_mut().zip(argmax).zip(gradient) {
+                *x += if argmax == tap as u8 { gradient } else { 0.0 };
             }
         }
     });
 }
 
-/// By what the sum of a window is divided: all of its taps, or those inside the picture.
+/// The reciprocal of the number of taps of a window: all of them, or only those inside the input.
 #[inline(always)]
-fn share(window: &Window, counts_padding: bool, place: [usize; 2], size: [usize; 2]) -> f32 {
+fn weight(window: &Window, counts_padding: bool, output: [usize; 2], size: [usize; 2]) -> f32 {
     let count = |axis: usize| {
         if counts_padding {
-            // Padding counts, what lies beyond it does not.
+            // Padding counts; pixels beyond the padding (ceil mode) do not.
             let padded = size[axis] + window.begin[axis] + window.end[axis];
-            let left = padded.saturating_sub(place[axis] * window.strides[axis]);
-            return left.min(window.kernel[axis]);
+            let remaining = padded.saturating_sub(output[axis] * window.strides[axis]);
+            return remaining.min(window.kernel[axis]);
         }
-        let (first, end) = inside(window, axis, place[axis], size[axis]);
+        let (first, end) = valid_taps(window, axis, output[axis], size[axis]);
         end.saturating_sub(first)
     };
     1.0 / (count(0) * count(1)).max(1) as f32
 }
 
-/// The mean of each window.
+/// Computes the mean of each window.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"))]
-pub fn mean(
+pub fn mean_pool(
     window: &Window,
     counts_padding: bool,
     (x, from): (&[f32], &Image),
     (y, to): (&mut [f32], &Image),
 ) {
     let (stride, size) = (to.stride, [from.height, from.width]);
-    windows(window, from, to, |out, record, taps| {
-        let pixel = record / stride;
-        let share = share(window, counts_padding, [pixel / to.width, pixel % to.width], size);
+    for_each_window(window, from, to, |out, dense_offset, taps| {
+        let pixel = dense_offset / stride;
+        let weight = weight(window, counts_padding, [pixel / to.width, pixel % to.width], size);
         let sums = &mut y[out..][..stride];
         sums.fill(0.0);
         for (_, at) in taps {
@@ -129,26 +129,26 @@ pub fn mean(
                 *sum += value;
             }
         }
-        sums.iter_mut().for_each(|sum| *sum *= share);
+        sums.iter_mut().for_each(|sum| *sum *= weight);
     });
 }
 
-/// Adds each gradient's share to all of its window.
+/// Adds each gradient, divided by the number of taps, to all pixels of its window.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"))]
-pub fn mean_gradient(
+pub fn mean_pool_gradient(
     window: &Window,
     counts_padding: bool,
     (gradient, from): (&[f32], &Image),
     (x, to): (&mut [f32], &Image),
 ) {
     let (stride, size) = (from.stride, [to.height, to.width]);
-    windows(window, to, from, |out, record, taps| {
-        let pixel = record / stride;
-        let share = share(window, counts_padding, [pixel / from.width, pixel % from.width], size);
+    for_each_window(window, to, from, |out, dense_offset, taps| {
+        let pixel = dense_offset / stride;
+        let weight = weight(window, counts_padding, [pixel / from.width, pixel % from.width], size);
         let gradient = &gradient[out..][..stride];
         for (_, at) in taps {
             for (x, gradient) in x[at..][..stride].iter_mut().zip(gradient) {
-                *x += share * gradient;
+                *x += weight * gradient;
             }
         }
     });

@@ -1,11 +1,12 @@
-//! What a segment computes, as plain loops in double precision.
+//! Reference implementation of segments: plain loops in double precision.
 
-use super::build::{Builder, Convolution, Node, Normalization, Operation, Product, Value};
-use super::pack::Window;
+use super::build::{Builder, Convolution, MatMulViews, Node, Normalization, Operation, Value};
+use super::window::Window;
 use crate::Activation;
 use crate::convolution::reference::Sizes;
 
-/// The values of every operation of `builder` for the sample `x`.
+/// Computes the values of all operations of `builder` for the sample `x`, each as
+/// `[channels][height][width]`.
 pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
     let mut values: Vec<Vec<f64>> = Vec::with_capacity(builder.nodes.len());
     for node in &builder.nodes {
@@ -36,50 +37,51 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
                     *y = input(0)[at] * input(1)[at / area];
                 }
             }
-            Operation::Largest(window) => {
-                let best = largest(window, input(0), dims(0), node.dims);
+            Operation::MaxPool(window) => {
+                let best = argmax(window, input(0), dims(0), node.dims);
                 y.iter_mut().zip(best).for_each(|(y, from)| *y = input(0)[from]);
             }
-            Operation::Mean(window, counts_padding) => {
-                each_tap(window, *counts_padding, dims(0), node.dims, |out, from, share| {
-                    y[out] += input(0)[from] * share;
+            Operation::MeanPool(window, counts_padding) => {
+                for_each_tap(window, *counts_padding, dims(0), node.dims, |out, from, weight| {
+                    y[out] += input(0)[from] * weight;
                 });
             }
-            Operation::Total(factor) => {
+            Operation::SpatialSum(factor) => {
                 let area = dims(0)[1] * dims(0)[2];
                 let sums = input(0).chunks(area).map(|plane| plane.iter().sum::<f64>());
                 y.iter_mut().zip(sums).for_each(|(y, sum)| *y = sum * f64::from(*factor));
             }
             Operation::View => y.copy_from_slice(input(0)),
-            Operation::Constant(own) => {
-                y.iter_mut().zip(own).for_each(|(y, own)| *y = f64::from(*own));
+            Operation::Constant(constant) => {
+                y.iter_mut().zip(constant).for_each(|(y, constant)| *y = f64::from(*constant));
             }
             Operation::Softmax => {
                 let area = node.dims[1] * node.dims[2];
                 for pixel in 0..area {
-                    let own = softmax(input(0), pixel, area);
-                    own.iter().enumerate().for_each(|(at, p)| y[at * area + pixel] = *p);
+                    let probabilities = softmax(input(0), pixel, area);
+                    probabilities.iter().enumerate().for_each(|(at, p)| y[at * area + pixel] = *p);
                 }
             }
-            Operation::Product(own) => {
-                each_factor(own, node, builder, |out, left, right| {
-                    y[out] += f64::from(own.factor()) * input(0)[left] * input(1)[right];
+            Operation::MatMul(views) => {
+                for_each_factor(views, node, builder, |out, left, right| {
+                    y[out] += f64::from(views.factor()) * input(0)[left] * input(1)[right];
                 });
             }
-            Operation::Arrange(parts) => {
-                for (at, own) in parts.iter().enumerate() {
-                    let from = own.from.places(dims(at));
-                    for (from, to) in from.into_iter().zip(own.to.places(node.dims)) {
-                        y[to] = f64::from(own.from.factor) * input(at)[from];
+            Operation::Copy(copies) => {
+                for (at, copy) in copies.iter().enumerate() {
+                    let from = copy.from.element_offsets(dims(at));
+                    for (from, to) in from.into_iter().zip(copy.to.element_offsets(node.dims)) {
+                        y[to] = f64::from(copy.from.factor) * input(at)[from];
                     }
                 }
             }
-            Operation::Normalize(own) => {
+            Operation::Normalize(normalization) => {
                 let area = node.dims[1] * node.dims[2];
                 for pixel in 0..area {
-                    let (standard, _) = standardized(input(0), pixel, area, own);
+                    let (standard, _) = standardized(input(0), pixel, area, normalization);
                     for (channel, x) in standard.iter().enumerate() {
-                        let (scale, shift) = (own.scale[channel], own.shift[channel]);
+                        let (scale, shift) =
+                            (normalization.scale[channel], normalization.shift[channel]);
                         y[channel * area + pixel] = x * f64::from(scale) + f64::from(shift);
                     }
                 }
@@ -90,7 +92,7 @@ pub fn values(builder: &Builder, x: &[f64]) -> Vec<Vec<f64>> {
     values
 }
 
-/// The gradient with respect to the sample `x` of the sum of `output` times `gradient`.
+/// Computes the gradient with respect to the sample `x` of the sum of `output` times `gradient`.
 pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -> Vec<f64> {
     let values = values(builder, x);
     let mut gradients: Vec<Vec<f64>> = values.iter().map(|value| vec![0.0; value.len()]).collect();
@@ -125,16 +127,16 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
                     gradients[gate][at / area] += g * values[first][at];
                 }
             }
-            Operation::Largest(window) => {
-                let best = largest(window, &values[first], dims(0), node.dims);
+            Operation::MaxPool(window) => {
+                let best = argmax(window, &values[first], dims(0), node.dims);
                 g.iter().zip(best).for_each(|(g, from)| gradients[first][from] += g);
             }
-            Operation::Mean(window, counts_padding) => {
-                each_tap(window, *counts_padding, dims(0), node.dims, |out, from, share| {
-                    gradients[first][from] += g[out] * share;
+            Operation::MeanPool(window, counts_padding) => {
+                for_each_tap(window, *counts_padding, dims(0), node.dims, |out, from, weight| {
+                    gradients[first][from] += g[out] * weight;
                 });
             }
-            Operation::Total(factor) => {
+            Operation::SpatialSum(factor) => {
                 let area = dims(0)[1] * dims(0)[2];
                 for (at, sum) in gradients[first].iter_mut().enumerate() {
                     *sum += g[at / area] * f64::from(*factor);
@@ -147,44 +149,48 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
             Operation::Softmax => {
                 let area = node.dims[1] * node.dims[2];
                 for pixel in 0..area {
-                    let own = softmax(&values[first], pixel, area);
+                    let probabilities = softmax(&values[first], pixel, area);
                     let at = |channel: usize| channel * area + pixel;
-                    let each = own.iter().enumerate();
-                    let along: f64 = each.clone().map(|(channel, p)| g[at(channel)] * p).sum();
+                    let each = probabilities.iter().enumerate();
+                    let projection: f64 = each.clone().map(|(channel, p)| g[at(channel)] * p).sum();
                     each.for_each(|(channel, p)| {
-                        gradients[first][at(channel)] += p * (g[at(channel)] - along);
+                        gradients[first][at(channel)] += p * (g[at(channel)] - projection);
                     });
                 }
             }
-            Operation::Product(own) => {
+            Operation::MatMul(views) => {
                 let second = node.inputs[1].0;
-                let factor = f64::from(own.factor());
-                each_factor(own, node, builder, |out, left, right| {
+                let factor = f64::from(views.factor());
+                for_each_factor(views, node, builder, |out, left, right| {
                     gradients[first][left] += factor * g[out] * values[second][right];
                     gradients[second][right] += factor * g[out] * values[first][left];
                 });
             }
-            Operation::Arrange(parts) => {
-                for (at, own) in parts.iter().enumerate() {
-                    let from = own.from.places(dims(at));
-                    for (from, to) in from.into_iter().zip(own.to.places(node.dims)) {
-                        gradients[node.inputs[at].0][from] += f64::from(own.from.factor) * g[to];
+            Operation::Copy(copies) => {
+                for (at, copy) in copies.iter().enumerate() {
+                    let from = copy.from.element_offsets(dims(at));
+                    for (from, to) in from.into_iter().zip(copy.to.element_offsets(node.dims)) {
+                        gradients[node.inputs[at].0][from] += f64::from(copy.from.factor) * g[to];
                     }
                 }
             }
-            Operation::Normalize(own) => {
+            Operation::Normalize(normalization) => {
                 let area = node.dims[1] * node.dims[2];
                 for pixel in 0..area {
-                    let (standard, factor) = standardized(&values[first], pixel, area, own);
-                    let scaled =
-                        |channel: usize| g[channel * area + pixel] * f64::from(own.scale[channel]);
+                    let (standard, factor) =
+                        standardized(&values[first], pixel, area, normalization);
+                    let scaled = |channel: usize| {
+                        g[channel * area + pixel] * f64::from(normalization.scale[channel])
+                    };
                     let count = standard.len() as f64;
                     let channels = || (0..standard.len()).map(scaled);
-                    let mean = if own.centred { channels().sum::<f64>() / count } else { 0.0 };
-                    let along = channels().zip(&standard).map(|(g, x)| g * x).sum::<f64>() / count;
+                    let mean =
+                        if normalization.centred { channels().sum::<f64>() / count } else { 0.0 };
+                    let projection =
+                        channels().zip(&standard).map(|(g, x)| g * x).sum::<f64>() / count;
                     for (channel, x) in standard.iter().enumerate() {
                         gradients[first][channel * area + pixel] +=
-                            factor * (scaled(channel) - mean - x * along);
+                            factor * (scaled(channel) - mean - x * projection);
                     }
                 }
             }
@@ -193,13 +199,18 @@ pub fn gradient(builder: &Builder, output: Value, x: &[f64], gradient: &[f64]) -
     Vec::new()
 }
 
-/// The channels of a pixel with mean 0 and variance 1, and by what they were multiplied.
-fn standardized(values: &[f64], pixel: usize, area: usize, own: &Normalization) -> (Vec<f64>, f64) {
+/// The standardized channels of a pixel (mean 0, variance 1), and the factor `1 / sqrt(variance + epsilon)`.
+fn standardized(
+    values: &[f64],
+    pixel: usize,
+    area: usize,
+    normalization: &Normalization,
+) -> (Vec<f64>, f64) {
     let channels: Vec<f64> = values.iter().skip(pixel).step_by(area).copied().collect();
     let count = channels.len() as f64;
-    let mean = if own.centred { channels.iter().sum::<f64>() / count } else { 0.0 };
+    let mean = if normalization.centred { channels.iter().sum::<f64>() / count } else { 0.0 };
     let variance = channels.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-    let factor = 1.0 / (variance + f64::from(own.epsilon)).sqrt();
+    let factor = 1.0 / (variance + f64::from(normalization.epsilon)).sqrt();
     (channels.iter().map(|x| (x - mean) * factor).collect(), factor)
 }
 
@@ -212,18 +223,18 @@ fn softmax(values: &[f64], pixel: usize, area: usize) -> Vec<f64> {
     powers.iter().map(|power| power / sum).collect()
 }
 
-/// Calls `each` with every place in a product and the places of the two numbers that are multiplied.
-fn each_factor(
-    own: &Product,
+/// Calls `each` for every term of a matrix product with the offsets of the result and of the two factors.
+fn for_each_factor(
+    views: &MatMulViews,
     node: &Node,
     builder: &Builder,
     mut each: impl FnMut(usize, usize, usize),
 ) {
-    let [rows, inner, columns] = own.sizes;
-    let made = node.view.places(node.dims);
-    let left = own.left.places(builder.dims(node.inputs[0]));
-    let right = own.right.places(builder.dims(node.inputs[1]));
-    for (at, out) in made.into_iter().enumerate() {
+    let [rows, inner, columns] = views.sizes;
+    let result = node.view.element_offsets(node.dims);
+    let left = views.left.element_offsets(builder.dims(node.inputs[0]));
+    let right = views.right.element_offsets(builder.dims(node.inputs[1]));
+    for (at, out) in result.into_iter().enumerate() {
         let (matrix, row, column) = (at / (rows * columns), at / columns % rows, at % columns);
         for k in 0..inner {
             each(
@@ -235,7 +246,7 @@ fn each_factor(
     }
 }
 
-/// The value and the derivative of an activation at `x`.
+/// Returns the value and the derivative of an activation at `x`.
 pub fn at(activation: Activation, x: f64) -> (f64, f64) {
     let one = |inside: bool| if inside { 1.0 } else { 0.0 };
     let sigmoid = 1.0 / (1.0 + (-x).exp());
@@ -288,13 +299,19 @@ pub fn at(activation: Activation, x: f64) -> (f64, f64) {
     }
 }
 
-/// Where the tap `tap` of the output `at` lies along `axis`, if that is inside `size`.
-fn place(window: &Window, axis: usize, at: usize, tap: usize, size: usize) -> Option<usize> {
-    let place = at * window.strides[axis] + tap * window.dilations[axis];
-    place.checked_sub(window.begin[axis]).filter(|&place| place < size)
+/// The input position that `tap` of output `at` reads along `axis`, if it lies inside an input of `size`.
+fn input_position(
+    window: &Window,
+    axis: usize,
+    at: usize,
+    tap: usize,
+    size: usize,
+) -> Option<usize> {
+    let position = at * window.strides[axis] + tap * window.dilations[axis];
+    position.checked_sub(window.begin[axis]).filter(|&position| position < size)
 }
 
-/// Calls `each` with every output, input and weight that make a product.
+/// Calls `each` for every term of a convolution with the offsets of the output and the input, and the weight.
 fn each_product(
     convolution: &Convolution,
     [channels, height, width]: [usize; 3],
@@ -310,11 +327,12 @@ fn each_product(
         dilations: window.dilations,
         padding: [0, 1].map(|axis| (window.begin[axis], window.end[axis])),
     };
-    sizes.each_product(|out, from, weight| each(out, from, f64::from(weights[weight])));
+    sizes.each_product(|out, from, index| each(out, from, f64::from(weights[index])));
 }
 
-/// Calls `each` with every output, input and share of a mean.
-fn each_tap(
+/// Calls `each` for every tap of a pooling inside the input with the offsets of the output and the input, and
+/// the reciprocal of the number of taps that count.
+fn for_each_tap(
     window: &Window,
     counts_padding: bool,
     [channels, height, width]: [usize; 3],
@@ -327,7 +345,7 @@ fn each_tap(
                 let end = size + window.begin[axis] + window.end[axis];
                 at * window.strides[axis] + tap < end
             }
-            false => place(window, axis, at, tap, size).is_some(),
+            false => input_position(window, axis, at, tap, size).is_some(),
         });
         taps.count() as f64
     };
@@ -335,23 +353,23 @@ fn each_tap(
         .flat_map(|channel| (0..rows).map(move |y| (channel, y)))
         .flat_map(|(channel, y)| (0..columns).map(move |x| (channel, y, x)))
     {
-        let share = 1.0 / (counted(0, y, height) * counted(1, x, width));
+        let weight = 1.0 / (counted(0, y, height) * counted(1, x, width));
         for (i, j) in (0..window.kernel[0]).flat_map(|i| (0..window.kernel[1]).map(move |j| (i, j)))
         {
             if let (Some(from_y), Some(from_x)) =
-                (place(window, 0, y, i, height), place(window, 1, x, j, width))
+                (input_position(window, 0, y, i, height), input_position(window, 1, x, j, width))
             {
                 let out = (channel * rows + y) * columns + x;
-                each(out, (channel * height + from_y) * width + from_x, share);
+                each(out, (channel * height + from_y) * width + from_x, weight);
             }
         }
     }
 }
 
-/// Where the largest of each window is, the first of several.
-fn largest(window: &Window, values: &[f64], dims: [usize; 3], out: [usize; 3]) -> Vec<usize> {
+/// The offset of the maximum of each window; the first one if several are equal.
+fn argmax(window: &Window, values: &[f64], dims: [usize; 3], out: [usize; 3]) -> Vec<usize> {
     let mut best = vec![usize::MAX; out.iter().product()];
-    each_tap(window, false, dims, out, |at, from, _| {
+    for_each_tap(window, false, dims, out, |at, from, _| {
         if best[at] == usize::MAX || values[from] > values[best[at]] {
             best[at] = from;
         }

@@ -1,218 +1,206 @@
-//! A segment ready to run: two lists of steps over numbered buffers.
+//! A planned segment: the steps of the forward and the backward pass over numbered buffers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::aligned::Aligned;
-use super::arrange::Move;
-use super::build::{Builder, Normalization, Value};
-use super::depthwise::Taps;
+use super::aligned::AlignedBuffer;
+use super::arena::{Arena, Tape, TapeSize};
+use super::build::Normalization;
+use super::depthwise::PackedDepthwise;
 use super::image::Image;
-use super::pack::{Packed, Window};
-use super::plan::plan;
-use super::product::Multiply;
-use super::run::{Arena, Tape};
-use super::sweep::Sweep;
+use super::matmul::MatMul;
+use super::pack::PackedConvolution;
+use super::pixel_loop::PixelLoop;
+use super::strided_copy::StridedCopy;
 use super::tile::Level;
+use super::window::Window;
 use super::winograd::Winograd;
 use crate::Activation;
 
-/// A run of operations with constant weights, from one sample to another; and the gradient of it.
+/// A subgraph with constant weights that maps one tensor to another, and its input gradient.
 #[derive(Debug)]
 pub struct Segment {
     pub(super) level: Level,
-    /// The axes of a sample.
+    /// The shape of an input sample.
     pub(super) input: Vec<usize>,
+    /// The shape of an output sample.
     pub(super) output: Vec<usize>,
     pub(super) forward: Vec<Step>,
     pub(super) backward: Vec<Step>,
-    /// Pictures that never change.
-    pub(super) constants: Vec<Aligned>,
-    /// The numbers of each buffer.
+    /// Constant images.
+    pub(super) constants: Vec<AlignedBuffer>,
+    /// The number of elements of each buffer.
     pub(super) buffers: Vec<usize>,
     pub(super) tape: TapeSize,
-    /// Whether convolutions take fewer multiplications where they can.
+    /// Whether convolutions use Winograd's algorithm where it is faster.
     pub(super) winograd: AtomicBool,
-    /// Memory to be used again.
+    /// Unused arenas, whose memory is reused.
     pub(super) arenas: Mutex<Vec<Arena>>,
+    /// Unused tapes, whose memory is reused.
     pub(super) tapes: Arc<Mutex<Vec<Tape>>>,
 }
 
-/// How much is kept of a sample for the backward pass.
-#[derive(Clone, Debug, Default)]
-pub(super) struct TapeSize {
-    pub bytes: usize,
-    pub floats: usize,
-    /// Pictures that are kept as a whole.
-    pub pictures: Vec<usize>,
-}
-
-/// Where a picture is.
+/// The storage of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
+    /// A buffer of the arena.
     Buffer(usize),
-    Kept(usize),
+    /// An image on the tape.
+    Tape(usize),
+    /// A constant of the segment.
     Constant(usize),
 }
 
-/// What is done.
+/// The operation of a step.
 #[derive(Clone, Debug)]
-pub(super) enum Work {
-    /// From the sample, or its gradient, to a picture.
-    Load(Outside),
-    /// From a picture to the sample, or its gradient.
-    Store(Outside),
+pub(super) enum StepKind {
+    /// Copies an input sample, or the gradient of an output sample, to an image.
+    Load(ExternalLayout),
+    /// Copies an image to an output sample, or to the gradient of an input sample.
+    Store(ExternalLayout),
+    /// Sets an image to zero.
     Zero,
     Convolve {
-        packed: Arc<Packed>,
-        sweeps: Vec<Sweep>,
-        /// The same in fewer multiplications.
+        packed: Arc<PackedConvolution>,
+        pixel_loops: Vec<PixelLoop>,
+        /// The Winograd form, if it is faster.
         winograd: Option<Arc<Winograd>>,
     },
     Depthwise {
-        taps: Arc<Taps>,
-        sweeps: Vec<Sweep>,
+        packed: Arc<PackedDepthwise>,
+        pixel_loops: Vec<PixelLoop>,
     },
-    /// `factor x gate`; the second source is the gate, where there is one.
+    /// Elementwise `factor x gate`. The first source is `x`, the second one the gate; both are optional.
     Map {
-        sweep: Sweep,
+        pixel_loop: PixelLoop,
         factor: f32,
-        gate: Option<Sweep>,
+        gate: Option<PixelLoop>,
     },
-    /// The sum over the pixels of the first source, times the second where there is one.
-    Sum {
+    /// The sum over the pixels of the first source, multiplied by the second source if there is one.
+    SpatialSum {
         factor: f32,
     },
-    Largest {
+    MaxPool {
+        window: Window,
+        /// The offset of the taps in the bytes of the tape.
+        bytes: usize,
+    },
+    MaxPoolGradient {
         window: Window,
         bytes: usize,
     },
-    LargestGradient {
-        window: Window,
-        bytes: usize,
-    },
-    Mean {
+    MeanPool {
         window: Window,
         counts_padding: bool,
     },
-    MeanGradient {
+    MeanPoolGradient {
         window: Window,
         counts_padding: bool,
     },
     Normalize {
-        own: Arc<Normalization>,
-        kept: usize,
+        normalization: Arc<Normalization>,
+        /// The offset of the saved values in the floats of the tape.
+        floats: usize,
     },
     NormalizeGradient {
-        own: Arc<Normalization>,
-        kept: usize,
-        sweep: Sweep,
+        normalization: Arc<Normalization>,
+        floats: usize,
+        pixel_loop: PixelLoop,
     },
-    /// Over each pixel's channels.
+    /// Softmax over the channels of each pixel.
     Softmax,
     SoftmaxGradient {
-        sweep: Sweep,
+        pixel_loop: PixelLoop,
     },
-    /// The product of the two sources.
-    Product(Multiply),
-    Arrange(Move),
+    /// The matrix product of the two sources.
+    MatMul(MatMul),
+    Copy(StridedCopy),
 }
 
-/// How a sample lies outside.
+/// The memory layout of a sample outside the segment.
 #[derive(Clone, Debug)]
-pub(super) enum Outside {
-    /// `dims`, channels first; `side` times `side` pixels lie in one.
-    Planes { side: usize, dims: [usize; 3] },
-    /// In another order.
-    Other(Move),
+pub(super) enum ExternalLayout {
+    /// `[channels, height, width]` of size `dims`; a pixel of the image holds a block of `block_size` by
+    /// `block_size` pixels (see [`Image::store`]).
+    Nchw { block_size: usize, dims: [usize; 3] },
+    /// Any other layout.
+    Strided(StridedCopy),
 }
 
-impl Outside {
-    /// The same, each pixel of which is one of the picture.
-    pub fn whole_pixels(self) -> Self {
+impl ExternalLayout {
+    /// Returns the layout with a block size of 1.
+    pub fn without_blocks(self) -> Self {
         match self {
-            Self::Planes { dims, .. } => Self::Planes { side: 1, dims },
-            Self::Other(own) => Self::Other(own),
+            Self::Nchw { dims, .. } => Self::Nchw { block_size: 1, dims },
+            Self::Strided(copy) => Self::Strided(copy),
         }
     }
 }
 
-/// One step.
+/// A step of the forward or backward pass.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    pub work: Work,
-    pub sources: Vec<(Place, Image)>,
-    pub to: (Place, Image),
-    /// Whether the halo must be made zero first.
+    pub kind: StepKind,
+    /// The images that the step reads.
+    pub sources: Vec<(Location, Image)>,
+    /// The image that the step writes.
+    pub to: (Location, Image),
+    /// Whether the halo is set to zero first.
     pub clear: bool,
-    pub finish: FinishPlan,
+    pub epilogue: EpiloguePlan,
 }
 
-/// What is added.
+/// The image that an epilogue adds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum AddedPlan {
+pub(super) enum AddendPlan {
     Nothing,
-    Own,
-    Other(Place),
+    /// The present content of the output.
+    Output,
+    Other(Location),
 }
 
-/// Where the derivative of an activation is kept.
+/// The part of the tape that holds the derivative of an activation.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Record {
     Bytes { first: usize, slopes: [f32; 2] },
     Floats { first: usize },
 }
 
+/// The epilogue of a step; see [`Epilogue`](super::epilogue::Epilogue).
 #[derive(Clone, Debug)]
-pub(super) struct FinishPlan {
+pub(super) struct EpiloguePlan {
     pub bias: Vec<f32>,
     pub scale: Vec<f32>,
-    pub added: AddedPlan,
+    pub addend: AddendPlan,
     pub activation: Activation,
-    /// Where the activation's derivative goes.
-    pub keeps: Option<Record>,
-    /// The derivative that the sum is multiplied with.
+    /// The record to which the derivative of the activation is written.
+    pub record: Option<Record>,
+    /// The record of the derivative by which the sum is multiplied.
     pub derivative: Option<Record>,
 }
 
 impl Segment {
-    /// What `builder` has from its input to `output`, for this processor. Weights are packed one
-    /// convolution after the other, and let go.
-    ///
-    /// # Panics
-    ///
-    /// When the first axis of `output` is not the batch: [`Builder::begins_with_batch`].
-    pub fn new(builder: Builder, output: Value) -> Self {
-        Self::at(builder, output, Level::detected())
-    }
-
-    /// The same with the instructions of `level`.
-    pub fn at(builder: Builder, output: Value, level: Level) -> Self {
-        plan(builder, output, level)
-    }
-
-    /// From now on computes convolutions of 3 by 3 pixels by Winograd's algorithm where that is faster:
-    /// a quarter of the multiplications, rounding errors about twice as large (around 1e-6 of the largest
-    /// value), and four times the memory for their weights.
+    /// Makes convolutions with 3 by 3 kernels use Winograd's algorithm where it is faster. It needs a quarter
+    /// of the multiplications and four times the memory for the weights, and its rounding errors are about
+    /// twice as large (around 1e-6 of the largest value).
     pub fn use_winograd(&self) {
         self.winograd.store(true, Ordering::Relaxed);
     }
 
-    /// The axes of a sample of its input.
+    /// The shape of an input sample.
     pub fn input(&self) -> &[usize] {
         &self.input
     }
 
-    /// The axes of a sample of its output.
+    /// The shape of an output sample.
     pub fn output(&self) -> &[usize] {
         &self.output
     }
 
-    /// The bytes that a sample takes at most: what is kept of it for its gradient, and the buffers in
-    /// which it is computed.
+    /// The memory that a sample needs at most, in bytes: its tape and the buffers in which it is computed.
     pub fn bytes_per_sample(&self) -> usize {
-        let pictures: usize = self.tape.pictures.iter().sum();
+        let images: usize = self.tape.images.iter().sum();
         let buffers: usize = self.buffers.iter().sum();
-        self.tape.bytes + 4 * (self.tape.floats + pictures + buffers)
+        self.tape.bytes + 4 * (self.tape.floats + images + buffers)
     }
 }

@@ -1,15 +1,15 @@
-//! The softmax over the channels of each pixel.
+//! Softmax over the channels of each pixel.
 
 use multiversion::multiversion;
 
-use super::finish::{Finish, Outs, Places, exponential, lanes, lanes_mut};
+use super::epilogue::{Destinations, Epilogue, PixelOffsets, exponential, lanes, lanes_mut};
 use super::image::{Image, LANES};
-use super::plane::sum_lanes;
-use super::sweep::Sweep;
+use super::image_ops::sum_channels;
+use super::pixel_loop::PixelLoop;
 use super::tile::Level;
 
-/// `exp(x - max) / sum(exp(x - max))`.
-pub fn rows(level: Level, x: (&[f32], &Image), y: (&mut [f32], &Image)) {
+/// Computes `exp(x - max) / sum(exp(x - max))` over the channels of each pixel.
+pub fn softmax(level: Level, x: (&[f32], &Image), y: (&mut [f32], &Image)) {
     match level {
         Level::Plain => softmax_rows::<false>(x, y),
         _ => softmax_rows::<true>(x, y),
@@ -26,13 +26,13 @@ fn softmax_rows<const FUSED: bool>((x, from): (&[f32], &Image), (y, to): (&mut [
         for column in 0..from.width {
             let x = &x[from.offset(row, column)..][..stride];
             let y = &mut y[to.offset(row, column)..][..stride];
-            let largest = largest(&x[..channels]);
+            let maximum = maximum(&x[..channels]);
             let mut sums = [0f32; LANES];
             for first in (0..stride).step_by(LANES) {
                 let x: &[f32; LANES] = lanes(x, first);
                 let mut values = [0f32; LANES];
                 for lane in 0..LANES {
-                    let value = exponential::<FUSED>(x[lane] - largest);
+                    let value = exponential::<FUSED>(x[lane] - maximum);
                     values[lane] = if first + lane < channels { value } else { 0.0 };
                     sums[lane] += values[lane];
                 }
@@ -44,9 +44,9 @@ fn softmax_rows<const FUSED: bool>((x, from): (&[f32], &Image), (y, to): (&mut [
     }
 }
 
-/// The largest of the numbers; what is not a number is passed on.
+/// The maximum of `x`; NaN if `x` contains one.
 #[inline(always)]
-fn largest(x: &[f32]) -> f32 {
+fn maximum(x: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if a > b || a.is_nan() { a } else { b };
     let (whole, rest) = x.as_chunks::<LANES>();
     let mut best = [f32::NEG_INFINITY; LANES];
@@ -58,18 +58,20 @@ fn largest(x: &[f32]) -> f32 {
     best.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
 }
 
-/// The gradient `p (g - sum(g p))` with the result `p`.
+/// Computes the gradient `p (g - sum(g p))`, with the result `p` of the softmax.
 pub fn gradient(
     level: Level,
     gradient: (&[f32], &Image),
     result: (&[f32], &Image),
-    sweep: &Sweep,
-    outs: Outs,
-    finish: &Finish,
+    pixel_loop: &PixelLoop,
+    destinations: Destinations,
+    epilogue: &Epilogue,
 ) {
     match level {
-        Level::Plain => gradient_rows::<false>(gradient, result, sweep, outs, finish),
-        _ => gradient_rows::<true>(gradient, result, sweep, outs, finish),
+        Level::Plain => {
+            gradient_rows::<false>(gradient, result, pixel_loop, destinations, epilogue)
+        }
+        _ => gradient_rows::<true>(gradient, result, pixel_loop, destinations, epilogue),
     }
 }
 
@@ -79,18 +81,18 @@ pub fn gradient(
 )]
 fn gradient_rows<const FUSED: bool>(
     (gradient, from): (&[f32], &Image),
-    (result, own): (&[f32], &Image),
-    sweep: &Sweep,
-    mut outs: Outs,
-    finish: &Finish,
+    (result, layout): (&[f32], &Image),
+    pixel_loop: &PixelLoop,
+    mut destinations: Destinations,
+    epilogue: &Epilogue,
 ) {
     let stride = from.stride;
-    let mut at = sweep.first();
+    let mut at = pixel_loop.start();
     for pixel in 0..from.height * from.width {
-        let (places, [start]) = Places::<1>::next(sweep, &mut at);
+        let (offsets, [start]) = PixelOffsets::<1>::next(pixel_loop, &mut at);
         let g = &gradient[start..][..stride];
-        let p = &result[own.offset(pixel / own.width, pixel % own.width)..][..stride];
-        let along = sum_lanes(from.channels, stride, |at| {
+        let p = &result[layout.offset(pixel / layout.width, pixel % layout.width)..][..stride];
+        let projection = sum_channels(from.channels, stride, |at| {
             let (g, p): (&[f32; LANES], &[f32; LANES]) = (lanes(g, at), lanes(p, at));
             std::array::from_fn(|lane| g[lane] * p[lane])
         });
@@ -98,9 +100,9 @@ fn gradient_rows<const FUSED: bool>(
             let (g, p): (&[f32; LANES], &[f32; LANES]) = (lanes(g, first), lanes(p, first));
             let mut sums = [0f32; LANES];
             for lane in 0..LANES {
-                sums[lane] = p[lane] * (g[lane] - along);
+                sums[lane] = p[lane] * (g[lane] - projection);
             }
-            finish.apply::<1, LANES, FUSED>(&mut [sums], &places, first, &mut outs);
+            epilogue.apply::<1, LANES, FUSED>(&mut [sums], &offsets, first, &mut destinations);
         }
     }
 }

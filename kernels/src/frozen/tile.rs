@@ -1,24 +1,25 @@
-//! The innermost kernel: some pixels times some output channels, in registers.
+//! The convolution micro-kernel: a register tile of output pixels by output channels.
 
 use multiversion::multiversion;
 
-use super::finish::{Finish, Outs, Places};
-use super::pack::Block;
-use super::sweep::{Place, Sweep};
+use super::epilogue::{Destinations, Epilogue, PixelOffsets};
+use super::fma::fused;
+use super::panel::WeightPanel;
+use super::pixel_loop::{Cursor, PixelLoop};
 
-/// What the processor can do.
+/// The SIMD instruction set that the kernels use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// 32 registers of 16 lanes.
+    /// AVX-512: 32 registers of 16 lanes.
     Avx512,
-    /// 16 registers of 8 lanes.
+    /// AVX2 and FMA: 16 registers of 8 lanes.
     Avx2,
-    /// Whatever the compiler was told.
+    /// The instruction set that the compiler targets.
     Plain,
 }
 
 impl Level {
-    /// The best that this processor has; the same one that `multiversion` chooses.
+    /// The best level that this processor supports; `multiversion` selects the same one.
     pub fn detected() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -35,7 +36,7 @@ impl Level {
         Self::Plain
     }
 
-    /// The output channels of a block of weights: the widest for which there is work.
+    /// The width of a weight panel, in output channels, when `channels` remain.
     pub fn lanes(self, channels: usize) -> usize {
         match self {
             Self::Avx512 if channels > 16 => 32,
@@ -44,57 +45,65 @@ impl Level {
     }
 }
 
-/// Pixels in tiles of at most so many, as few and as even as can be: a short one at the end would take
-/// nearly as long as a whole one.
+/// A partition of pixels into as few tiles as possible, of nearly equal size. A short last tile would take
+/// nearly as long as a full one.
 #[derive(Clone, Copy)]
-pub struct Tiles {
+pub struct TileSplit {
     pub count: usize,
     each: usize,
-    /// The first so many have one pixel more.
+    /// The number of leading tiles that have one pixel more.
     longer: usize,
 }
 
-impl Tiles {
-    /// Tiles of at most `most` pixels.
-    pub fn of(pixels: usize, most: usize) -> Self {
-        let count = pixels.div_ceil(most).max(1);
+impl TileSplit {
+    /// Splits `pixels` into tiles of at most `max_pixels`.
+    pub fn new(pixels: usize, max_pixels: usize) -> Self {
+        let count = pixels.div_ceil(max_pixels).max(1);
         Self { count, each: pixels / count, longer: pixels % count }
     }
 
-    /// The pixels of a tile.
+    /// The number of pixels of a tile.
     pub fn size(self, tile: usize) -> usize {
         self.each + usize::from(tile < self.longer)
     }
 }
 
-/// `x` convolved with all blocks of weights, at every pixel of the sweep.
+/// Convolves `x` with all weight panels at every pixel of the loop.
 pub fn convolve(
     level: Level,
     x: &[f32],
-    sweep: &Sweep,
-    blocks: &[Block],
-    mut outs: Outs,
-    finish: &Finish,
+    pixel_loop: &PixelLoop,
+    panels: &[WeightPanel],
+    mut destinations: Destinations,
+    epilogue: &Epilogue,
 ) {
-    let most = match level {
+    let max_pixels = match level {
         Level::Avx512 => 12,
         Level::Avx2 => 6,
         Level::Plain => 4,
     };
-    let tiles = Tiles::of(sweep.rows * sweep.columns, most);
-    let mut at = sweep.first();
-    for first in (0..tiles.count).step_by(AT_ONCE) {
+    let tiles = TileSplit::new(pixel_loop.rows * pixel_loop.columns, max_pixels);
+    let mut at = pixel_loop.start();
+    for first in (0..tiles.count).step_by(TILES_PER_GROUP) {
         let mut end = at;
-        for block in blocks {
+        for panel in panels {
             end = at;
-            for tile in first..(first + AT_ONCE).min(tiles.count) {
+            for tile in first..(first + TILES_PER_GROUP).min(tiles.count) {
                 let pixels = tiles.size(tile);
-                let outs = &mut outs;
-                match (level, block.lanes) {
-                    (Level::Avx512, 32) => wide(pixels, x, sweep, block, &mut end, outs, finish),
-                    (Level::Avx512, _) => narrow(pixels, x, sweep, block, &mut end, outs, finish),
-                    (Level::Avx2, _) => avx2(pixels, x, sweep, block, &mut end, outs, finish),
-                    (Level::Plain, _) => plain(pixels, x, sweep, block, &mut end, outs, finish),
+                let destinations = &mut destinations;
+                match (level, panel.lanes) {
+                    (Level::Avx512, 32) => {
+                        wide(pixels, x, pixel_loop, panel, &mut end, destinations, epilogue)
+                    }
+                    (Level::Avx512, _) => {
+                        narrow(pixels, x, pixel_loop, panel, &mut end, destinations, epilogue)
+                    }
+                    (Level::Avx2, _) => {
+                        avx2(pixels, x, pixel_loop, panel, &mut end, destinations, epilogue)
+                    }
+                    (Level::Plain, _) => {
+                        plain(pixels, x, pixel_loop, panel, &mut end, destinations, epilogue)
+                    }
                 }
             }
         }
@@ -102,24 +111,26 @@ pub fn convolve(
     }
 }
 
-/// Tiles that are computed for all blocks before the next ones are: what they read and write stays in
-/// the cache, and the weights are not read again too often.
-const AT_ONCE: usize = 8;
+/// The number of tiles that are computed for all panels before the next tiles. Their inputs and outputs stay
+/// in the cache, and the weights are reread once per group instead of once per tile.
+const TILES_PER_GROUP: usize = 8;
 
-/// A function that computes a tile of `pixels`.
+/// Defines a function that computes a tile of `pixels` pixels.
 macro_rules! tiles {
     ($name:ident, $lanes:literal, $fused:literal: $($pixels:literal)*) => {
         fn $name(
             pixels: usize,
             x: &[f32],
-            sweep: &Sweep,
-            block: &Block,
-            at: &mut Place,
-            outs: &mut Outs,
-            finish: &Finish,
+            pixel_loop: &PixelLoop,
+            panel: &WeightPanel,
+            at: &mut Cursor,
+            destinations: &mut Destinations,
+            epilogue: &Epilogue,
         ) {
             match pixels {
-                $($pixels => tile::<$pixels, $lanes, $fused>(x, sweep, block, at, outs, finish),)*
+                $($pixels => tile::<$pixels, $lanes, $fused>(
+                    x, pixel_loop, panel, at, destinations, epilogue,
+                ),)*
                 _ => {}
             }
         }
@@ -131,34 +142,34 @@ tiles!(narrow, 16, true: 1 2 3 4 5 6 7 8 9 10 11 12);
 tiles!(avx2, 16, true: 1 2 3 4 5 6);
 tiles!(plain, 16, false: 1 2 3 4);
 
-/// `N` pixels times `W` channels, from `at` on. A function of its own, small enough that the compiler
-/// keeps all sums in registers.
+/// Computes `N` pixels by `W` output channels, starting at the cursor `at`. A separate function, small enough
+/// for the compiler to keep all accumulators in registers.
 #[multiversion(
     targets("x86_64+avx512f+avx512vl+avx512vbmi2", "x86_64+avx2+fma"),
     dispatcher = "direct"
 )]
 fn tile<const N: usize, const W: usize, const FUSED: bool>(
     x: &[f32],
-    sweep: &Sweep,
-    block: &Block,
-    at: &mut Place,
-    outs: &mut Outs,
-    finish: &Finish,
+    pixel_loop: &PixelLoop,
+    panel: &WeightPanel,
+    at: &mut Cursor,
+    destinations: &mut Destinations,
+    epilogue: &Epilogue,
 ) {
-    let (places, from) = Places::<N>::next(sweep, at);
+    let (offsets, from) = PixelOffsets::<N>::next(pixel_loop, at);
     let mut sums = [[0f32; W]; N];
-    let mut left = block.weights.as_chunks::<W>().0;
-    for tap in &sweep.taps {
+    let mut left = panel.weights.as_chunks::<W>().0;
+    for tap in &pixel_loop.taps {
         let rows: [&[f32]; N] =
-            std::array::from_fn(|pixel| &x[from[pixel] + tap.offset + block.input..][..tap.count]);
-        let (own, rest) = left.split_at(tap.count);
-        multiply::<N, W, FUSED>(rows, own, &mut sums);
+            std::array::from_fn(|pixel| &x[from[pixel] + tap.offset + panel.input..][..tap.count]);
+        let (weights, rest) = left.split_at(tap.count);
+        multiply::<N, W, FUSED>(rows, weights, &mut sums);
         left = rest;
     }
-    finish.apply::<N, W, FUSED>(&mut sums, &places, block.output, outs);
+    epilogue.apply::<N, W, FUSED>(&mut sums, &offsets, panel.output, destinations);
 }
 
-/// `sums[r] += rows[r] weights`.
+/// Computes `sums[r] += rows[r] weights`.
 #[inline(always)]
 pub fn multiply<const N: usize, const W: usize, const FUSED: bool>(
     rows: [&[f32]; N],
@@ -167,22 +178,17 @@ pub fn multiply<const N: usize, const W: usize, const FUSED: bool>(
 ) {
     let count = weights.len();
     let rows = rows.map(|row| &row[..count]);
-    let mut own = *sums;
+    let mut accumulators = *sums;
     for i in 0..count {
-        // A copy, so that it is read once.
+        // A local copy, so that the weights are loaded once.
         let weights = weights[i];
         for pixel in 0..N {
             let value = rows[pixel][i];
             for lane in 0..W {
-                own[pixel][lane] = fused::<FUSED>(value, weights[lane], own[pixel][lane]);
+                accumulators[pixel][lane] =
+                    fused::<FUSED>(value, weights[lane], accumulators[pixel][lane]);
             }
         }
     }
-    *sums = own;
-}
-
-/// `a b + c`, in one rounding where the processor has it.
-#[inline(always)]
-pub fn fused<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
+    *sums = accumulators;
 }

@@ -1,4 +1,4 @@
-//! The noise kernel in CubeCL's language.
+//! The noise kernel as a CubeCL device kernel.
 
 use cubecl::prelude::*;
 
@@ -6,10 +6,11 @@ use crate::launch::THREADS;
 use crate::mollifier::Mollifier;
 use crate::{philox, quantile};
 
-/// Rows one thread writes, so that it reads the input and its bounds once for all of them.
+/// The number of rows that a thread computes. If they have a common input, the thread reads the input and its
+/// bounds only once.
 pub const ROWS: u32 = 8;
 
-/// How the width follows from the input.
+/// The formula of the width; see [`Width`](crate::Width).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     Absolute,
@@ -18,39 +19,57 @@ pub enum Rule {
     Proportional,
 }
 
-/// What is known when the kernel is compiled.
+/// The compile-time arguments of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Variant {
     pub mollifier: Mollifier,
     pub rule: Rule,
+    /// Whether noisy values are clipped to the domain.
     pub clipped: bool,
-    /// Whether all rows lie at one input, so that it is read once per thread.
+    /// Whether all rows have the same input and are not on paths, so that each thread reads the input only
+    /// once.
     pub single: bool,
-    /// Whether rows lie on paths.
+    /// Whether the rows are on paths.
     pub on_paths: bool,
-    /// Whether there is noise.
+    /// Whether the rows have noise.
     pub noisy: bool,
 }
 
-/// What is known when the kernel is launched.
+/// The scalar arguments of a launch.
 #[derive(CubeLaunch, CubeType)]
 pub struct Job {
+    /// The number of elements of a row.
     features: u32,
+    /// The number of rows.
     rows: u32,
-    /// The input of the first row.
+    /// The index of the input of the first row.
     input: u32,
+    /// The random stream.
     stream: u32,
+    /// The first word of the generator's key.
     key0: u32,
+    /// The second word of the generator's key.
     key1: u32,
+    /// The number of channels of an input.
     channels: u32,
+    /// The number of consecutive elements of a channel.
     inner: u32,
+    /// The number in the formula of the width.
     factor: f32,
 }
 
-/// Each thread takes one counter of [`ROWS`] rows: four elements, a quarter of a row apart, of
-/// each. Cubes lie along x, and along z where a device allows no more of them in one direction;
-/// rows along y. `bounds` holds input by input the lower bounds of its channels, then the upper ones, and `table`
-/// row by row its input, sample, node, and the bits of its position.
+/// Computes the rows of a batch.
+///
+/// Each thread processes one counter for [`ROWS`] rows: four elements of each row, a quarter of a row apart.
+/// The counters are along x of the grid, and along z if there are more cubes than a device allows in one
+/// direction. The rows are along y.
+///
+/// | argument | layout |
+/// |---|---|
+/// | `inputs`, `baselines` | `[inputs, features]` |
+/// | `bounds` | `[inputs, 2, channels]`: the lower, then the upper bounds |
+/// | `table` | `[rows, 4]`: the input, the sample, the node, and the bits of the position |
+/// | `rows` | `[rows, features]` |
 #[cube(launch)]
 pub fn noise_kernel(
     inputs: &[f32],
@@ -68,8 +87,8 @@ pub fn noise_kernel(
     }
     let start = ABSOLUTE_POS_Y * ROWS;
     let end = u32::min(start + ROWS, job.rows);
-    // Registers are scarce. What is kept of each element: at a single input its value, and its
-    // width or, where noise is clipped, its bounds; else its channel.
+    // Registers are scarce. For a single input, each thread keeps the values of its elements, with their widths
+    // or, if noise is clipped, their bounds. Otherwise it keeps only the channels of the elements.
     let mut x = Array::<f32>::new(4usize);
     let mut sigma = Array::<f32>::new(4usize);
     let mut lower = Array::<f32>::new(4usize);
@@ -106,7 +125,7 @@ pub fn noise_kernel(
                 let value = if comptime!(!variant.single) {
                     let input = table[entry];
                     let index = (input as usize) * (job.features as usize) + (e as usize);
-                    let at = if comptime!(variant.on_paths) {
+                    let point = if comptime!(variant.on_paths) {
                         let baseline = baselines[index];
                         let position = f32::reinterpret(table[entry + 3]);
                         baseline + position * (inputs[index] - baseline)
@@ -118,17 +137,18 @@ pub fn noise_kernel(
                         let first = 2u32 * job.channels * input + channels[i];
                         let low = bounds[first as usize];
                         let high = bounds[(first + job.channels) as usize];
-                        let value = at + width(at, low, high, job.factor, variant.rule) * draw;
-                        keep(value, low, high, variant.clipped)
+                        let value =
+                            point + width(point, low, high, job.factor, variant.rule) * draw;
+                        apply_boundary(value, low, high, variant.clipped)
                     } else {
-                        at
+                        point
                     }
                 } else if comptime!(!variant.noisy) {
                     x[i]
                 } else if variant.clipped {
                     let draw = draw(words[i], variant.mollifier);
                     let sigma = width(x[i], lower[i], upper[i], job.factor, variant.rule);
-                    keep(x[i] + sigma * draw, lower[i], upper[i], true)
+                    apply_boundary(x[i] + sigma * draw, lower[i], upper[i], true)
                 } else {
                     x[i] + sigma[i] * draw(words[i], variant.mollifier)
                 };
@@ -138,34 +158,13 @@ pub fn noise_kernel(
     }
 }
 
-/// The random words that [`noise_kernel`] uses, one row at a time.
-#[cube(launch)]
-pub fn words_kernel(table: &[u32], words: &mut [u32], job: &Job) {
-    let quarter = job.features.div_ceil(4);
-    let block = counter();
-    if block >= quarter {
-        terminate!();
-    }
-    let row = CUBE_POS_Y;
-    let entry = (row * 4u32) as usize;
-    let (sample, node) = (table[entry + 1], table[entry + 2]);
-    let four = philox_words(block, sample, node, job.stream, job.key0, job.key1);
-    #[unroll]
-    for word in 0..4u32 {
-        let e = block + word * quarter;
-        if e < job.features {
-            words[(row as usize) * (job.features as usize) + (e as usize)] = four[word as usize];
-        }
-    }
-}
-
-/// The counter of this thread.
+/// Returns the counter of this thread.
 #[cube]
 fn counter() -> u32 {
     (CUBE_POS_Z * CUBE_COUNT_X + CUBE_POS_X) * THREADS + UNIT_POS_X
 }
 
-/// The width at a value `x` between its bounds.
+/// Returns the width of the noise at a value `x` with these bounds.
 #[cube]
 fn width(x: f32, lower: f32, upper: f32, factor: f32, #[comptime] rule: Rule) -> f32 {
     match rule {
@@ -176,13 +175,13 @@ fn width(x: f32, lower: f32, upper: f32, factor: f32, #[comptime] rule: Rule) ->
     }
 }
 
-/// The boundary rule.
+/// Applies the boundary rule.
 #[cube]
-fn keep(value: f32, lower: f32, upper: f32, #[comptime] clipped: bool) -> f32 {
+fn apply_boundary(value: f32, lower: f32, upper: f32, #[comptime] clipped: bool) -> f32 {
     if clipped { f32::clamp(value, lower, upper) } else { value }
 }
 
-/// Philox4x32-10; see [`crate::philox`].
+/// Returns the four words of a counter by Philox4x32-10; see [`crate::philox`].
 #[cube]
 fn philox_words(
     block: u32,
@@ -219,7 +218,7 @@ fn philox_words(
     words
 }
 
-/// The draw of a word; see [`crate::quantile`].
+/// Returns the draw of a word at unit scale; see [`crate::quantile`].
 #[cube]
 fn draw(word: u32, #[comptime] mollifier: Mollifier) -> f32 {
     let m = word & 0x7FFF_FFFFu32;
@@ -231,15 +230,17 @@ fn draw(word: u32, #[comptime] mollifier: Mollifier) -> f32 {
         Mollifier::Hyperbolic => 0.5f32 * ln((1.0f32 - p) / p),
         Mollifier::Sigmoid => ln((1.0f32 - p) / p),
         Mollifier::Rect => x,
+        Mollifier::Laplace => -ln(2.0f32 * p),
     };
     if word >= 0x8000_0000u32 { -magnitude } else { magnitude }
 }
 
-/// The natural logarithm of `v` in `[2^-32, 2^33]`, as [`crate::quantile`] takes it: the devices'
-/// own differ, and CUDA's takes a library of the CUDA toolkit.
+/// Returns the natural logarithm of `v` in `[2^-32, 2^33]`, by the same formula as [`crate::quantile`]. The
+/// built-in logarithms of the devices differ, and CUDA's requires a library of the CUDA toolkit.
 #[cube]
 fn ln(v: f32) -> f32 {
-    // The exponent, 64 added, of `v` over the root of 1/2, and what remains in [0.7, 1.4].
+    // Splits `v` into a power of two, whose exponent is biased by 64, and a mantissa in `[sqrt(1/2),
+    // sqrt(2))`.
     let bits = u32::reinterpret(v) + 0x2000_0000u32;
     let biased = (bits - 0x3F35_04F3u32) >> 23u32;
     let mantissa = f32::reinterpret(bits - (biased << 23u32));
@@ -252,6 +253,7 @@ fn ln(v: f32) -> f32 {
     (f32::cast_from(biased) - 64.0f32) * comptime!(std::f32::consts::LN_2) + 2.0f32 * s * series
 }
 
+/// Returns the magnitude of the normal quantile, for the tail probability `p` and `x = 1 - 2p`.
 #[cube]
 fn normal(p: f32, x: f32) -> f32 {
     let w = -ln(4.0f32 * p * (1.0f32 - p));
@@ -273,6 +275,7 @@ fn normal(p: f32, x: f32) -> f32 {
     x * ratio
 }
 
+/// Returns the magnitude of the Cauchy quantile, for the tail probability `p` and `x = 1 - 2p`.
 #[cube]
 fn cauchy(p: f32, x: f32) -> f32 {
     let y = f32::min(2.0f32 * p, x);

@@ -1,7 +1,8 @@
-//! The noise kernel in plain Rust and double precision, one element at a time: what every device
-//! is compared with.
+//! The reference of the noise kernel: plain Rust in double precision, one element at a time. Tests compare
+//! every device with it.
 
-use super::{Batch, Boundary, Domain, Noise, Row, Width};
+use super::{Batch, Boundary, Noise, Row};
+use crate::domain::Domain;
 use crate::philox::{key, philox};
 use crate::quantile::{is_negative, tail_probability};
 
@@ -10,45 +11,46 @@ use crate::quantile::{is_negative, tail_probability};
 pub struct Element<'a> {
     /// The batch.
     pub batch: &'a Batch,
-    /// The row's number in the batch.
+    /// The index of the row in the batch.
     pub row: usize,
-    /// The element's number in the row.
+    /// The index of the element in the row.
     pub index: usize,
     /// The number of elements of a row.
     pub features: usize,
 }
 
 impl Element<'_> {
-    /// Its row.
+    /// Returns the row of the element.
     pub fn row(&self) -> &Row {
         &self.batch.rows[self.row]
     }
 }
 
-/// The point on the path from `baseline` to `x` at a position, rounded to float32.
+/// Returns the point at a position on the path from `baseline` to `x`, rounded to float32.
 pub fn point(x: f32, baseline: f32, position: f64) -> f32 {
     let (x, baseline) = (f64::from(x), f64::from(baseline));
     (baseline + position * (x - baseline)) as f32
 }
 
-/// The element whose point is `x`; unrounded.
-pub fn element(x: f32, at: &Element, noise: &Noise, domain: &Domain) -> f64 {
-    let (lower, upper) = bounds(domain, at);
-    let value = f64::from(x) + sigma(noise.width, x, lower, upper) * draw(at, noise);
+/// Returns the noisy element whose point without noise is `x`, not rounded to float32.
+pub fn element(x: f32, at: &Element, noise: &Noise, domains: &[Domain]) -> f64 {
+    let (lower, upper) = bounds(domains, at);
+    let x = f64::from(x);
+    let value = x + noise.width.rounded().at(x, lower, upper) * draw(at, noise);
     match noise.boundary {
         Boundary::Free => value,
         Boundary::Clipped => value.clamp(lower, upper),
     }
 }
 
-/// The element's draw at unit scale.
+/// Returns the draw of the element at unit scale.
 pub fn draw(at: &Element, noise: &Noise) -> f64 {
     let word = word(at);
     let magnitude = noise.mollifier.tail_quantile(tail_probability(word).0);
     if is_negative(word) { -magnitude } else { magnitude }
 }
 
-/// The element's random word.
+/// Returns the random word of the element.
 pub fn word(at: &Element) -> u32 {
     let quarter = at.features.div_ceil(4);
     let (row, batch) = (at.row(), at.batch);
@@ -56,19 +58,8 @@ pub fn word(at: &Element) -> u32 {
     philox(counter, key(batch.seed))[at.index / quarter]
 }
 
-/// The width at a value `x` between `lower` and `upper`.
-pub fn sigma(width: Width, x: f32, lower: f64, upper: f64) -> f64 {
-    let x = f64::from(x);
-    match width {
-        Width::Absolute(sigma) => f64::from(sigma),
-        Width::Relative(factor) => f64::from(factor) * (upper - lower),
-        Width::Adaptive(factor) => f64::from(factor) * (x - lower).min(upper - x).max(0.0),
-        Width::Proportional(scale) => f64::from(scale) * x,
-    }
-}
-
-/// The bounds of an element.
-pub fn bounds(domain: &Domain, at: &Element) -> (f64, f64) {
-    let (lower, upper) = domain.bounds(at.row().input, at.index);
+/// Returns the bounds of the element.
+pub fn bounds(domains: &[Domain], at: &Element) -> (f64, f64) {
+    let (lower, upper) = domains[at.row().input].element_bounds(at.index, at.features);
     (lower.into(), upper.into())
 }

@@ -1,4 +1,4 @@
-//! Products on a CubeCL device.
+//! Products on CubeCL devices.
 
 use burn::backend::TensorMetadata;
 use burn::backend::ops::FloatTensorOps;
@@ -13,43 +13,46 @@ use cubecl::prelude::*;
 use super::kernel::split_kernel;
 use crate::launch::{CUBES, THREADS};
 
-/// What `multiply` makes of two tensors, which is linear in both, in float32.
+/// Computes `multiply(a, b)`, which must be linear in both arguments, with float32 accuracy.
 pub fn in_float32(
     a: CubeTensor,
     b: CubeTensor,
     multiply: impl Fn(CubeTensor, CubeTensor) -> CubeTensor,
 ) -> CubeTensor {
-    match rounds(&a) {
+    match uses_tf32(&a) {
         true => in_parts(a, b, multiply),
         false => multiply(a, b),
     }
 }
 
-/// Whether the device may multiply float32 in TF32.
-fn rounds(x: &CubeTensor) -> bool {
+/// Whether the device may compute float32 products in TF32.
+fn uses_tf32(x: &CubeTensor) -> bool {
     x.dtype == DType::F32 && x.client.properties().supports_type(ElemType::Float(FloatKind::TF32))
 }
 
-/// The same of the parts of both.
+/// Computes `multiply(a, b)` from the parts of both arguments; see [`split`].
 pub(crate) fn in_parts(
     a: CubeTensor,
     b: CubeTensor,
     multiply: impl Fn(CubeTensor, CubeTensor) -> CubeTensor,
 ) -> CubeTensor {
-    let ([a, rest_of_a], [b, rest_of_b]) = (split(a), split(b));
-    let rest =
-        CubeBackend::float_add(multiply(a.clone(), rest_of_b), multiply(rest_of_a, b.clone()));
-    // The small ones first.
-    CubeBackend::float_add(rest, multiply(a, b))
+    let ([a, low_a], [b, low_b]) = (split(a), split(b));
+    let cross_terms =
+        CubeBackend::float_add(multiply(a.clone(), low_b), multiply(low_a, b.clone()));
+    // The small terms are added first.
+    CubeBackend::float_add(cross_terms, multiply(a, b))
 }
 
-/// What TF32 holds of every number, and the rest.
+/// Splits every value into the part that TF32 represents and the remainder.
 pub(crate) fn split(x: CubeTensor) -> [CubeTensor; 2] {
     let x = into_contiguous(x);
     let count = x.shape().num_elements();
-    assert!(count < 1 << 31, "a tensor of {count} numbers is too large for a kernel");
+    assert!(
+        count < 1 << 31,
+        "a tensor of {count} elements is too large for a device kernel; reduce the batch size"
+    );
     let (client, device) = (x.client.clone(), x.device.clone());
-    let made = [(), ()].map(|()| {
+    let parts = [(), ()].map(|()| {
         empty_device_contiguous_dtype(client.clone(), device.clone(), x.shape(), x.dtype)
     });
     let cubes = (count as u32).div_ceil(THREADS);
@@ -59,10 +62,10 @@ pub(crate) fn split(x: CubeTensor) -> [CubeTensor; 2] {
             CubeCount::Static(cubes.min(CUBES), cubes.div_ceil(CUBES), 1),
             CubeDim::new_1d(THREADS),
             x.into_buffer_arg(),
-            made[0].clone().into_buffer_arg(),
-            made[1].clone().into_buffer_arg(),
+            parts[0].clone().into_buffer_arg(),
+            parts[1].clone().into_buffer_arg(),
             count as u32,
         );
     }
-    made
+    parts
 }

@@ -1,16 +1,16 @@
-//! Products of matrices in float32 on every device.
+//! Matrix products with float32 accuracy on every device.
 //!
-//! The matrix units of NVIDIA's GPUs take TF32 in place of float32: numbers of 11 significant bits
-//! instead of 24. The gradient of a rectified network jumps where a sum changes its sign, so that what is
-//! rounded so coarsely moves a map by several per cent. There each factor is taken apart into a part that
-//! TF32 holds exactly and the rest,
+//! The matrix units of NVIDIA's GPUs compute float32 products in TF32, whose significand has 11 bits instead
+//! of 24. The gradient of a ReLU network is discontinuous where a preactivation changes its sign, so this
+//! rounding changes an attribution map by several per cent. On such devices each factor is therefore split
+//! into a part that TF32 represents exactly and a remainder,
 //!
 //! ```text
 //! a = h + l,    a b = ha hb + (ha lb + la hb) + la lb
 //! ```
 //!
-//! and the first three products are summed up; the last one is below `2^-20` of the whole (Markidis et al.
-//! 2018; Ootomo and Yokota 2022). Convolutions are computed in the same way.
+//! and the first three products are added; the last one is below `2^-20` of the result and is omitted
+//! (Markidis et al. 2018; Ootomo and Yokota 2022). Convolutions are computed in the same way.
 
 #[cfg(feature = "cubecl")]
 pub(crate) mod device;

@@ -1,4 +1,4 @@
-//! The product as an operation on tensors, with its own backward pass.
+//! The matrix product as a differentiable operation on burn's tensors.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -20,27 +20,28 @@ use burn::tensor::TensorData;
     Fusion: cfg(feature = "fusion")
 )]
 pub trait ProductBackend: Backend {
-    /// The product; see [`multiply`].
+    /// Computes the product; see [`multiply`].
     #[fusion(dtype = a, shape = output(a, b))]
     fn matrix_product(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// What TF32 holds of every number, and the rest; see [`split`].
+    /// Splits every value into the part that TF32 represents and the remainder; see [`split`].
     #[fusion(meta = |x| (x.clone(), x.clone()))]
     fn taken_apart(x: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// The product of the last two axes of `a` `[..., rows, inner]` and `b` `[..., inner, columns]`, whose
-/// other axes are the same. It can be differentiated.
+/// Computes the matrix product of `a` `[..., rows, inner]` and `b` `[..., inner, columns]` over the last two
+/// axes; the other axes must be equal. It is differentiable.
 ///
 /// # Panics
 ///
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn multiply(a: DispatchTensor, b: DispatchTensor) -> DispatchTensor {
     <Dispatch as ProductBackend>::matrix_product(a, b)
 }
 
-/// What TF32 holds of every number, its first 11 significant bits, and the rest: their sum is the number.
-/// The rest of what is not finite is 0. No gradient passes.
+/// Splits every value into the part that TF32 represents, its first 11 significant bits, and the remainder.
+/// The sum of the two is exactly the value. The remainder of a value that is not finite is 0. The operation
+/// passes no gradient.
 pub fn split(x: DispatchTensor) -> (DispatchTensor, DispatchTensor) {
     <Dispatch as ProductBackend>::taken_apart(x)
 }
@@ -60,19 +61,19 @@ impl ProductBackend for Flex {
     }
 
     fn taken_apart(x: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        const REST: u32 = 0x1FFF;
-        let held = |x: f32| match x.is_finite() {
-            true => f32::from_bits(x.to_bits() & !REST),
+        const LOW_BITS: u32 = 0x1FFF;
+        let high_part = |x: f32| match x.is_finite() {
+            true => f32::from_bits(x.to_bits() & !LOW_BITS),
             false => x,
         };
         let x = x.to_contiguous();
         let shape = x.layout().shape().clone();
-        let numbers = x.as_slice::<f32>().expect("contiguous float32 numbers");
-        let rest = |x: &f32| if x.is_finite() { x - held(*x) } else { 0.0 };
-        let own =
+        let values = x.as_slice::<f32>().expect("contiguous float32 values");
+        let low_part = |x: &f32| if x.is_finite() { x - high_part(*x) } else { 0.0 };
+        let from_values =
             |part: Vec<f32>| FloatTensor::<Self>::from_data(TensorData::new(part, shape.clone()));
-        let high = own(numbers.iter().map(|&x| held(x)).collect());
-        let low = own(numbers.iter().map(rest).collect());
+        let high = from_values(values.iter().map(|&x| high_part(x)).collect());
+        let low = from_values(values.iter().map(low_part).collect());
         (high, low)
     }
 }
@@ -104,7 +105,7 @@ impl<B: ProductBackend> Backward<B, 2> for Multiplied {
             let factor = id.map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
             factor.map(B::float_transpose)
         });
-        let is_kept = "the other factor of one that has a gradient is kept";
+        let is_kept = "the other factor is kept if a factor needs a gradient";
         binary::<B, _, _>(
             ops.parents,
             ops.node,

@@ -1,12 +1,13 @@
-//! Operations that compute.
+//! Arithmetic operations of the builder.
 
-use super::super::pack::Window;
-use super::super::view::{Along, Part, View, pairs};
-use super::{Builder, Convolution, Normalization, Operation, Product, Value, Weights};
+use super::super::joint_loop::joint_loops;
+use super::super::view::{ImageAxis, SubAxis, View};
+use super::super::window::Window;
+use super::{Builder, Convolution, MatMulViews, Normalization, Operation, Value, Weights};
 use crate::Activation;
 
 impl Builder {
-    /// A normalization over the last axis; `None` where it does not fit.
+    /// Adds a normalization over the last axis; `None` if its size does not match.
     pub fn normalize(&mut self, x: Value, normalization: Normalization) -> Option<Value> {
         let channels = *self.shape(x).last()?;
         let fits = normalization.scale.len() == channels && normalization.shift.len() == channels;
@@ -14,20 +15,20 @@ impl Builder {
         Some(self.push_like(Operation::Normalize(normalization), &[x], x))
     }
 
-    /// `exp(x) / sum(exp(x))` over the last axis.
+    /// Adds a softmax `exp(x) / sum(exp(x))` over the last axis.
     pub fn softmax(&mut self, x: Value) -> Option<Value> {
         let x = self.with_last_channels(x)?;
         Some(self.push_like(Operation::Softmax, &[x], x))
     }
 
-    /// The product of the last two axes of `a` and `b`, for each of the others; `None` where they do not
-    /// fit.
+    /// Adds the matrix product over the last two axes of `a` and `b`, with broadcast leading axes; `None` if
+    /// the shapes are not compatible.
     pub fn product(&mut self, a: Value, b: Value) -> Option<Value> {
         let rank = self.shape(a).len();
         if rank < 3 || self.shape(b).len() != rank {
             return None;
         }
-        // Of the batch axes, those of size 1 stand for as many as the other's.
+        // Leading axes of size 1 are broadcast.
         let leading: Vec<usize> =
             (0..rank - 2).map(|axis| self.shape(a)[axis].max(self.shape(b)[axis])).collect();
         let [a, b] = [a, b].map(|x| {
@@ -35,13 +36,13 @@ impl Builder {
             self.expand(x, &[&leading[..], &matrix].concat())
         });
         let (a, b) = (a?, b?);
-        let simple = |view: &View| {
+        let is_matrix = |view: &View| {
             let mut axes = view.axes[rank - 2..].iter();
-            axes.all(|axis| axis.len() <= 1 && axis.iter().all(|part| part.step > 0))
+            axes.all(|axis| axis.len() <= 1 && axis.iter().all(|sub_axis| sub_axis.step > 0))
         };
-        let [a, b] = [a, b].map(|x| match simple(self.view(x)) {
+        let [a, b] = [a, b].map(|x| match is_matrix(self.view(x)) {
             true => Some(x),
-            false => self.rows_of(x),
+            false => self.copied_channels_last(x),
         });
         let (a, b) = (a?, b?);
         let (left, right) = (self.view(a).clone(), self.view(b).clone());
@@ -52,95 +53,98 @@ impl Builder {
         let sizes = [shape[rank - 2], shape[rank - 1], other[rank - 1]];
         let leading = left.axes[..rank - 2].iter().zip(&right.axes[..rank - 2]);
         let strict = left.batch().is_some() && right.batch().is_some();
-        let loops: Vec<_> = leading.map(|(a, b)| pairs(a, b, strict)).collect::<Option<_>>()?;
+        let loops: Vec<_> =
+            leading.map(|(a, b)| joint_loops(a, b, strict)).collect::<Option<_>>()?;
         let mut shape = shape;
         shape[rank - 1] = other[rank - 1];
         let batch = left.batch().or(right.batch());
         if batch.is_some_and(|batch| batch.0 + 2 >= rank) {
             return None;
         }
-        let (view, dims) = View::rows(batch, &shape)?;
-        // The result has the batch where the operands have it.
-        let own = if left.batch().is_some() { &left } else { &right };
-        let mut axes = own.axes[..rank - 2].iter().zip(&view.axes);
-        if !axes.all(|(own, made)| pairs(own, made, batch.is_some()).is_some()) {
+        let (view, dims) = View::channels_last(batch, &shape)?;
+        // The batch of the result must be in the same position as in the operands.
+        let operand = if left.batch().is_some() { &left } else { &right };
+        let mut axes = operand.axes[..rank - 2].iter().zip(&view.axes);
+        if !axes.all(|(operand, result)| joint_loops(operand, result, batch.is_some()).is_some()) {
             return None;
         }
         let roots = [self.root(a), self.root(b)];
-        let product = Product { left, right, leading: loops.concat(), sizes };
-        Some(self.push(Operation::Product(product), &roots, dims, view))
+        let product = MatMulViews { left, right, leading: loops.concat(), sizes };
+        Some(self.push(Operation::MatMul(product), &roots, dims, view))
     }
 
-    /// `values` as a picture like that of `x`, which is whole. Their `shape` is that of a sample of `x`, but
-    /// for axes of size 1, along which they are repeated; `None` where they do not fit.
+    /// Adds a constant with the layout of `x`, which is materialized. `shape` is the shape of `values` and is
+    /// broadcast to the shape of a sample of `x`; `None` if it is not compatible.
     fn constant_like(&mut self, x: Value, values: &[f32], shape: &[usize]) -> Option<Value> {
         let dims = self.dims(x);
         let view = self.view(x);
-        let own = view.shape();
-        let shape = [&vec![1; own.len().checked_sub(shape.len())?], shape].concat();
-        let fits = (0..own.len()).all(|axis| [1, view.each(axis)].contains(&shape[axis]));
+        let full_shape = view.shape();
+        let shape = [&vec![1; full_shape.len().checked_sub(shape.len())?], shape].concat();
+        let fits = (0..full_shape.len())
+            .all(|axis| [1, view.size_per_sample(axis)].contains(&shape[axis]));
         if !fits || values.len() != shape.iter().product::<usize>() {
             return None;
         }
-        // The place among `values` of every number, in order.
+        // The index in `values` of each element of a sample, in order.
         let mut from = vec![0];
         let mut step = values.len();
-        for (axis, given) in shape.iter().enumerate() {
-            step /= given;
-            let count = view.each(axis);
-            let step = if *given == 1 { 0 } else { step };
+        for (axis, size) in shape.iter().enumerate() {
+            step /= size;
+            let count = view.size_per_sample(axis);
+            let step = if *size == 1 { 0 } else { step };
             from =
                 from.iter().flat_map(|from| (0..count).map(move |at| from + at * step)).collect();
         }
-        let mut picture = vec![0.0; dims.iter().product()];
-        for (from, to) in from.iter().zip(view.places(dims)) {
-            picture[to] = values[*from];
+        let mut elements = vec![0.0; dims.iter().product()];
+        for (from, to) in from.iter().zip(view.element_offsets(dims)) {
+            elements[to] = values[*from];
         }
-        Some(self.push_like(Operation::Constant(picture), &[], x))
+        Some(self.push_like(Operation::Constant(elements), &[], x))
     }
 
-    /// `x + values`, which are of the `shape` of one sample of `x`, or of 1 along some of its axes; `None`
-    /// where they do not fit.
+    /// Adds the operation `x + values`. `shape` is the shape of `values` and is broadcast to the shape of a
+    /// sample of `x`; `None` if it is not compatible.
     pub fn add_constant(&mut self, x: Value, values: &[f32], shape: &[usize]) -> Option<Value> {
-        let x = self.whole(x)?;
+        let x = self.materialized(x)?;
         let constant = self.constant_like(x, values, shape)?;
         Some(self.push_like(Operation::Add, &[x, constant], x))
     }
 
-    /// `x values`, with `values` as in [`Builder::add_constant`].
+    /// Adds the operation `x values`, with `values` as in [`Builder::add_constant`].
     pub fn multiply_constant(
         &mut self,
         x: Value,
         values: &[f32],
         shape: &[usize],
     ) -> Option<Value> {
-        let x = self.whole(x)?;
+        let x = self.materialized(x)?;
         let constant = self.constant_like(x, values, shape)?;
         Some(self.push_like(Operation::Multiply, &[x, constant], x))
     }
 
-    /// A convolution of `x`, `[samples, channels, height, width]`; `None` where it does not fit or is
-    /// empty.
+    /// Adds a convolution of `x`, `[samples, channels, height, width]`; `None` if the shapes do not match or
+    /// the output is empty.
     pub fn convolution(&mut self, x: Value, convolution: Convolution) -> Option<Value> {
-        let x = self.planes(x)?;
-        let dims = self.convolved(x, &convolution)?;
-        Some(self.push_planes(Operation::Convolution(convolution), &[x], dims))
+        let x = self.nchw(x)?;
+        let dims = self.convolution_dims(x, &convolution)?;
+        Some(self.push_nchw(Operation::Convolution(convolution), &[x], dims))
     }
 
-    /// A convolution of one pixel along the last axis; `None` where it does not fit.
+    /// Adds a linear layer over the last axis, given as a pointwise convolution; `None` if the shapes do not
+    /// match.
     pub fn linear(&mut self, x: Value, convolution: Convolution) -> Option<Value> {
         let x = self.with_last_channels(x)?;
-        let dims = self.convolved(x, &convolution)?;
+        let dims = self.convolution_dims(x, &convolution)?;
         let mut view = self.view(x).clone();
         *view.axes.last_mut()? = match dims[0] {
             1 => Vec::new(),
-            channels => vec![Part::new(channels, Along::Channel, 1)],
+            channels => vec![SubAxis::new(channels, ImageAxis::Channel, 1)],
         };
         Some(self.push(Operation::Convolution(convolution), &[x], dims, view))
     }
 
-    /// The picture that a convolution of `x` gives.
-    fn convolved(&self, x: Value, convolution: &Convolution) -> Option<[usize; 3]> {
+    /// The size of the image that a convolution of `x` computes; `None` if the shapes do not match.
+    fn convolution_dims(&self, x: Value, convolution: &Convolution) -> Option<[usize; 3]> {
         let [channels, height, width] = self.dims(x);
         let Convolution { outputs, groups, window, weights, bias, .. } = convolution;
         let (outputs, groups) = (*outputs, *groups);
@@ -158,7 +162,8 @@ impl Builder {
         Some([outputs, window.outputs(0, height)?, window.outputs(1, width)?])
     }
 
-    /// `scale x + shift` with a number for each place along `axis`; `None` where there are not so many.
+    /// Adds the operation `scale x + shift`, with a scale and a shift for each index of `axis`; `None` if
+    /// their number does not match.
     pub fn affine(
         &mut self,
         x: Value,
@@ -167,144 +172,146 @@ impl Builder {
         shift: Vec<f32>,
     ) -> Option<Value> {
         let rank = self.shape(x).len();
-        let alike = scale.windows(2).all(|pair| pair[0] == pair[1]);
+        let is_uniform = scale.windows(2).all(|pair| pair[0] == pair[1]);
         let factor = *scale.first()?;
-        let ready =
+        let is_per_channel =
             (self.is_planes(x) && axis == 1) || (self.ends_in_channels(x) && axis + 1 == rank);
-        if !ready && alike && shift.iter().all(|&shift| shift == 0.0) {
+        if !is_per_channel && is_uniform && shift.iter().all(|&shift| shift == 0.0) {
             return self.scale(x, factor);
         }
         if self.may_be_batch(x, axis) || axis >= rank {
             return None;
         }
-        if !ready {
-            // That axis last, and back.
+        if !is_per_channel {
+            // Move the axis to the end, and back.
             let order: Vec<_> = (0..rank).filter(|&at| at != axis).chain([axis]).collect();
             let back: Vec<_> = (0..axis).chain([rank - 1]).chain(axis..rank - 1).collect();
-            let turned = self.permute(x, &order)?;
-            let turned = self.with_last_channels(turned)?;
-            let made = self.affine(turned, rank - 1, scale, shift)?;
-            return self.permute(made, &back);
+            let permuted = self.permute(x, &order)?;
+            let permuted = self.with_last_channels(permuted)?;
+            let result = self.affine(permuted, rank - 1, scale, shift)?;
+            return self.permute(result, &back);
         }
         let channels = self.dims(x)[0];
         let convolution = Convolution {
-            weights: Weights::Given(scale),
+            weights: Weights::Values(scale),
             bias: Some(shift),
             outputs: channels,
             groups: channels,
             window: Window::pixel(),
             exact: false,
         };
-        let fits = self.convolved(x, &convolution).is_some();
+        let fits = self.convolution_dims(x, &convolution).is_some();
         fits.then(|| self.push_like(Operation::Convolution(convolution), &[x], x))
     }
 
-    /// An activation of `x`.
+    /// Adds an activation of `x`.
     pub fn activate(&mut self, x: Value, activation: Activation) -> Option<Value> {
-        let x = self.whole(x)?;
+        let x = self.materialized(x)?;
         Some(self.push_like(Operation::Activate(activation), &[x], x))
     }
 
-    /// Two tensors as pictures that lie alike, the numbers of axes of size 1 again and again.
-    fn alike(&mut self, a: Value, b: Value) -> Option<[Value; 2]> {
+    /// Broadcasts two tensors to the same shape and gives them the same layout.
+    fn with_same_layout(&mut self, a: Value, b: Value) -> Option<[Value; 2]> {
         let shape = broadcast(&self.shape(a), &self.shape(b))?;
         let (a, b) = (self.expand(a, &shape)?, self.expand(b, &shape)?);
-        let is_whole = |x: Value| self.view(x).is_whole(self.dims(x));
-        // The other one moves.
-        let turns = !is_whole(a) && is_whole(b);
-        let (first, second) = if turns { (b, a) } else { (a, b) };
-        let first = self.whole(first)?;
+        let is_materialized = |x: Value| self.view(x).is_materialized(self.dims(x));
+        // If only `b` is materialized, `a` is copied to the layout of `b`.
+        let swaps = !is_materialized(a) && is_materialized(b);
+        let (first, second) = if swaps { (b, a) } else { (a, b) };
+        let first = self.materialized(first)?;
         let (view, dims) = (self.view(first).clone(), self.dims(first));
         let second = match *self.view(second) == view && self.dims(second) == dims {
             true => second,
-            false => self.arrange(second, view, dims)?,
+            false => self.copy_into(second, view, dims)?,
         };
-        Some(if turns { [second, first] } else { [first, second] })
+        Some(if swaps { [second, first] } else { [first, second] })
     }
 
-    /// `a + b`, of which axes of size 1 stand for as many as the other has; `None` where they do not fit.
+    /// Adds the operation `a + b` with broadcasting; `None` if the shapes are not compatible.
     pub fn add(&mut self, a: Value, b: Value) -> Option<Value> {
-        let both = self.alike(a, b)?;
+        let both = self.with_same_layout(a, b)?;
         Some(self.push_like(Operation::Add, &both, both[0]))
     }
 
-    /// `a b`, of which axes of size 1 stand for as many as the other has; `None` where they do not fit.
+    /// Adds the elementwise product `a b` with broadcasting; `None` if the shapes are not compatible.
     pub fn multiply(&mut self, a: Value, b: Value) -> Option<Value> {
         for (x, other) in [(a, b), (b, a)] {
             let node = &self.nodes[other.0];
-            let whole = match node.operation {
+            let fused = match node.operation {
                 Operation::Activate(Activation::Sigmoid) => Some(Activation::Swish { alpha: 1.0 }),
-                Operation::Activate(activation) if activation == HALF => {
+                Operation::Activate(activation) if activation == HARD_SWISH_GATE => {
                     Some(Activation::HardSwish)
                 }
                 _ => None,
             };
-            if let Some(whole) = whole.filter(|_| node.inputs == [x]) {
-                return self.activate(x, whole);
+            if let Some(fused) = fused.filter(|_| node.inputs == [x]) {
+                return self.activate(x, fused);
             }
         }
         for (x, gate) in [(a, b), (b, a)] {
             let dims = self.dims(x);
-            let one = self.dims(gate) == [dims[0], 1, 1] && dims != [dims[0], 1, 1];
+            let is_gate = self.dims(gate) == [dims[0], 1, 1] && dims != [dims[0], 1, 1];
             let same_axis = (self.is_planes(x) && self.is_planes(gate))
                 || (self.ends_in_channels(x)
                     && self.ends_in_channels(gate)
                     && self.shape(x).len() == self.shape(gate).len());
-            if one && same_axis {
+            if is_gate && same_axis {
                 let gate = self.root(gate);
                 return Some(self.push_like(Operation::Multiply, &[x, gate], x));
             }
         }
-        let both = self.alike(a, b)?;
+        let both = self.with_same_layout(a, b)?;
         Some(self.push_like(Operation::Multiply, &both, both[0]))
     }
 
-    /// The largest of each window of `x`; `None` where none fits, or one has more than 255 taps.
+    /// Adds max pooling of `x`; `None` if no window fits, or if a window has more than 255 taps.
     pub fn largest(&mut self, x: Value, window: Window) -> Option<Value> {
-        let reaches = (0..2).all(|axis| window.begin[axis] < window.kernel[axis]);
-        let few = window.kernel[0] * window.kernel[1] <= 255;
-        let x = (reaches && few).then(|| self.planes(x))??;
+        let padding_is_smaller = (0..2).all(|axis| window.begin[axis] < window.kernel[axis]);
+        let taps_fit_in_byte = window.kernel[0] * window.kernel[1] <= 255;
+        let x = (padding_is_smaller && taps_fit_in_byte).then(|| self.nchw(x))??;
         let [channels, height, width] = self.dims(x);
         let dims = [channels, window.outputs(0, height)?, window.outputs(1, width)?];
-        Some(self.push_planes(Operation::Largest(window), &[x], dims))
+        Some(self.push_nchw(Operation::MaxPool(window), &[x], dims))
     }
 
-    /// The mean of each window of `x`; `None` where none fits.
+    /// Adds average pooling of `x`; `None` if no window fits, or if the window is dilated.
     pub fn window_mean(&mut self, x: Value, window: Window, counts_padding: bool) -> Option<Value> {
-        let x = (window.dilations == [1, 1]).then(|| self.planes(x))??;
+        let x = (window.dilations == [1, 1]).then(|| self.nchw(x))??;
         let [channels, height, width] = self.dims(x);
         let dims = [channels, window.outputs(0, height)?, window.outputs(1, width)?];
-        Some(self.push_planes(Operation::Mean(window, counts_padding), &[x], dims))
+        Some(self.push_nchw(Operation::MeanPool(window, counts_padding), &[x], dims))
     }
 
-    /// The sum over `axes` of `x`, which stay as axes of size 1, times `factor`; `None` where the batch is
-    /// among them.
+    /// Adds `factor` times the sum of `x` over `axes`. The axes remain, with size 1. `None` if an axis
+    /// contains the batch.
     pub fn sum(&mut self, x: Value, axes: &[usize], factor: f32) -> Option<Value> {
         let shape = self.shape(x);
         let view = self.view(x);
         let batch = view.batch();
-        let outside = |&axis: &usize| axis >= shape.len() || self.may_be_batch(x, axis);
-        if axes.is_empty() || axes.iter().any(outside) {
+        let is_invalid = |&axis: &usize| axis >= shape.len() || self.may_be_batch(x, axis);
+        if axes.is_empty() || axes.iter().any(is_invalid) {
             return None;
         }
-        let of_channels = |axis: usize| !axes.contains(&axis);
-        let fits = |part: &Part, axis: usize| {
-            part.along == Along::Sample || (part.along == Along::Channel) == of_channels(axis)
+        let is_channels = |axis: usize| !axes.contains(&axis);
+        let fits = |sub_axis: &SubAxis, axis: usize| {
+            sub_axis.along == ImageAxis::Sample
+                || (sub_axis.along == ImageAxis::Channel) == is_channels(axis)
         };
-        let lies = (0..shape.len()).all(|axis| view.axes[axis].iter().all(|part| fits(part, axis)));
-        let x = match lies && view.is_whole(self.dims(x)) {
+        let has_matching_layout = (0..shape.len())
+            .all(|axis| view.axes[axis].iter().all(|sub_axis| fits(sub_axis, axis)));
+        let x = match has_matching_layout && view.is_materialized(self.dims(x)) {
             true => x,
             false => {
-                let (view, dims) = View::flat(batch, &shape, of_channels)?;
-                self.arrange(x, view, dims)?
+                let (view, dims) = View::single_row(batch, &shape, is_channels)?;
+                self.copy_into(x, view, dims)?
             }
         };
         let mut view = self.view(x).clone();
         axes.iter().for_each(|&axis| view.axes[axis].clear());
-        Some(self.push(Operation::Total(factor), &[x], [self.dims(x)[0], 1, 1], view))
+        Some(self.push(Operation::SpatialSum(factor), &[x], [self.dims(x)[0], 1, 1], view))
     }
 
-    /// The mean over `axes`, as [`Builder::sum`].
+    /// Adds the mean of `x` over `axes`; see [`Builder::sum`].
     pub fn mean(&mut self, x: Value, axes: &[usize]) -> Option<Value> {
         let shape = self.shape(x);
         let count: usize =
@@ -313,11 +320,11 @@ impl Builder {
     }
 }
 
-/// The shape that two broadcast to, that of the batch first in both.
+/// The shape to which two shapes broadcast; `None` if they are not compatible.
 fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
     let at = |shape: &[usize], axis: usize| match (axis + shape.len()).checked_sub(rank) {
-        Some(own) => shape[own],
+        Some(axis) => shape[axis],
         None => 1,
     };
     let along = |axis| match (at(a, axis), at(b, axis)) {
@@ -328,5 +335,5 @@ fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     (0..rank).map(along).collect()
 }
 
-/// The gate of HardSwish.
-const HALF: Activation = Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
+/// The activation `g` with `HardSwish(x) = x g(x)`.
+const HARD_SWISH_GATE: Activation = Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };

@@ -1,17 +1,20 @@
-//! Which picture lies in which buffer.
+//! Buffer allocation for images.
 
-use super::super::segment::Place;
+use super::super::segment::Location;
 
-/// Buffers that are used again when nothing reads them any more.
+/// Reference-counted buffers, reused after the last use of their content.
 #[derive(Default)]
 pub struct Buffers {
+    /// The number of elements of each buffer.
     pub sizes: Vec<usize>,
+    /// The number of users of each buffer.
     users: Vec<usize>,
 }
 
 impl Buffers {
-    /// A buffer of `len` numbers with one user.
-    pub fn take(&mut self, len: usize) -> Place {
+    /// Returns a buffer for `len` elements with one user: the smallest free one that is large enough, else
+    /// the largest free one, which grows, else a new one.
+    pub fn allocate(&mut self, len: usize) -> Location {
         let free = (0..self.sizes.len()).filter(|&at| self.users[at] == 0);
         let best = free.min_by_key(|&at| match self.sizes[at] {
             size if size >= len => (0, size),
@@ -24,23 +27,25 @@ impl Buffers {
         });
         self.sizes[at] = self.sizes[at].max(len);
         self.users[at] = 1;
-        Place::Buffer(at)
+        Location::Buffer(at)
     }
 
-    pub fn share(&mut self, place: Place) {
-        if let Place::Buffer(at) = place {
+    /// Adds a user, if the location is a buffer.
+    pub fn retain(&mut self, location: Location) {
+        if let Location::Buffer(at) = location {
             self.users[at] += 1;
         }
     }
 
-    pub fn release(&mut self, place: Place) {
-        if let Place::Buffer(at) = place {
+    /// Removes a user, if the location is a buffer.
+    pub fn release(&mut self, location: Location) {
+        if let Location::Buffer(at) = location {
             self.users[at] -= 1;
         }
     }
 
-    /// Every buffer free.
-    pub fn restart(&mut self) {
+    /// Frees every buffer.
+    pub fn release_all(&mut self) {
         self.users.fill(0);
     }
 }

@@ -3,29 +3,33 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::arrange::Move;
+use super::super::arena::TapeSize;
 use super::super::build::{Builder, Value};
-use super::super::depthwise::Taps;
+use super::super::depthwise::PackedDepthwise;
 use super::super::image::Image;
-use super::super::pack::{Packed, Phase};
-use super::super::product::Multiply;
-use super::super::segment::{AddedPlan, FinishPlan, Place, Step, TapeSize, Work};
-use super::super::sweep::Sweep;
+use super::super::matmul::MatMul;
+use super::super::pack::PackedConvolution;
+use super::super::phase::Phase;
+use super::super::pixel_loop::PixelLoop;
+use super::super::segment::{AddendPlan, EpiloguePlan, Location, Step, StepKind};
+use super::super::strided_copy::StridedCopy;
 use super::super::winograd::Winograd;
-use super::{Buffers, Kind, Layout, Unit};
+use super::buffers::Buffers;
+use super::layout::Layout;
+use super::unit::{Unit, UnitKind};
 use crate::Activation;
 
-/// Nothing happens to a sum.
-pub const PLAIN: FinishPlan = FinishPlan {
+/// The epilogue that does nothing.
+pub const NO_EPILOGUE: EpiloguePlan = EpiloguePlan {
     bias: Vec::new(),
     scale: Vec::new(),
-    added: AddedPlan::Nothing,
+    addend: AddendPlan::Nothing,
     activation: Activation::Identity,
-    keeps: None,
+    record: None,
     derivative: None,
 };
 
-/// The steps of the forward pass, and where the values that the backward pass reads are.
+/// Returns the steps of the forward pass, and the locations of the values that the backward pass reads.
 pub fn forward(
     builder: &Builder,
     units: &[Unit],
@@ -33,156 +37,182 @@ pub fn forward(
     output: Value,
     buffers: &mut Buffers,
     tape: &mut TapeSize,
-) -> (Vec<Step>, HashMap<Value, Place>) {
-    let seen = output;
+) -> (Vec<Step>, HashMap<Value, Location>) {
+    let output_view = output;
     let output = builder.root(output);
     let mut readers = vec![0; builder.nodes.len()];
     for unit in units {
-        unit.inputs.iter().chain(&unit.added).for_each(|value| readers[value.0] += 1);
+        unit.inputs.iter().chain(&unit.addend).for_each(|value| readers[value.0] += 1);
     }
     readers[output.0] += 1;
-    let mut kept: HashMap<Value, Place> = HashMap::new();
-    for value in units.iter().flat_map(Unit::reads_again) {
-        kept.entry(value).or_insert_with(|| match layout.constant(value) {
-            Some(constant) => Place::Constant(constant),
+    let mut saved: HashMap<Value, Location> = HashMap::new();
+    for value in units.iter().flat_map(Unit::values_for_backward) {
+        saved.entry(value).or_insert_with(|| match layout.constant(value) {
+            Some(constant) => Location::Constant(constant),
             None => {
-                tape.pictures.push(layout.values[value.0].len());
-                Place::Kept(tape.pictures.len() - 1)
+                tape.images.push(layout.values[value.0].len());
+                Location::Tape(tape.images.len() - 1)
             }
         });
     }
-    let mut places: HashMap<Value, Place> = HashMap::new();
-    let place = |value: Value, buffers: &mut Buffers| {
-        let place = kept.get(&value).copied();
-        place.unwrap_or_else(|| buffers.take(layout.values[value.0].len()))
+    let mut locations: HashMap<Value, Location> = HashMap::new();
+    let location = |value: Value, buffers: &mut Buffers| {
+        let location = saved.get(&value).copied();
+        location.unwrap_or_else(|| buffers.allocate(layout.values[value.0].len()))
     };
     let image = |value: Value| layout.values[value.0];
-    let input = place(Value(0), buffers);
-    places.insert(Value(0), input);
+    let input = location(Value(0), buffers);
+    locations.insert(Value(0), input);
     let mut steps = vec![Step {
-        work: Work::Load(layout.load(builder, Value(0), &image(Value(0)))),
+        kind: StepKind::Load(layout.load(builder, Value(0), &image(Value(0)))),
         sources: Vec::new(),
         to: (input, image(Value(0))),
         clear: true,
-        finish: PLAIN,
+        epilogue: NO_EPILOGUE,
     }];
     for unit in units {
-        let to = place(unit.output, buffers);
+        let to = location(unit.output, buffers);
         let source = |value: Value| {
-            let constant = layout.constant(value).map(Place::Constant);
-            (constant.unwrap_or_else(|| places[&value]), image(value))
+            let constant = layout.constant(value).map(Location::Constant);
+            (constant.unwrap_or_else(|| locations[&value]), image(value))
         };
         let sources: Vec<_> = unit.inputs.iter().map(|&value| source(value)).collect();
-        let own = image(unit.output);
-        let added = unit.added.map(source);
-        let other = added.map_or(own, |(_, image)| image);
-        let mut finish = FinishPlan {
-            added: added.map_or(AddedPlan::Nothing, |(place, _)| AddedPlan::Other(place)),
+        let result = image(unit.output);
+        let addend = unit.addend.map(source);
+        let other = addend.map_or(result, |(_, image)| image);
+        let mut epilogue = EpiloguePlan {
+            addend: addend.map_or(AddendPlan::Nothing, |(location, _)| AddendPlan::Other(location)),
             activation: unit.activation,
-            keeps: unit.record,
-            ..PLAIN
+            record: unit.record,
+            ..NO_EPILOGUE
         };
-        let mut more = Vec::new();
-        let (work, sources) = match &unit.kind {
-            Kind::Convolution { forward, bias, scale, .. } => {
-                finish.bias.clone_from(bias);
-                finish.scale.clone_from(scale);
-                let work = convolve(forward, &sources[0].1, &own, &other);
-                (work, sources)
+        let mut further = Vec::new();
+        let (kind, sources) = match &unit.kind {
+            UnitKind::Convolution { forward, bias, scale, .. } => {
+                epilogue.bias.clone_from(bias);
+                epilogue.scale.clone_from(scale);
+                let kind = convolve(forward, &sources[0].1, &result, &other);
+                (kind, sources)
             }
-            Kind::Depthwise { forward, bias, scale, .. } => {
-                finish.bias.clone_from(bias);
-                finish.scale.clone_from(scale);
-                let work = depthwise(forward, &sources[0].1, &own, &other);
-                (work, sources)
+            UnitKind::Depthwise { forward, bias, scale, .. } => {
+                epilogue.bias.clone_from(bias);
+                epilogue.scale.clone_from(scale);
+                let kind = depthwise(forward, &sources[0].1, &result, &other);
+                (kind, sources)
             }
-            Kind::Sum => {
-                let mut other = own;
-                if let Some(&(place, image)) = sources.get(1) {
-                    finish.added = AddedPlan::Other(place);
+            UnitKind::Add => {
+                let mut other = result;
+                if let Some(&(location, image)) = sources.get(1) {
+                    epilogue.addend = AddendPlan::Other(location);
                     other = image;
                 }
-                (map(&sources[0].1, &own, &other, 1.0), vec![sources[0]])
+                (map(&sources[0].1, &result, &other, 1.0), vec![sources[0]])
             }
-            Kind::Multiply => (multiply(&sources[0].1, &sources[1].1, &own, &own), sources),
-            Kind::Largest { window, bytes } => {
-                (Work::Largest { window: window.clone(), bytes: *bytes }, sources)
+            UnitKind::Multiply => {
+                (multiply(&sources[0].1, &sources[1].1, &result, &result), sources)
             }
-            Kind::Mean { window, counts_padding } => {
+            UnitKind::MaxPool { window, bytes } => {
+                (StepKind::MaxPool { window: window.clone(), bytes: *bytes }, sources)
+            }
+            UnitKind::MeanPool { window, counts_padding } => {
                 let (window, counts_padding) = (window.clone(), *counts_padding);
-                (Work::Mean { window, counts_padding }, sources)
+                (StepKind::MeanPool { window, counts_padding }, sources)
             }
-            Kind::Normalize { own, kept } => {
-                (Work::Normalize { own: Arc::clone(own), kept: *kept }, sources)
+            UnitKind::Normalize { normalization, floats } => (
+                StepKind::Normalize { normalization: Arc::clone(normalization), floats: *floats },
+                sources,
+            ),
+            UnitKind::SpatialSum(factor) => (StepKind::SpatialSum { factor: *factor }, sources),
+            UnitKind::Softmax => (StepKind::Softmax, sources),
+            UnitKind::MatMul(views) => {
+                let images = [&result, &sources[0].1, &sources[1].1];
+                (StepKind::MatMul(MatMul::forward(views, images)), sources)
             }
-            Kind::Total(factor) => (Work::Sum { factor: *factor }, sources),
-            Kind::Softmax => (Work::Softmax, sources),
-            Kind::Product(product) => {
-                let images = [&own, &sources[0].1, &sources[1].1];
-                (Work::Product(Multiply::forward(product, images)), sources)
-            }
-            Kind::Arrange(parts) => {
-                let moves = parts.iter().zip(&sources).map(|(part, source)| {
-                    let (from, to) = ((&part.from, &source.1), (&part.to, &own));
-                    (Work::Arrange(Move::new(&part.loops, from, to)), vec![*source])
+            UnitKind::Copy(parts) => {
+                let copies = parts.iter().zip(&sources).map(|(part, source)| {
+                    let (from, to) = ((&part.from, &source.1), (&part.to, &result));
+                    (StepKind::Copy(StridedCopy::new(&part.loops, from, to)), vec![*source])
                 });
-                more.extend(moves);
-                let moved: usize = parts.iter().map(|part| part.to.len()).sum();
-                match moved == builder.dims(unit.output).iter().product::<usize>() {
-                    true => more.remove(0),
-                    false => (Work::Zero, Vec::new()),
+                further.extend(copies);
+                let copied: usize = parts.iter().map(|part| part.to.len()).sum();
+                match copied == builder.dims(unit.output).iter().product::<usize>() {
+                    true => further.remove(0),
+                    false => (StepKind::Zero, Vec::new()),
                 }
             }
         };
-        steps.push(Step { work, sources, to: (to, own), clear: true, finish });
-        for (work, sources) in more {
-            steps.push(Step { work, sources, to: (to, own), clear: false, finish: PLAIN });
+        steps.push(Step { kind, sources, to: (to, result), clear: true, epilogue });
+        for (kind, sources) in further {
+            steps.push(Step {
+                kind,
+                sources,
+                to: (to, result),
+                clear: false,
+                epilogue: NO_EPILOGUE,
+            });
         }
-        for value in unit.inputs.iter().chain(&unit.added) {
+        for value in unit.inputs.iter().chain(&unit.addend) {
             readers[value.0] -= 1;
             if readers[value.0] == 0 && layout.constant(*value).is_none() {
-                buffers.release(places[value]);
+                buffers.release(locations[value]);
             }
         }
-        places.insert(unit.output, to);
+        locations.insert(unit.output, to);
     }
     steps.push(Step {
-        work: Work::Store(layout.store(builder, seen, &image(output)).whole_pixels()),
-        sources: vec![(places[&output], image(output))],
-        to: (places[&output], image(output)),
+        kind: StepKind::Store(layout.store(builder, output_view, &image(output)).without_blocks()),
+        sources: vec![(locations[&output], image(output))],
+        to: (locations[&output], image(output)),
         clear: false,
-        finish: PLAIN,
+        epilogue: NO_EPILOGUE,
     });
-    (steps, kept)
+    (steps, saved)
 }
 
-pub fn convolve(packed: &Arc<Packed>, from: &Image, to: &Image, added: &Image) -> Work {
-    let sweep = |phase: &Phase| Sweep::new(phase, from, to, added, packed.inputs);
-    let sweeps = packed.phases.iter().map(sweep).collect();
-    let winograd = Winograd::of(packed, to.height, to.width).map(Arc::new);
-    Work::Convolve { packed: Arc::clone(packed), sweeps, winograd }
+/// The step of a convolution.
+pub fn convolve(
+    packed: &Arc<PackedConvolution>,
+    from: &Image,
+    to: &Image,
+    addend: &Image,
+) -> StepKind {
+    let pixel_loop = |phase: &Phase| PixelLoop::new(phase, from, to, addend, packed.inputs);
+    let pixel_loops = packed.phases.iter().map(pixel_loop).collect();
+    let winograd = Winograd::for_convolution(packed, to.height, to.width).map(Arc::new);
+    StepKind::Convolve { packed: Arc::clone(packed), pixel_loops, winograd }
 }
 
-pub fn depthwise(taps: &Arc<Taps>, from: &Image, to: &Image, added: &Image) -> Work {
-    // Taps that lie side by side are of different channels: they stay apart.
-    let sweep = |(phase, _): &(Phase, _)| Sweep::new(phase, from, to, added, 0);
-    Work::Depthwise { taps: Arc::clone(taps), sweeps: taps.phases.iter().map(sweep).collect() }
+/// The step of a depthwise convolution.
+pub fn depthwise(
+    packed: &Arc<PackedDepthwise>,
+    from: &Image,
+    to: &Image,
+    addend: &Image,
+) -> StepKind {
+    // A tap count of 0 keeps adjacent taps separate: the depthwise kernel reads one tap at a time.
+    let pixel_loop = |(phase, _): &(Phase, _)| PixelLoop::new(phase, from, to, addend, 0);
+    StepKind::Depthwise {
+        packed: Arc::clone(packed),
+        pixel_loops: packed.phases.iter().map(pixel_loop).collect(),
+    }
 }
 
-pub fn map(from: &Image, to: &Image, added: &Image, factor: f32) -> Work {
-    let sweep = Sweep::new(&Phase::same(), from, to, added, 0);
-    let sweep = if spreads(from, to) { sweep.spread() } else { sweep };
-    Work::Map { sweep, factor, gate: None }
+/// The step that writes `factor` times `from`, which may be a single pixel that is broadcast.
+pub fn map(from: &Image, to: &Image, addend: &Image, factor: f32) -> StepKind {
+    let pixel_loop = PixelLoop::new(&Phase::identity(), from, to, addend, 0);
+    let pixel_loop = if broadcasts(from, to) { pixel_loop.broadcast_input() } else { pixel_loop };
+    StepKind::Map { pixel_loop, factor, gate: None }
 }
 
-/// Whether the one pixel of `from` stands for all of `to`.
-pub fn spreads(from: &Image, to: &Image) -> bool {
+/// Whether `from` is a single pixel that is broadcast to all of `to`.
+pub fn broadcasts(from: &Image, to: &Image) -> bool {
     from.height * from.width == 1 && to.height * to.width != 1
 }
 
-/// The product of two pictures, or of one with the pixel that stands for all of another.
-pub fn multiply(from: &Image, gate: &Image, to: &Image, added: &Image) -> Work {
-    let sweep = |from: &Image| Sweep::new(&Phase::same(), from, to, added, 0);
-    let gate = if spreads(gate, to) { sweep(gate).spread() } else { sweep(gate) };
-    Work::Map { sweep: sweep(from), factor: 1.0, gate: Some(gate) }
+/// The elementwise product of two images; `gate` may be a single pixel, which is broadcast.
+pub fn multiply(from: &Image, gate: &Image, to: &Image, addend: &Image) -> StepKind {
+    let pixel_loop = |from: &Image| PixelLoop::new(&Phase::identity(), from, to, addend, 0);
+    let gate =
+        if broadcasts(gate, to) { pixel_loop(gate).broadcast_input() } else { pixel_loop(gate) };
+    StepKind::Map { pixel_loop: pixel_loop(from), factor: 1.0, gate: Some(gate) }
 }

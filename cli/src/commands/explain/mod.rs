@@ -1,0 +1,151 @@
+//! `attriburn explain`: computes maps of images and writes maps, overlays and manifests.
+//!
+//! ```text
+//! sources -> groups -> prepared inputs (prediction, scores) -> score groups, which share batches -> files
+//! ```
+
+mod existing;
+mod job;
+mod prepared;
+mod write;
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use attriburn::{Attribution, Plan, Progress as Gradients, Score, Task};
+use attriburn_evaluate::Variant;
+
+use crate::args::ExplainArgs;
+use crate::exit::{Fatal, NOTHING_DONE, SOME_FAILED};
+use crate::output::maps::MethodMap;
+use crate::output::{device_loss, files, report};
+use crate::setup::inputs::find_sources;
+use crate::setup::source::Source;
+use job::{Job, MAX_MAPS};
+use prepared::{PreparedInput, ScoreGroup};
+
+/// Explains every input. A failure of one input is reported and does not affect the others.
+pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
+    let sources = match (&args.inputs[..], &args.files_from) {
+        ([], None) => vec![Source::built_in()],
+        (inputs, list) => find_sources(inputs, list.as_deref())?,
+    };
+    let job = Job::new(args, sources.len())?;
+    if let Some(path) = &args.run.like {
+        job.warn_if_changed(path, &sources);
+    }
+    files::create_folder(&job.out)?;
+    let failed: usize = job.groups(&sources).map(|group| job.explain(group)).sum();
+    Ok(match failed {
+        0 => ExitCode::SUCCESS,
+        failed if failed == sources.len() => ExitCode::from(NOTHING_DONE),
+        _ => {
+            report::note(format!(
+                "{failed} of {} inputs failed; the maps of the others are written",
+                sources.len()
+            ));
+            ExitCode::from(SOME_FAILED)
+        }
+    })
+}
+
+impl Job<'_> {
+    /// Explains a group of sources. Returns the number of sources that failed.
+    fn explain(&self, sources: &[Source]) -> usize {
+        let (mut inputs, mut failed) = (Vec::new(), 0);
+        let is_skipped =
+            |input: &PreparedInput| self.args.output.skip_existing && self.is_complete(input);
+        for (source, input) in sources.iter().zip(self.prepare(sources)) {
+            let mut skipped_scores = self.targets.max_scores();
+            match input {
+                Ok(input) if is_skipped(&input) => {
+                    self.progress.suspend(|| self.report_existing(&input))
+                }
+                Ok(input) => {
+                    skipped_scores -= input.scores.len();
+                    inputs.push(input);
+                }
+                Err(message) => failed += self.report(source, &[message]),
+            }
+            self.progress.finish(self.setup.gradients() * skipped_scores as u64);
+        }
+        let max_scores = (MAX_MAPS / self.setup.variants.len()).max(1);
+        if let [input] = &inputs[..]
+            && input.scores.len() > max_scores
+        {
+            let groups = input.scores.chunks(max_scores).map(|scores| ScoreGroup { input, scores });
+            let messages: Vec<String> =
+                groups.flat_map(|group| self.explain_groups(&[group])).flatten().collect();
+            return failed + self.report(input.source, &messages);
+        }
+        let groups: Vec<ScoreGroup> =
+            inputs.iter().map(|input| ScoreGroup { input, scores: &input.scores }).collect();
+        for (group, messages) in groups.iter().zip(self.explain_groups(&groups)) {
+            failed += self.report(group.input.source, &messages);
+        }
+        failed
+    }
+
+    /// Computes and writes the maps of all groups. Returns the error messages of each group.
+    fn explain_groups(&self, groups: &[ScoreGroup]) -> Vec<Vec<String>> {
+        let tasks: Vec<Task> = groups.iter().flat_map(|group| self.tasks(group)).collect();
+        let mut maps: Vec<Vec<MethodMap>> = tasks.iter().map(|_| Vec::new()).collect();
+        let mut failures: Vec<Vec<String>> = vec![Vec::new(); tasks.len()];
+        for Variant { name: method, plan, .. } in &self.setup.variants {
+            for (task, map) in self.maps(plan, &tasks).into_iter().enumerate() {
+                match map {
+                    Ok(map) => {
+                        let (shape, channels_last) =
+                            (&self.setup.image_shape[..], self.setup.model.is_transposed());
+                        maps[task].push(MethodMap { method, plan, map, shape, channels_last });
+                    }
+                    Err(message) => failures[task].push(format!("{method}: {message}")),
+                }
+            }
+        }
+        let (mut maps, mut failures) = (&maps[..], &failures[..]);
+        let write = |group: &ScoreGroup| {
+            let (group_maps, other_maps) = maps.split_at(group.scores.len());
+            let (group_failures, other_failures) = failures.split_at(group.scores.len());
+            (maps, failures) = (other_maps, other_failures);
+            let mut messages = group_failures.concat();
+            messages.dedup();
+            messages.extend(self.progress.suspend(|| self.write(group, group_maps)).err());
+            messages
+        };
+        groups.iter().map(write).collect()
+    }
+
+    /// Returns the tasks of a group, one for each score.
+    fn tasks<'g>(&self, group: &ScoreGroup<'g>) -> Vec<Task<'g>> {
+        let (input, prediction) = (&group.input.loaded.input, &group.input.prediction);
+        let explainer = self.setup.explainer();
+        let task = |score: &Score| explainer.task_with(input, prediction, score.clone());
+        // Every score was derived from the prediction, so none is rejected.
+        group.scores.iter().map(task).filter_map(Result::ok).collect()
+    }
+
+    /// Computes the map of each task by one method.
+    fn maps(&self, plan: &Plan, tasks: &[Task]) -> Vec<Result<Attribution, String>> {
+        let show = |gradients: Gradients| {
+            self.progress.show(gradients.done);
+            ControlFlow::Continue(())
+        };
+        let explainer = self.setup.explainer().progress(&show);
+        let maps = match explainer.explain_all(tasks, plan) {
+            Ok(maps) => maps.into_iter().map(|map| map.map_err(|e| e.to_string())).collect(),
+            Err(error) => vec![Err(error.to_string()); tasks.len()],
+        };
+        self.progress.finish(plan.gradients() * tasks.len() as u64);
+        maps
+    }
+
+    /// Prints the error messages of a source. Returns the number of failed sources: 1, or 0 without messages.
+    fn report(&self, source: &Source, messages: &[String]) -> usize {
+        for message in messages {
+            device_loss::wait_for_exit();
+            self.progress.suspend(|| report::error(format!("{}: {message}", source.name())));
+        }
+        usize::from(!messages.is_empty())
+    }
+}

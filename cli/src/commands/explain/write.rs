@@ -1,0 +1,199 @@
+//! Writing of the files of an input: maps, images, manifests and grid.
+
+use std::path::{Path, PathBuf};
+
+use attriburn::Score;
+use serde::Serialize;
+
+use super::job::Job;
+use super::prepared::{PreparedInput, ScoreGroup};
+use crate::output::files;
+use crate::output::manifest::{self, MANIFEST, Manifest};
+use crate::output::maps::{GridRow, MethodMap, draw_grid};
+use crate::output::report::{print_line, print_summary};
+
+/// The name of the grid's file, in the output folder of the input.
+pub const GRID: &str = "grid.png";
+
+impl Job<'_> {
+    /// Writes the maps of a group, given per score, and the grid. Prints the paths of the written files.
+    pub(super) fn write(
+        &self,
+        group: &ScoreGroup,
+        maps_by_score: &[Vec<MethodMap>],
+    ) -> Result<(), String> {
+        let input = group.input;
+        let target = |score: &Score| self.target(input, score);
+        let targets: Vec<manifest::Target> = group.scores.iter().map(target).collect();
+        for (target, maps) in targets.iter().zip(maps_by_score).filter(|(_, maps)| !maps.is_empty())
+        {
+            self.write_target(input, target, maps)?;
+        }
+        let all_succeeded =
+            maps_by_score.iter().all(|maps| maps.len() == self.setup.variants.len());
+        if self.setup.variants.len() * input.scores.len() < 2 || !all_succeeded {
+            return Ok(());
+        }
+        if group.scores.len() < input.scores.len() {
+            if group.scores.last() == input.scores.last() {
+                let maps = self.setup.variants.len() * input.scores.len();
+                log::warn!("{}: {maps} maps are too many for a grid", input.source.name());
+            }
+            return Ok(());
+        }
+        let folder = self.out.join(&input.source.stem);
+        if let (Some(path), false) =
+            (self.write_grid(input, &targets, maps_by_score, &folder)?, self.args.output.json)
+        {
+            print_summary!("  {:<11} {}", "grid", path.display());
+        }
+        Ok(())
+    }
+
+    /// Writes the grid of all maps, one row per target. Returns `None` if the maps are not images.
+    fn write_grid(
+        &self,
+        input: &PreparedInput,
+        targets: &[manifest::Target],
+        maps_by_score: &[Vec<MethodMap>],
+        folder: &Path,
+    ) -> Result<Option<PathBuf>, String> {
+        let row = |(target, maps): (&manifest::Target, _)| GridRow { label: target.title(), maps };
+        let maps = maps_by_score.iter().map(Vec::as_slice);
+        let rows: Vec<GridRow> = targets.iter().zip(maps).map(row).collect();
+        let grid = draw_grid(input.loaded.crop.as_ref(), &rows, self.grid_scale);
+        let Some(grid) = grid.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        files::write(folder, GRID, &grid).map(Some)
+    }
+
+    /// Describes a score of an input for the manifest.
+    pub(super) fn target(&self, input: &PreparedInput, score: &Score) -> manifest::Target {
+        let prediction = &input.prediction;
+        let label = |class| self.setup.labels.name(class).map(str::to_owned);
+        let class = |index: usize| manifest::Class { index, label: label(index) };
+        // Every target of the command line has a class.
+        let index = score.class().unwrap_or_default();
+        manifest::Target {
+            kind: manifest::Target::kind(score),
+            index,
+            label: label(index),
+            logit: prediction.logits()[index],
+            probability: prediction.probability(index),
+            others: score.others().iter().copied().map(class).collect(),
+            expected: input.expected.map(class),
+        }
+    }
+
+    /// Writes the maps and the manifest of one target.
+    fn write_target(
+        &self,
+        input: &PreparedInput,
+        target: &manifest::Target,
+        maps: &[MethodMap],
+    ) -> Result<(), String> {
+        let folder = self.folder(input, target);
+        files::create_folder(&folder)?;
+        // An old manifest must not describe the new maps, not even until the new manifest is written.
+        files::remove(&folder, MANIFEST)?;
+        let (mut methods, mut lines) = (Vec::new(), Vec::new());
+        for map in maps {
+            let with_error = self.args.output.standard_error;
+            let written = map.write(&folder, input.loaded.crop.as_ref(), with_error)?;
+            lines.push(map.summary(&written));
+            methods.push(self.method_record(map, &written)?);
+        }
+        let manifest = self.manifest(input, target, methods);
+        let text = serde_json::to_string_pretty(&manifest).map_err(|error| error.to_string())?;
+        let path = files::write(&folder, MANIFEST, text.as_bytes())?;
+        if self.args.output.json {
+            let (folder, path) = (folder.display().to_string(), path.display().to_string());
+            let line = Line { folder, manifest: path, content: &manifest };
+            let line = serde_json::to_string(&line).map_err(|error| error.to_string())?;
+            print_line!("{line}");
+            return Ok(());
+        }
+        print_summary!("{}: {}", input.source.name(), target.title());
+        let differs = |expected: &&manifest::Class| expected.index != target.index;
+        if let Some(expected) = target.expected.as_ref().filter(differs) {
+            let label = expected.label.as_deref().unwrap_or_default();
+            print_summary!("  {:<11} {label}, class {}", "expected", expected.index);
+        }
+        lines.iter().for_each(|line| print_summary!("{line}"));
+        print_summary!("  {:<11} {}", "manifest", path.display());
+        Ok(())
+    }
+
+    fn manifest<'m>(
+        &'m self,
+        input: &'m PreparedInput,
+        target: &'m manifest::Target,
+        methods: Vec<manifest::Method>,
+    ) -> Manifest<'m> {
+        let (file, preprocess) = (&input.loaded.file, input.loaded.preprocess.clone());
+        let argument = input.source.argument();
+        let inputs = argument.into_iter().map(|argument| ("inputs", vec![argument])).collect();
+        Manifest {
+            schema_version: manifest::SCHEMA_VERSION,
+            program: manifest::PROGRAM,
+            device: &self.setup.device,
+            run: manifest::Run { options: &self.options, inputs, key: &self.key },
+            model: &self.setup.model_file,
+            image: manifest::Image {
+                file,
+                preprocess_parts: preprocess.as_ref().and(self.setup.preprocess_parts()),
+                preprocess,
+            },
+            domain: manifest::Bounds {
+                lower: &self.setup.domain.lower,
+                upper: &self.setup.domain.upper,
+            },
+            target,
+            methods,
+        }
+    }
+
+    /// Describes a map for the manifest.
+    fn method_record(
+        &self,
+        method_map: &MethodMap,
+        written: &[PathBuf],
+    ) -> Result<manifest::Method, String> {
+        let map = &method_map.map;
+        let file_name =
+            |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let plan = manifest::plan_to_json(method_map.plan, self.setup.baseline.as_ref());
+        Ok(manifest::Method {
+            name: method_map.method.to_owned(),
+            plan: plan.map_err(|error| error.to_string())?,
+            files: written.iter().filter_map(file_name).collect(),
+            seconds: map.seconds,
+            gradients: map.gradients,
+            samples: map.samples,
+            left_out: map.left_out,
+            batch: map.batch,
+            notes: method_map.notes(),
+            relative_standard_error: map.relative_standard_error(),
+            completeness_gap: map.completeness_gap,
+        })
+    }
+
+    /// Returns the output folder for the maps of a target.
+    pub(super) fn folder(&self, input: &PreparedInput, target: &manifest::Target) -> PathBuf {
+        let folder = self.out.join(&input.source.stem);
+        match self.targets.may_be_several() {
+            true => folder.join(target.folder()),
+            false => folder,
+        }
+    }
+}
+
+/// A manifest as one line of JSON, with the paths of its folder and file.
+#[derive(Serialize)]
+struct Line<'a> {
+    folder: String,
+    manifest: String,
+    #[serde(flatten)]
+    content: &'a Manifest<'a>,
+}

@@ -1,0 +1,180 @@
+//! A loaded model on a device.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use attriburn::{Link, Model, Parameter};
+use attriburn_kernels::frozen::Segment;
+use burn::tensor::{Device, Tensor};
+
+use super::settings::{Quantization, Scaling};
+use crate::file::Element;
+use crate::program::{Program, input_from_rows};
+use crate::scores::{Region, Scores};
+use crate::summary::Summary;
+use crate::value::{Kind, Value};
+
+/// An ONNX model on a device.
+pub struct OnnxModel {
+    pub(super) program: Program,
+    pub(super) summary: Summary,
+    pub(super) device: Device,
+    pub(super) shape: Vec<usize>,
+    /// The batch size, if the file fixes it.
+    pub(super) batch: Option<usize>,
+    /// The parameters, if [`Loader::parameters`](super::Loader::parameters) requested them; they are the
+    /// graph's other inputs.
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) scores: Scores,
+    pub(super) bytes_per_sample: u64,
+    /// The element type of the input.
+    pub(super) element: Element,
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) quantized: bool,
+    pub(super) quantization: Quantization,
+    pub(super) channels_last: bool,
+    pub(super) scaling: Option<Scaling>,
+    pub(super) region: Option<Region>,
+    /// The external weight files.
+    pub(super) files: Vec<PathBuf>,
+}
+
+impl OnnxModel {
+    /// Returns the summary of the file.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Returns the paths of the external weight files.
+    pub fn weight_files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Returns the frozen segments of the model on the CPU, in execution order.
+    pub fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// Returns the labels (operator and node name) of the nodes outside of segments.
+    pub fn outside_segments(&self) -> Vec<&str> {
+        self.program.labels()
+    }
+
+    /// Returns the treatment of rounding; `None` if the model is not quantized.
+    pub fn quantization(&self) -> Option<Quantization> {
+        self.quantized.then_some(self.quantization)
+    }
+
+    /// Whether inputs are transposed: the file expects `[height, width, channels]`, this model
+    /// `[channels, height, width]`.
+    pub fn is_transposed(&self) -> bool {
+        self.channels_last
+    }
+
+    /// Returns the scaling of the input's channels by the model's first nodes, if there is any.
+    pub fn scaling(&self) -> Option<&Scaling> {
+        self.scaling.as_ref()
+    }
+
+    /// Returns the number of classes.
+    pub fn classes(&self) -> usize {
+        self.scores.classes
+    }
+
+    /// Returns the graph's inputs: the `rows` samples in `batch`, and the parameters.
+    pub(super) fn inputs(
+        &self,
+        batch: Tensor<2>,
+        rows: usize,
+        parameters: &[Tensor<1>],
+    ) -> Result<Vec<Value>, String> {
+        if parameters.len() != self.parameters.len() {
+            return Err(format!(
+                "{} parameters were given, but the model has {}",
+                parameters.len(),
+                self.parameters.len()
+            ));
+        }
+        let shaped = |(values, parameter): (&Tensor<1>, &Parameter)| {
+            Value::new(values.clone().into_dispatch()).reshape(&parameter.shape)
+        };
+        let parameters = parameters.iter().zip(&self.parameters).map(shaped);
+        let sample =
+            input_from_rows(batch, &self.dims(rows)).map(|input| input.with_levels(self.element));
+        std::iter::once(sample).chain(parameters).collect()
+    }
+
+    /// Returns the shape of a batch of `rows` samples.
+    pub(super) fn dims(&self, rows: usize) -> Vec<usize> {
+        [&[rows], &self.shape[..]].concat()
+    }
+}
+
+impl Model for OnnxModel {
+    fn input_shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, attriburn::Error> {
+        let parameters: Vec<_> =
+            self.parameters.iter().map(|parameter| parameter.values.clone()).collect();
+        self.forward_with(batch, &parameters)
+    }
+
+    fn link(&self) -> Option<Link> {
+        self.scores.link
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    fn forward_with(
+        &self,
+        batch: Tensor<2>,
+        parameters: &[Tensor<1>],
+    ) -> Result<Tensor<2>, attriburn::Error> {
+        let rows = batch.dims()[0];
+        let padded_rows = self.batch.unwrap_or(rows);
+        if rows > padded_rows {
+            return Err(attriburn::Error::model(format!(
+                "the model fixes its batch size to {padded_rows}, but {rows} samples were given"
+            )));
+        }
+        let padded = if rows == padded_rows {
+            batch
+        } else {
+            let filler = Tensor::zeros([padded_rows - rows, batch.dims()[1]], &batch.device());
+            Tensor::cat(vec![batch, filler], 0)
+        };
+        let scores = self
+            .inputs(padded, padded_rows, parameters)
+            .and_then(|inputs| self.program.run(inputs, |_, _| {}))
+            .and_then(single_output)
+            .and_then(|output| self.scores.read(output, padded_rows))
+            .map_err(attriburn::Error::model)?;
+        Ok(if padded_rows == rows { scores } else { scores.narrow(0, 0, rows) })
+    }
+
+    fn max_batch(&self) -> Option<usize> {
+        self.batch
+    }
+
+    fn bytes_per_sample(&self) -> Option<u64> {
+        Some(self.bytes_per_sample)
+    }
+}
+
+/// Returns the single output that is explained.
+pub(super) fn single_output(outputs: Vec<Value>) -> Result<Value, String> {
+    let output = outputs.into_iter().next().ok_or("the graph has no output")?;
+    Ok(match output.kind() {
+        // The scores of a model with an integer output.
+        Kind::Level => output.into_float(),
+        _ => output,
+    })
+}

@@ -1,0 +1,44 @@
+//! Pictures and NumPy arrays as the inputs of a classifier, and attribution maps rendered as pictures.
+//!
+//! ```text
+//! file -> Picture -> Preprocess -> attriburn::Input -> map
+//! map  -> channel_sum -> map_picture or overlay -> Picture -> PNG bytes
+//!                                               several -> grid -> Picture -> PNG bytes
+//! ```
+//!
+//! The preprocessing reproduces the transforms that the model was most likely trained with: Pillow's
+//! resampling, bit for bit, and torchvision's rounding of sizes and crops. Arrays are read and written in
+//! NumPy's file format; see [`npy`].
+//!
+//! ```no_run
+//! use attriburn_picture::{Picture, Preprocess};
+//!
+//! # fn main() -> Result<(), attriburn_picture::Error> {
+//! let picture = Picture::open("photo.jpg")?;
+//! let input = Preprocess::imagenet(224, 224)?.input(&picture)?;
+//! # Ok(())
+//! # }
+//! ```
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod decode;
+mod error;
+mod format;
+mod grid;
+mod jpeg_end;
+pub mod npy;
+mod preprocess;
+mod raster;
+mod render;
+mod resample;
+
+pub use error::{Error, ErrorKind};
+pub use grid::{Row, grid};
+pub use preprocess::{
+    Channels, CropRounding, Prepared, Preprocess, Preset, Recipe, Resize, ResizeMode, ResizeSize,
+    recipe_from_config, torchvision_recipe, torchvision_weights,
+};
+pub use raster::Picture;
+pub use render::{Style, channel_sum, map_picture, map_picture_with_scale, overlay};
+pub use resample::Interpolation;
