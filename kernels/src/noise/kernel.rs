@@ -1,4 +1,5 @@
 //! The noise kernel as a CubeCL device kernel.
+#![allow(missing_docs)] // CubeCL's macros generate public items without documentation.
 
 use cubecl::prelude::*;
 
