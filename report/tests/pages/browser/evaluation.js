@@ -1,0 +1,24 @@
+const table = document.querySelector("table.overview");
+const column = (index) => Array.from(table.tBodies[0].rows, (row) => row.cells[index].textContent.trim().split(" ")[0]).join(" ");
+const order = (index) => table.tHead.rows[0].cells[index].getAttribute("aria-sort");
+const click = (index) => table.querySelectorAll(".sort")[index].click();
+click(3);
+equal("numbers descend first", order(3), "descending");
+equal("missing numbers are last", column(3), "0.682 0.663 0.497 0.409 0.355 –");
+click(3);
+equal("numbers ascend", column(3), "0.355 0.409 0.497 0.663 0.682 –");
+click(0);
+equal("one column is sorted", `${order(0)} ${order(3)}`, "ascending null");
+equal("texts ascend", column(0).split(" ")[0], "a-ig-black");
+
+const figure = document.querySelector("[data-chart]");
+const svg = figure.querySelector(".scroll > svg");
+const box = svg.getBoundingClientRect();
+const across = box.left + ((62 + 0.5 * (626 - 62)) / 640) * box.width;
+svg.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: across, clientY: box.top + 50 }));
+equal("the probe reads x", figure.querySelector(".probe-text").textContent, "normalized information = 0.500");
+equal("all lines have a value", figure.querySelectorAll(".probe circle").length, 6);
+figure.querySelector(".legend button").click();
+equal("a line is hidden", figure.querySelectorAll(".probe circle").length, 5);
+svg.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+equal("arrow keys move the probe", figure.querySelector(".probe-text").textContent, "normalized information = 0.520");
