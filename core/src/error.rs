@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Input,
     /// The baseline of a path.
     Baseline,
+    /// The layer of a class activation map: there is none, or none of its name.
+    Layer,
     /// The target, a score function, or a probability of a model that has none.
     Target,
     /// The model's parameters: one does not exist, or a pattern of frozen parameters is wrong.
@@ -67,6 +69,24 @@ impl Error {
         error!(
             Parameter,
             "the model does not expose its parameters; load it with them, or make it with ModuleModel::with_parameters"
+        )
+    }
+
+    /// The error of a model that does not expose its layers.
+    pub fn no_layers() -> Self {
+        error!(
+            Layer,
+            "the model does not expose its layers, which a class activation map needs; load it from an ONNX file, or make it with ModuleModel::in_two_parts"
+        )
+    }
+
+    /// The error of a model without a layer called `name`; `similar` are names of layers that it has.
+    pub fn no_layer<'a>(name: &str, similar: impl Iterator<Item = &'a str>) -> Self {
+        let similar: Vec<String> = similar.map(|name| format!("{name:?}")).collect();
+        error!(
+            Layer,
+            "the model has no layer {name:?} with positions; similar names: {}",
+            similar.join(", ")
         )
     }
 

@@ -12,6 +12,7 @@
 //! | sampler | the noise on the input and the number of samples | [`Sampler`] |
 //! | weights | the noise on the parameters | [`WeightNoise`] |
 //! | readout | how the map follows from the mean gradient | [`Readout`] |
+//! | class activation map | the layer inside the model that takes the place of the input | [`Cam`] |
 //! | engine | batches, the running mean and its standard error | [`Explainer`] |
 //!
 //! A classifier is anything that implements [`Model`]: an ONNX file loaded by `attriburn-onnx`, or a
@@ -34,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod attribution;
+mod cam;
 mod engine;
 mod error;
 mod input;
@@ -54,10 +56,11 @@ pub use attriburn_backends::{
 };
 pub use attriburn_kernels::{AdaptiveRule, Boundary, Domain, Mollifier, WidthRule};
 pub use attribution::Attribution;
-pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters};
+pub use cam::{Cam, CamRule};
+pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters, layer_of};
 pub use error::{Error, ErrorKind};
 pub use input::Input;
-pub use model::{Link, Model, Parameter};
+pub use model::{Activations, Layer, Link, Model, Parameter};
 pub use module::ModuleModel;
 pub use path::{Baseline, Path, Weighting};
 pub use plan::{Estimate, Output, Plan, Readout, Sizes};

@@ -45,6 +45,41 @@ pub trait Model: Send + Sync {
         Err(Error::no_parameters())
     }
 
+    /// The layers at which class activation maps are common, in execution order; empty if the model exposes
+    /// none. [`Model::layer`] may know others.
+    fn layers(&self) -> &[Layer] {
+        &[]
+    }
+
+    /// The layer called `name` or, without a name, the last layer whose gradients concern more than a few
+    /// positions: the input of the global pooling of a convolutional network, the input of the last attention
+    /// of a transformer that reads one token.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such layer.
+    fn layer(&self, name: Option<&str>) -> Result<Layer, Error> {
+        let _ = name;
+        Err(Error::no_layers())
+    }
+
+    /// As [`Model::forward`] on a `batch` that is not tracked, or as [`Model::forward_with`] if there are
+    /// `parameters`, with the activations of `layer`. The logits depend on the activations alone: values that
+    /// do not pass through the layer are constants.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the batch cannot be run, or there is no such layer.
+    fn forward_from(
+        &self,
+        layer: &Layer,
+        batch: Tensor<2>,
+        parameters: Option<&[Tensor<1>]>,
+    ) -> Result<Activations, Error> {
+        let _ = (layer, batch, parameters);
+        Err(Error::no_layers())
+    }
+
     /// The largest batch that the model accepts, if there is a limit.
     fn max_batch(&self) -> Option<usize> {
         None
@@ -55,6 +90,35 @@ pub trait Model: Send + Sync {
     fn bytes_per_sample(&self) -> Option<u64> {
         None
     }
+}
+
+/// A tensor inside a model whose elements have positions in the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The name.
+    pub name: String,
+    /// The number of channels.
+    pub channels: usize,
+    /// The number of rows of positions, from the top of the image to its bottom.
+    pub height: usize,
+    /// The number of columns of positions, from the left to the right.
+    pub width: usize,
+}
+
+impl Layer {
+    /// The number of positions.
+    pub fn positions(&self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// The activations of a layer for `n` samples, and the logits that follow from them.
+pub struct Activations {
+    /// The activations `[n, channels, positions]`, with the positions row by row. Tracked, and not the result
+    /// of a tracked operation, so that the gradient with respect to them is kept.
+    pub values: Tensor<3>,
+    /// The logits `[n, classes]`.
+    pub logits: Tensor<2>,
 }
 
 /// The function from a classifier's scores to its probabilities.

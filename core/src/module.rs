@@ -1,11 +1,11 @@
 //! burn modules and functions as models.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::{Error, Model, Parameter};
+use crate::{Activations, Error, Layer, Model, Parameter};
 
 /// A burn module, or any function of burn tensors, as a [`Model`]. `RANK` is the rank of a batch.
 ///
@@ -17,6 +17,7 @@ pub struct ModuleModel<const RANK: usize> {
     device: Device,
     parameters: Vec<Parameter>,
     forward: Forward<RANK>,
+    parts: Option<Parts<RANK>>,
     /// Whether the function gives the same logits with and without gradient tracking, once tried.
     is_consistent: OnceLock<bool>,
 }
@@ -24,6 +25,13 @@ pub struct ModuleModel<const RANK: usize> {
 /// The function from a batch and the parameters to logits.
 type Forward<const RANK: usize> =
     Box<dyn Fn(Tensor<RANK>, &[Tensor<1>]) -> Tensor<2> + Send + Sync>;
+
+/// A model in two parts, with a layer between them.
+struct Parts<const RANK: usize> {
+    layer: Layer,
+    features: Arc<dyn Fn(Tensor<RANK>) -> Tensor<4> + Send + Sync>,
+    head: Arc<dyn Fn(Tensor<4>) -> Tensor<2> + Send + Sync>,
+}
 
 impl<const RANK: usize> ModuleModel<RANK> {
     /// The `module` outside training mode. Samples have the `shape`, of `RANK - 1` axes; the weights are on
@@ -69,7 +77,27 @@ impl<const RANK: usize> ModuleModel<RANK> {
     ) -> Self {
         assert_eq!(shape.len() + 1, RANK, "a sample has one axis less than a batch");
         let (shape, device, forward) = (shape.to_vec(), device.clone(), Box::new(forward));
-        Self { shape, device, parameters, forward, is_consistent: OnceLock::new() }
+        Self { shape, device, parameters, forward, parts: None, is_consistent: OnceLock::new() }
+    }
+
+    /// The function `head` of the activations `[n, channels, height, width]` that the function `features`
+    /// computes from batches `[n, ...shape]`. Class activation maps are those of `layer`, which describes the
+    /// activations.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `shape` does not have `RANK - 1` axes.
+    pub fn in_two_parts(
+        shape: &[usize],
+        device: &Device,
+        layer: Layer,
+        features: impl Fn(Tensor<RANK>) -> Tensor<4> + Send + Sync + 'static,
+        head: impl Fn(Tensor<4>) -> Tensor<2> + Send + Sync + 'static,
+    ) -> Self {
+        let parts = Parts { layer, features: Arc::new(features), head: Arc::new(head) };
+        let (features, head) = (Arc::clone(&parts.features), Arc::clone(&parts.head));
+        let whole = Self::new(shape, device, move |batch| head(features(batch)));
+        Self { parts: Some(parts), ..whole }
     }
 
     /// Checks, on the first row of the first batch, that gradient tracking does not change the logits: it does
@@ -144,6 +172,41 @@ impl<const RANK: usize> Model for ModuleModel<RANK> {
         self.check_mode(&batch, parameters)?;
         let dims = self.dims(batch.dims()[0]);
         Ok((self.forward)(batch.reshape(dims), parameters))
+    }
+
+    fn layers(&self) -> &[Layer] {
+        self.parts.as_ref().map_or(&[], |parts| std::slice::from_ref(&parts.layer))
+    }
+
+    fn layer(&self, name: Option<&str>) -> Result<Layer, Error> {
+        let Some(Parts { layer, .. }) = &self.parts else {
+            return Err(Error::no_layers());
+        };
+        match name {
+            Some(name) if name != layer.name => {
+                Err(Error::no_layer(name, std::iter::once(layer.name.as_str())))
+            }
+            _ => Ok(layer.clone()),
+        }
+    }
+
+    fn forward_from(
+        &self,
+        layer: &Layer,
+        batch: Tensor<2>,
+        parameters: Option<&[Tensor<1>]>,
+    ) -> Result<Activations, Error> {
+        let Some(parts) = self.parts.as_ref().filter(|parts| parts.layer == *layer) else {
+            return Err(Error::no_layers());
+        };
+        self.check_mode(&batch, parameters.unwrap_or_default())?;
+        let dims = self.dims(batch.dims()[0]);
+        let activations = (parts.features)(batch.reshape(dims));
+        let [rows, channels, height, width] = activations.dims();
+        let leaf = untracked(activations).reshape([rows, channels, height * width]);
+        let values = leaf.autodiff().require_grad();
+        let logits = (parts.head)(values.clone().reshape([rows, channels, height, width]));
+        Ok(Activations { values, logits })
     }
 }
 

@@ -3,6 +3,7 @@
 use attriburn_kernels::WidthRule;
 use serde::{Deserialize, Serialize};
 
+use crate::cam::{Cam, CamRule};
 use crate::error::{Error, error};
 use crate::path::{Baseline, Path};
 use crate::sampler::{Sampler, WeightNoise};
@@ -33,6 +34,10 @@ pub struct Plan {
     pub readout: Readout,
     /// The output that is differentiated.
     pub output: Output,
+    /// The class activation map that takes the place of the gradient with respect to the input; `None` for
+    /// that gradient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cam: Option<Cam>,
     /// The maximum number of gradients of a nested plan, one with at least two of parameter draws, samples
     /// and nodes: see [`Plan::sizes`]. `None` computes all combinations.
     pub budget: Option<u64>,
@@ -122,6 +127,7 @@ impl Plan {
             estimate: Estimate::Mean,
             readout: Readout::Gradient,
             output: Output::Logit,
+            cam: None,
             budget: None,
             until: None,
             seed: 0,
@@ -141,6 +147,12 @@ impl Plan {
     /// Integrated Gradients from `baseline` with 50 Gauss-Legendre nodes.
     pub fn integrated_gradients(baseline: Baseline) -> Self {
         Self::gradient().path(Path::new(baseline)).readout(Readout::TimesDifference)
+    }
+
+    /// Grad-CAM at the layer that the model chooses. With a [`Sampler`] it is smoothed, so
+    /// `Plan::grad_cam().cam(CamRule::GradCamPlusPlus).sampler(Sampler::smoothgrad())` is Smooth Grad-CAM++.
+    pub fn grad_cam() -> Self {
+        Self::gradient().cam(CamRule::GradCam)
     }
 }
 
@@ -170,6 +182,14 @@ impl Plan {
     #[must_use]
     pub fn samples(mut self, samples: u32) -> Self {
         self.sampler = self.sampler.map(|sampler| sampler.samples(samples));
+        self
+    }
+
+    /// The same plan, which computes this class activation map instead of the gradient with respect to the
+    /// input.
+    #[must_use]
+    pub fn cam(mut self, cam: impl Into<Cam>) -> Self {
+        self.cam = Some(cam.into());
         self
     }
 
@@ -245,6 +265,12 @@ impl Plan {
                 return Err(Error::setting("the number of parameter draws", 0, "at least 1"));
             }
             width(weights.width, " of the noise on the parameters")?;
+        }
+        if self.cam.is_some() && self.readout != Readout::Gradient {
+            return Err(error!(
+                Plan,
+                "a class activation map has one value for each position of a layer, which cannot be multiplied by the input; set the readout to the gradient"
+            ));
         }
         self.check_until()?;
         self.check_budget()?;

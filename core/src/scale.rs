@@ -1,9 +1,6 @@
 //! The scale of a map: the magnitude at which its colours are clipped.
 
-/// The share of the values that is drawn without being clipped.
-const CLIPPED_ABOVE: f64 = 0.99;
-
-/// The clip limit of a map: the 99th percentile of `|value|`.
+/// The clip limit of a map: a percentile of `|value|`, the 99th by default.
 ///
 /// The percentile interpolates linearly between neighbours, as `numpy.percentile` does. Where it is 0 because almost
 /// all values are, the limit is the greatest `|value|`. Values that are not finite are left out; a map without any
@@ -14,13 +11,21 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The scale of `values`.
+    /// The percentile of `|value|` at which [`Scale::of`] clips.
+    pub const PERCENTILE: f64 = 99.0;
+
+    /// The scale of `values`, clipped at the 99th percentile.
     pub fn of(values: &[f32]) -> Scale {
+        Scale::at_percentile(values, Self::PERCENTILE)
+    }
+
+    /// The scale of `values`, clipped at this percentile of `|value|`, from 0 to 100.
+    pub fn at_percentile(values: &[f32], percentile: f64) -> Scale {
         let mut sizes: Vec<f32> =
             values.iter().filter(|value| value.is_finite()).map(|value| value.abs()).collect();
         sizes.sort_unstable_by(f32::total_cmp);
         let greatest = sizes.last().copied().unwrap_or(0.0);
-        match quantile(&sizes, CLIPPED_ABOVE) as f32 {
+        match quantile(&sizes, percentile.clamp(0.0, 100.0) / 100.0) as f32 {
             0.0 => Scale { limit: greatest },
             limit => Scale { limit },
         }

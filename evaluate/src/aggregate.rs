@@ -48,6 +48,8 @@ pub struct Difference {
     pub difference: Option<f64>,
     /// The paired t-test.
     pub test: Option<PairedTest>,
+    /// The standard deviation of the differences over the images; `None` for fewer than two.
+    pub deviation: Option<f64>,
     /// The number of images with a value for both variants.
     pub pictures: usize,
 }
@@ -160,6 +162,13 @@ impl Cell {
     }
 }
 
+impl Difference {
+    /// Returns the standard error of the mean difference.
+    pub fn error(&self) -> Option<f64> {
+        Some(self.deviation? / (self.pictures as f64).sqrt())
+    }
+}
+
 /// Compares every pair of methods by each metric, over the images with a value for both methods.
 pub fn differences(cells: &[Cell]) -> Vec<Difference> {
     let pairs = cells.iter().enumerate().flat_map(|(i, a)| {
@@ -167,12 +176,14 @@ pub fn differences(cells: &[Cell]) -> Vec<Difference> {
     });
     let difference = |(a, b): (&Cell, &Cell)| {
         let (first, second) = a.paired_values(b);
+        let differences: Vec<f64> = first.iter().zip(&second).map(|(a, b)| a - b).collect();
         Difference {
             metric: a.metric,
             first: a.method.clone(),
             second: b.method.clone(),
-            difference: mean(first.iter().zip(&second).map(|(a, b)| a - b)),
+            difference: mean(differences.iter().copied()),
             test: paired_t_test(&first, &second),
+            deviation: deviation(&differences),
             pictures: first.len(),
         }
     };

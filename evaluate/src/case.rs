@@ -68,7 +68,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Returns the gradient without noise, for the same class.
+    /// Returns the gradient without noise with respect to the input, for the same class.
     pub fn clean_gradient(&self) -> Result<&Attribution, String> {
         self.sample.clean_gradient(&self.context.explainer, self.plan.output)
     }

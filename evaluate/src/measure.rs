@@ -229,6 +229,16 @@ pub fn cascade(
     Ok(Value::curve(mean.ok_or_else(|| undefined("the model has no layers to randomize"))?, points))
 }
 
+/// Returns the gradient without noise, to which the map is compared.
+pub fn comparable_gradient<'c>(case: &'c Case) -> Result<&'c Attribution, Missing> {
+    if case.plan.cam.is_some() {
+        return Err(undefined(
+            "a class activation map is not a noisy form of the gradient with respect to the input",
+        ));
+    }
+    Ok(case.clean_gradient()?)
+}
+
 /// Returns the distance of the map to `other`, both scaled to unit norm.
 pub fn distance(case: &Case, other: &Attribution) -> Result<Value, Missing> {
     unit_distance(&case.map.values, &other.values)

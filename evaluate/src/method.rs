@@ -2,8 +2,8 @@
 //! nowhere else.
 
 use attriburn::{
-    Baseline, Boundary, Error, ErrorKind, Path, Plan, Readout, Sampler, WeightNoise, Weighting,
-    WidthRule,
+    Baseline, Boundary, Cam, CamRule, Error, ErrorKind, Path, Plan, Readout, Sampler, WeightNoise,
+    Weighting, WidthRule,
 };
 
 use crate::settings::Settings;
@@ -19,6 +19,7 @@ pub struct Method {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Base {
     AtInput(&'static AtInput),
+    AtLayer(&'static AtLayer),
     OnPath(&'static OnPath, &'static Start),
 }
 
@@ -93,6 +94,43 @@ const AT_INPUT: [AtInput; 3] = [
     },
 ];
 
+/// A method that differentiates at a layer inside the model: a class activation map.
+#[derive(Debug, PartialEq, Eq)]
+struct AtLayer {
+    name: &'static str,
+    /// The name of the method with noise of one width for all pixels, if it has one of its own.
+    smooth: Option<&'static str>,
+    summary: &'static str,
+    rule: CamRule,
+}
+
+const AT_LAYER: [AtLayer; 4] = [
+    AtLayer {
+        name: "grad-cam",
+        smooth: None,
+        summary: "Grad-CAM: a layer's activations, each channel weighted by its mean gradient",
+        rule: CamRule::GradCam,
+    },
+    AtLayer {
+        name: "hires-cam",
+        smooth: None,
+        summary: "HiResCAM: a layer's activations times their gradients",
+        rule: CamRule::HiresCam,
+    },
+    AtLayer {
+        name: "layer-cam",
+        smooth: None,
+        summary: "LayerCAM: a layer's activations times their positive gradients",
+        rule: CamRule::LayerCam,
+    },
+    AtLayer {
+        name: "grad-cam++",
+        smooth: Some("smooth-grad-cam++"),
+        summary: "Grad-CAM++: a layer's activations, each channel weighted by its positive gradients",
+        rule: CamRule::GradCamPlusPlus,
+    },
+];
+
 /// A method that differentiates on the path from a baseline to the input.
 #[derive(Debug, PartialEq, Eq)]
 struct OnPath {
@@ -136,8 +174,9 @@ impl Method {
     /// Returns every method, ordered by base method, then by noise.
     pub fn all() -> Vec<Method> {
         let at_input = AT_INPUT.iter().map(Base::AtInput);
+        let at_layer = AT_LAYER.iter().map(Base::AtLayer);
         let from_starts = |method| STARTS.iter().map(move |start| Base::OnPath(method, start));
-        let bases = at_input.chain(ON_PATH.iter().flat_map(from_starts));
+        let bases = at_input.chain(at_layer).chain(ON_PATH.iter().flat_map(from_starts));
         let smoothed = |base| SMOOTHINGS.iter().map(move |smoothing| Method { smoothing, base });
         bases.flat_map(smoothed).collect()
     }
@@ -152,6 +191,12 @@ impl Method {
         let prefix = self.smoothing.prefix;
         match self.base {
             Base::AtInput(AtInput { name: "gradient", .. }) => self.smoothing.gradient.to_owned(),
+            Base::AtLayer(AtLayer { smooth: Some(name), .. })
+                if self.smoothing.kind == Some(NoiseKind::Smooth) =>
+            {
+                (*name).to_owned()
+            }
+            Base::AtLayer(method) => format!("{prefix}{}", method.name),
             Base::AtInput(method) => format!("{prefix}{}", method.name),
             Base::OnPath(method, start) => format!("{prefix}{}-{}", method.name, start.name),
         }
@@ -162,6 +207,7 @@ impl Method {
         let noise = self.smoothing.summary;
         match self.base {
             Base::AtInput(method) => format!("{}{noise}", method.summary),
+            Base::AtLayer(method) => format!("{}{noise}", method.summary),
             Base::OnPath(method, start) => {
                 format!("{} from {}{noise}", method.summary, start.summary)
             }
@@ -180,6 +226,11 @@ impl Method {
             Base::AtInput(method) => {
                 plan.readout = method.readout;
                 plan.weights = method.has_weight_noise.then(|| weight_noise(settings));
+            }
+            Base::AtLayer(method) => {
+                let mut cam = Cam::new(method.rule);
+                cam.layer.clone_from(&settings.layer);
+                plan.cam = Some(cam);
             }
             Base::OnPath(method, start) => {
                 plan.readout = Readout::TimesDifference;
@@ -248,15 +299,27 @@ mod tests {
         assert_eq!(plan("a-ig-zero").gradients(), 50 * 50);
         assert_eq!(plan("ng").gradients(), 50);
         assert_eq!(plan("a-ng").gradients(), 50 * 50);
+        assert_eq!(plan("grad-cam"), Plan::grad_cam());
+        let smooth = Plan::gradient().cam(CamRule::GradCamPlusPlus).sampler(Sampler::smoothgrad());
+        assert_eq!(plan("smooth-grad-cam++"), smooth);
     }
 
     #[test]
     fn method_names_are_unique_and_known() {
         let all = Method::all();
-        assert_eq!(all.len(), 60);
+        assert_eq!(all.len(), 76);
         for (i, method) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|other| other.name() != method.name()));
             assert_eq!(Method::named(&method.name()), Some(*method));
+        }
+    }
+
+    #[test]
+    fn class_activation_maps_have_the_layer_of_the_settings() {
+        for (rule, name) in CamRule::ALL {
+            let settings = Settings::with(|settings| settings.layer = Some("block".into()));
+            let plan = Method::named(name).expect("a method").plan(&settings).expect("a plan");
+            assert_eq!(plan.cam, Some(Cam::new(rule).layer("block")));
         }
     }
 

@@ -191,7 +191,7 @@ pub const METRICS: &[Metric] = &[
         |case| measure::strongest_overlap(case, case.other_map()?),
     ),
     metric("fidelity", "distance to the gradient without noise", Lower, &[], |case| {
-        measure::distance(case, case.clean_gradient()?)
+        measure::distance(case, measure::comparable_gradient(case)?)
     }),
     metric(
         "fidelity-ssim",
@@ -199,7 +199,8 @@ pub const METRICS: &[Metric] = &[
         Higher,
         &[],
         |case| {
-            measure::structural_similarity(case, case.map, case.clean_gradient()?).map(Value::from)
+            measure::structural_similarity(case, case.map, measure::comparable_gradient(case)?)
+                .map(Value::from)
         },
     ),
     metric(
@@ -207,7 +208,7 @@ pub const METRICS: &[Metric] = &[
         "overlap of the strongest pixels with those in the gradient without noise",
         Higher,
         &[],
-        |case| measure::strongest_overlap(case, case.clean_gradient()?),
+        |case| measure::strongest_overlap(case, measure::comparable_gradient(case)?),
     ),
     metric(
         "same-class",

@@ -41,6 +41,8 @@ pub struct Settings {
     pub estimate: Estimate,
     /// The model output that is differentiated.
     pub output: Output,
+    /// The layer of class activation maps; `None` for the model's choice.
+    pub layer: Option<String>,
     /// The seed of the noise.
     pub seed: u64,
 }
@@ -65,6 +67,7 @@ impl Default for Settings {
             until: None,
             estimate: Estimate::Mean,
             output: Output::Logit,
+            layer: None,
             seed: 0,
         }
     }
@@ -169,6 +172,7 @@ const SETTINGS: &[Setting] = &[
         },
         |plan| is_adaptive(weight_width(plan))
     ),
+    fixed("layer", |plan| plan.cam.is_some()),
     fixed("freeze", |plan| plan.weights.is_some()),
     fixed("standard-error", |plan| plan.is_noisy() && plan.estimate == Estimate::Mean),
 ];

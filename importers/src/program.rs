@@ -109,6 +109,55 @@ impl Program {
         inputs: Vec<Value>,
         mut observe: impl FnMut(usize, &[Value]),
     ) -> Result<Vec<Value>, String> {
+        self.execute(inputs, |at, outputs| {
+            observe(at, outputs);
+            Ok(())
+        })
+    }
+
+    /// Runs the program as [`run`](Self::run) does, but with the result of `replace` in place of the value
+    /// `id`.
+    ///
+    /// # Errors
+    ///
+    /// When a node or `replace` fails, or no step computes the value.
+    pub fn run_replacing(
+        &self,
+        inputs: Vec<Value>,
+        id: Id,
+        replace: impl FnOnce(Value) -> Outcome<Value>,
+    ) -> Result<Vec<Value>, String> {
+        let mut replace = Some(replace);
+        let outputs = self.execute(inputs, |at, outputs| {
+            let Some(index) = self.output_index(at, id) else { return Ok(()) };
+            if let (Some(replace), Some(value)) = (replace.take(), outputs.get_mut(index)) {
+                *value = replace(value.clone())?;
+            }
+            Ok(())
+        })?;
+        match replace {
+            None => Ok(outputs),
+            Some(_) => Err("no step computes the value".into()),
+        }
+    }
+
+    /// Whether a step computes the value `id`. Values inside fused nodes are not computed by steps.
+    pub fn computes(&self, id: Id) -> bool {
+        (0..self.steps.len()).any(|at| self.output_index(at, id).is_some())
+    }
+
+    /// Returns the index of the value `id` among the outputs of the step `at`, if it is one of them.
+    fn output_index(&self, at: usize, id: Id) -> Option<usize> {
+        let slot = self.slot_of_value.get(&id)?;
+        self.steps[at].outputs.iter().position(|output| output.as_ref() == Some(slot))
+    }
+
+    /// Runs the program; `visit` may change the outputs of every step.
+    fn execute(
+        &self,
+        inputs: Vec<Value>,
+        mut visit: impl FnMut(usize, &mut [Value]) -> Result<(), String>,
+    ) -> Result<Vec<Value>, String> {
         let mut slots: Vec<Option<Held>> = Vec::new();
         slots.resize_with(self.slots, || None);
         for (slot, input) in slots.iter_mut().zip(inputs) {
@@ -116,8 +165,8 @@ impl Program {
         }
         for (at, step) in self.steps.iter().enumerate() {
             let inputs = self.inputs(step, &mut slots);
-            let outputs = step.run(inputs)?;
-            observe(at, &outputs);
+            let mut outputs = step.run(inputs)?;
+            visit(at, &mut outputs)?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(slot) = slot {
                     let held = Held::new(value);

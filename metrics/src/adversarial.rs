@@ -3,7 +3,7 @@
 use attriburn::{Explainer, Input, Target};
 
 use crate::error::Error;
-use crate::scores::{pixel_scores, ranked, values_of};
+use crate::scores::{check_map, pixel_scores, ranked, values_of};
 
 /// The result of changing the pixels of an input one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ const BATCH: usize = 32;
 ///
 /// # Errors
 ///
-/// Returns an error if the model fails or has no probabilities, the map has the same score at every pixel, or
-/// the map or gradient does not have the size of the input.
+/// Returns an error if the model fails or has no probabilities, the map has the same score at every pixel, the
+/// gradient does not have the size of the input, or the map has neither this size nor one value for each pixel.
 pub fn adversarial_pixels(
     explainer: &Explainer,
     input: &Input,
@@ -38,10 +38,9 @@ pub fn adversarial_pixels(
     max_pixels: usize,
 ) -> Result<AdversarialPixels, Error> {
     let features = input.values().len();
-    for len in [map.len(), gradient.len()] {
-        if len != features {
-            return Err(Error::size(len, input.shape()));
-        }
+    check_map(map, input)?;
+    if gradient.len() != features {
+        return Err(Error::size(gradient.len(), input.shape()));
     }
     let original = explainer.predict(input)?;
     original.score(&Target::Index(class))?;

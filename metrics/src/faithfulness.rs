@@ -3,7 +3,7 @@
 use attriburn::{Explainer, Input, Prediction, Target};
 
 use crate::error::Error;
-use crate::scores::{area, pixel_scores, ranked, values_of};
+use crate::scores::{area, check_map, pixel_scores, ranked, values_of};
 
 /// The probability of a class as pixels are inserted or deleted.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,8 @@ impl Curve {
 /// # Errors
 ///
 /// Returns an error if the model fails or has no probabilities, the map has the same score at every pixel,
-/// there are no steps, or the map or fill does not have the size of the input.
+/// there are no steps, the fill does not have the size of the input, or the map has neither this size nor one
+/// value for each pixel.
 pub fn deletion(
     explainer: &Explainer,
     input: &Input,
@@ -70,7 +71,8 @@ fn curve(
     if steps == 0 {
         return Err(Error::setting("steps", 0, "at least 1"));
     }
-    for len in [map.len(), from.len(), to.len()] {
+    check_map(map, input)?;
+    for len in [from.len(), to.len()] {
         if len != features {
             return Err(Error::size(len, input.shape()));
         }
@@ -139,6 +141,9 @@ mod tests {
         for (value, expected) in curve.expect("a curve").probabilities.iter().zip([2.5, 3.0, 0.0]) {
             assert!((value - p(expected)).abs() < 1e-6, "{value} for {expected}");
         }
+        // A map with one value for each pixel.
+        let plane = deletion(&explainer, &image, 0, &[1.0, 2.0], &[0.0; 4], 2).expect("a curve");
+        assert!((plane.probabilities[1] - p(3.0)).abs() < 1e-6);
         assert!(deletion(&explainer, &input, 0, &map, &[0.0; 3], 4).is_err());
         assert!(deletion(&explainer, &input, 0, &map, &[0.0; 4], 0).is_err());
         let constant = deletion(&explainer, &input, 0, &[0.0; 4], &[0.0; 4], 4);

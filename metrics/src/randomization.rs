@@ -1,6 +1,6 @@
 //! Cascading randomization of a model's layers.
 
-use attriburn::{Error, ErrorKind, Link, Model, Parameter};
+use attriburn::{Activations, Error, ErrorKind, Layer, Link, Model, Parameter};
 use attriburn_kernels::philox::{key, philox};
 use attriburn_kernels::streams::PERMUTATIONS;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -149,6 +149,25 @@ impl Model for RandomizedModel<'_> {
 
     fn forward_with(&self, batch: Tensor<2>, parameters: &[Tensor<1>]) -> Result<Tensor<2>, Error> {
         self.model.forward_with(batch, parameters)
+    }
+
+    fn layers(&self) -> &[Layer] {
+        self.model.layers()
+    }
+
+    fn layer(&self, name: Option<&str>) -> Result<Layer, Error> {
+        self.model.layer(name)
+    }
+
+    fn forward_from(
+        &self,
+        layer: &Layer,
+        batch: Tensor<2>,
+        parameters: Option<&[Tensor<1>]>,
+    ) -> Result<Activations, Error> {
+        let own: Vec<_> =
+            self.parameters.iter().map(|parameter| parameter.values.clone()).collect();
+        self.model.forward_from(layer, batch, parameters.or(Some(&own)))
     }
 
     fn max_batch(&self) -> Option<usize> {

@@ -1,20 +1,37 @@
 //! The scores of the pixels of a map, and their order.
 
-/// Computes the score of each pixel: `|sum over channels|` for a shape `[channels, height, width]`, and
-/// `|value|` for any other shape, where each value is a pixel.
+use attriburn::Input;
+
+use crate::error::Error;
+
+/// Computes the score of each pixel of an input of this shape: `|sum over channels|` for a shape
+/// `[channels, height, width]`, and `|value|` for any other shape, where each value is a pixel. A map may have
+/// another number of channels than the input: a class activation map has one.
 ///
 /// # Panics
 ///
-/// Panics if the map has fewer values than its shape says.
+/// Panics if the map has fewer values than the input has pixels.
 pub fn pixel_scores(map: &[f32], shape: &[usize]) -> Vec<f32> {
-    let &[channels, height, width] = shape else {
+    let &[_, height, width] = shape else {
         return map.iter().map(|value| value.abs()).collect();
     };
     let pixels = height * width;
+    assert!(map.len() >= pixels, "a map of {} values for {pixels} pixels", map.len());
+    let channels = map.len() / pixels.max(1);
     let sum = |pixel: usize| -> f64 {
         (0..channels).map(|channel| f64::from(map[channel * pixels + pixel])).sum()
     };
     (0..pixels).map(|pixel| sum(pixel).abs() as f32).collect()
+}
+
+/// Checks that a map has the size of `input`, or one value for each pixel of an image.
+pub(crate) fn check_map(map: &[f32], input: &Input) -> Result<(), Error> {
+    let is_plane =
+        matches!(*input.picture_shape(), [_, height, width] if map.len() == height * width);
+    match is_plane || map.len() == input.values().len() {
+        true => Ok(()),
+        false => Err(Error::size(map.len(), input.shape())),
+    }
 }
 
 /// Returns the indices of the pixels in descending order of their scores. Pixels with equal scores keep
@@ -59,6 +76,7 @@ mod tests {
     fn scores_are_summed_over_channels_and_ordered() {
         let map = [1.0, -2.0, 3.0, 0.5, -4.0, 3.0];
         assert_eq!(pixel_scores(&map, &[2, 1, 3]), [1.5, 6.0, 6.0]);
+        assert_eq!(pixel_scores(&map[..3], &[2, 1, 3]), [1.0, 2.0, 3.0]);
         assert_eq!(pixel_scores(&map, &[6]), [1.0, 2.0, 3.0, 0.5, 4.0, 3.0]);
         assert_eq!(order(&[1.5, 6.0, 6.0]), [1, 2, 0]);
         assert!(values_of(1, 3, 6).eq([1, 4]));

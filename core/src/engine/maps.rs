@@ -6,14 +6,16 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::explainer::Explainer;
+use super::layer::{image_size, layer_of};
 use super::moments::Moments;
 use super::nodes::Nodes;
 use super::readback::classified;
+use super::reading::Reading;
 use super::run::Run;
 use super::task::Task;
 use crate::error::{Error, ErrorKind, error};
 use crate::plan::{Estimate, Plan, Readout, Sizes};
-use crate::{Attribution, Input, Prediction, Target, Weighting};
+use crate::{Attribution, Input, Layer, Prediction, Target, Weighting};
 
 impl<'a> Explainer<'a> {
     /// The map of `input` for `target` under `plan`.
@@ -57,14 +59,15 @@ impl<'a> Explainer<'a> {
         let prepared = self.prepare(tasks, plan);
         let ready: Vec<(&Task, &Nodes)> =
             prepared.iter().flatten().map(|task| (task.task, &*task.nodes)).collect();
-        let (run, mut cost) = self.run(&ready, plan)?;
+        let layer = layer_of(self.model, plan)?;
+        let (run, mut cost) = self.run(&ready, plan, layer.as_ref())?;
         cost.seconds = start.elapsed().as_secs_f64() / ready.len() as f64;
         let moments: Vec<Result<Moments, Error>> = run.moments().collect();
         let mut moments = moments.into_iter();
         let map = |task: Result<Prepared, Error>| {
             let task = task?;
             let moments = moments.next().unwrap_or_else(|| Err(Error::no_gradient()))?;
-            task.attribution(plan, &moments, &cost)
+            task.attribution(plan, layer.as_ref(), &moments, &cost)
         };
         Ok(prepared.into_iter().map(map).collect())
     }
@@ -76,6 +79,9 @@ impl<'a> Explainer<'a> {
         let mut with_nodes = |task: &'t Task<'t>| -> Result<(&'t Task<'t>, Rc<Nodes>), Error> {
             self.check_shape(task.input())?;
             task.check(plan)?;
+            if plan.cam.is_some() {
+                image_size(task.input())?;
+            }
             if let Some((_, nodes)) = known.iter().find(|(input, _)| ptr::eq(*input, task.input()))
             {
                 return Ok((task, Rc::clone(nodes)));
@@ -121,12 +127,13 @@ impl<'a> Explainer<'a> {
         &'r self,
         ready: &[(&'r Task<'r>, &'r Nodes)],
         plan: &'r Plan,
+        layer: Option<&'r Layer>,
     ) -> Result<(Run<'r>, Cost), Error> {
         let total = plan.gradients().saturating_mul(ready.len() as u64);
         let first_batch = self.batch_size(total);
         let mut batch = first_batch;
         let run = loop {
-            let error = match Run::complete(self, plan, ready, batch) {
+            let error = match Run::complete(self, plan, layer, ready, batch) {
                 Ok(run) => break run,
                 Err(error) => classified(error),
             };
@@ -168,6 +175,7 @@ impl Prepared<'_> {
     fn attribution(
         &self,
         plan: &Plan,
+        layer: Option<&Layer>,
         moments: &Moments,
         cost: &Cost,
     ) -> Result<Attribution, Error> {
@@ -185,13 +193,14 @@ impl Prepared<'_> {
             ));
         }
         let input = self.task.input();
-        let factors = self.nodes.factors(plan.readout, input);
-        let values = moments.map(plan.estimate, &factors);
+        let Reading { values, standard_error, shape } =
+            Reading::new(plan, input, &self.nodes, layer, moments)?;
         let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
         Ok(Attribution {
             values,
-            standard_error: moments.standard_error(plan, &factors),
-            shape: input.shape().to_vec(),
+            standard_error,
+            shape,
+            layer: layer.cloned(),
             outside_domain: input.outside_domain(),
             score: self.task.score().clone(),
             gradients: drawn * cost.sizes.nodes,

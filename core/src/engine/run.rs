@@ -8,22 +8,26 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::accumulator::Accumulator;
 use super::explainer::Explainer;
+use super::layer;
 use super::moments::Moments;
 use super::nodes::Nodes;
 use super::parameters::ParameterNoise;
 use super::predict::checked;
 use super::readback::read;
+use super::reading::Reading;
 use super::task::Task;
-use crate::Error;
 use crate::attribution::relative_norm;
 use crate::plan::{Plan, Sizes};
 use crate::score::{outputs, sum_of_scores};
+use crate::{Activations, CamRule, Error, Layer};
 
 /// The gradients of several maps under one plan. Within a draw of the parameters the flat index runs over
 /// maps, then samples, then nodes.
 pub struct Run<'a> {
     explainer: &'a Explainer<'a>,
     plan: &'a Plan,
+    /// The layer of a class activation map.
+    layer: Option<&'a Layer>,
     maps: Vec<Map<'a>>,
     batch: usize,
     /// The number of gradients computed.
@@ -68,6 +72,7 @@ impl<'a> Run<'a> {
     pub fn complete(
         explainer: &'a Explainer<'a>,
         plan: &'a Plan,
+        layer: Option<&'a Layer>,
         tasks: &[(&'a Task<'a>, &'a Nodes)],
         batch: usize,
     ) -> Result<Self, Error> {
@@ -79,7 +84,7 @@ impl<'a> Run<'a> {
         };
         let maps = tasks.iter().map(map).collect();
         let (done, sizes, uploaded) = (0, plan.sizes(), None);
-        let mut run = Self { explainer, plan, maps, batch, done, sizes, uploaded };
+        let mut run = Self { explainer, plan, layer, maps, batch, done, sizes, uploaded };
         match &plan.weights {
             None => run.until_accurate(run.sizes.samples, |run, samples| {
                 run.sizes.samples = samples.end;
@@ -136,10 +141,8 @@ impl<'a> Run<'a> {
         let Some(Map { task, nodes, sums: Some(sums), .. }) = self.maps.first() else {
             return Ok(None);
         };
-        let moments = sums.moments()?;
-        let factors = nodes.factors(self.plan.readout, task.input());
-        let values = moments.map(self.plan.estimate, &factors);
-        Ok(relative_norm(&moments.standard_error(self.plan, &factors), &values))
+        let reading = Reading::new(self.plan, task.input(), nodes, self.layer, &sums.moments()?)?;
+        Ok(relative_norm(&reading.standard_error, &reading.values))
     }
 
     /// Computes the gradients of these samples of every map, under one draw of the parameters.
@@ -156,7 +159,10 @@ impl<'a> Run<'a> {
         while first < total {
             let rows = (self.batch as u64).min(total - first);
             let spans = spans(first..first + rows, per_map, from);
-            let gradients = self.gradients(&spans, stream, parameters)?;
+            let gradients = match (&self.plan.cam, self.layer) {
+                (Some(cam), Some(layer)) => self.cams(cam.rule, layer, &spans, stream, parameters),
+                _ => self.gradients(&spans, stream, parameters),
+            }?;
             self.accumulate(&spans, gradients);
             if let (0, Some(span)) = (self.done, spans.first())
                 && let Some(sums) = &self.maps[span.map].sums
@@ -188,15 +194,39 @@ impl<'a> Run<'a> {
             Some(parameters) => model.forward_with(points.clone(), parameters),
             None => model.forward(points.clone()),
         }?;
-        let classes = self.maps[spans[0].map].task.prediction().logits().len();
-        let logits = checked(logits, points.dims()[0], Some(classes))?;
+        let logits = checked(logits, points.dims()[0], Some(self.classes(spans)))?;
+        let score = self.score(spans, logits)?;
+        gradient(&points, score).ok_or_else(Error::no_gradient)
+    }
+
+    /// The class activation maps `[rows, positions]` of the spans.
+    fn cams(
+        &mut self,
+        rule: CamRule,
+        layer: &Layer,
+        spans: &[Span],
+        stream: u32,
+        parameters: Option<&[Tensor<1>]>,
+    ) -> Result<Tensor<2>, Error> {
+        let (points, classes) = (self.points(spans, stream), self.classes(spans));
+        let Activations { values, logits } =
+            layer::activations(self.explainer.model, layer, points, parameters, classes)?;
+        let score = self.score(spans, logits)?;
+        let gradients = gradient(&values, score).ok_or_else(|| layer::no_gradient(layer))?;
+        Ok(rule.maps(values.inner(), gradients))
+    }
+
+    /// The number of classes of the spans' predictions.
+    fn classes(&self, spans: &[Span]) -> usize {
+        self.maps[spans[0].map].task.prediction().logits().len()
+    }
+
+    /// The sum of the scores of the spans' rows, to be differentiated.
+    fn score(&self, spans: &[Span], logits: Tensor<2>) -> Result<Tensor<1>, Error> {
         let score = |span: &Span| (self.maps[span.map].task.score(), span.rows);
         let scores: Vec<_> = spans.iter().map(score).collect();
-        let score = sum_of_scores(outputs(logits, self.plan.output, model.link()), &scores)?;
-        if !score.is_tracked() {
-            return Err(Error::no_gradient());
-        }
-        points.grad(&score.backward()).ok_or_else(Error::no_gradient)
+        let link = self.explainer.model.link();
+        sum_of_scores(outputs(logits, self.plan.output, link), &scores)
     }
 
     /// The points `[rows, features]` of the spans, in one launch.
@@ -234,17 +264,17 @@ impl<'a> Run<'a> {
         Uploaded { maps, points, domains }
     }
 
-    /// Adds the gradients of each span to the sums of its map.
+    /// Adds the gradients or class activation maps of each span to the sums of its map.
     fn accumulate(&mut self, spans: &[Span], gradients: Tensor<2>) {
         let (plan, device) = (self.plan, self.explainer.model.device());
+        let features = gradients.dims()[1];
         let mut row = 0;
         for span in spans {
             let rows = match spans.len() {
                 1 => gradients.clone(),
                 _ => gradients.clone().narrow(0, row, span.rows),
             };
-            let Map { task, nodes, sums, .. } = &mut self.maps[span.map];
-            let features = task.input().values().len();
+            let Map { nodes, sums, .. } = &mut self.maps[span.map];
             let new = || Box::new(Accumulator::new(plan, nodes, features, device));
             sums.get_or_insert_with(new).add(rows);
             row += span.rows;
@@ -267,6 +297,11 @@ impl<'a> Run<'a> {
             sums.end_draw(device);
         }
     }
+}
+
+/// The gradient of `score` with respect to `leaf`; `None` if `score` does not depend on it.
+fn gradient<const D: usize>(leaf: &Tensor<D>, score: Tensor<1>) -> Option<Tensor<D>> {
+    score.is_tracked().then(|| leaf.grad(&score.backward())).flatten()
 }
 
 /// The spans of the flat `rows` of a pass in which each map has `per_map` gradients, from its own number

@@ -1,20 +1,18 @@
-//! Loading a model: its settings, the checks of its inputs and outputs, and its compilation.
+//! The settings of loading a model, the checks of its inputs and outputs, and its simplified graph.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 
-use attriburn::{Link, Parameter};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 
-use super::onnx_model::OnnxModel;
+use super::origin::Origin;
 use super::settings::{FixedInput, Layout, Quantization, Scaling};
 use crate::error::{ErrorKind, LoadError};
-use crate::file::{self, Element, File, Folder, Mapped};
+use crate::file::File;
 use crate::graph::{self, Graph};
-use crate::passes::{self, PromotedParameter, quantized};
-use crate::program::{Program, panic_message};
+use crate::passes;
+use crate::program::panic_message;
 use crate::room;
-use crate::scores::{Region, Scores};
+use crate::scores::Region;
 use crate::summary::{Summary, summarize};
 
 /// The maximum number of elements of a sample: 1 GiB of float32.
@@ -23,15 +21,15 @@ const MAX_SAMPLE_ELEMENTS: usize = 1 << 28;
 /// The settings of loading a model.
 #[derive(Clone, Debug)]
 pub struct Loader {
-    device: Device,
+    pub(super) device: Device,
     input_shape: Option<Vec<usize>>,
     output: Option<String>,
-    parameters: bool,
-    exact: bool,
-    quantization: Quantization,
+    pub(super) parameters: bool,
+    pub(super) exact: bool,
+    pub(super) quantization: Quantization,
     layout: Layout,
     fixed: Vec<FixedInput>,
-    region: Option<Region>,
+    pub(super) region: Option<Region>,
 }
 
 impl Loader {
@@ -118,32 +116,24 @@ impl Loader {
         self
     }
 
-    /// Loads the model in the file `path`. Loading a file of `n` bytes, including external weights, uses at
-    /// most 4 GiB + `64 n` bytes of memory, whatever the file contains. The values computed during loading,
-    /// by constant folding and by the trial run, are limited to 1 GiB + `16 n` bytes at any time. Loading a
-    /// typical file uses two to four times its size.
-    ///
-    /// # Errors
-    ///
-    /// See [`OnnxModel::load`].
-    pub fn load(&self, path: impl AsRef<Path>) -> Result<OnnxModel, LoadError> {
-        let path = path.as_ref();
-        file::open(path).and_then(|file| self.build(file)).map_err(|error| error.with_path(path))
+    /// Reads and simplifies the graph of `origin` again, as the model was loaded from it, and calls `use_it`
+    /// within the limits of loading.
+    pub(super) fn with_graph<T>(
+        &self,
+        origin: &Origin,
+        use_it: impl FnOnce(Graph) -> Result<T, LoadError>,
+    ) -> Result<T, LoadError> {
+        let mut file = origin.open()?;
+        let (summary, mut graph) = self.read(&mut file)?;
+        within_limits(&file, || {
+            self.simplify(&summary, &mut graph)?;
+            use_it(graph)
+        })
     }
 
-    /// Loads the model in `bytes`, which must contain all weights.
-    ///
-    /// # Errors
-    ///
-    /// See [`OnnxModel::load`].
-    pub fn load_bytes(&self, bytes: &[u8]) -> Result<OnnxModel, LoadError> {
-        let bytes = Mapped::in_memory(bytes);
-        self.build(file::parse(&bytes, Folder::in_memory(bytes.clone()))?)
-    }
-
-    /// Loads a parsed file.
-    fn build(&self, mut file: File) -> Result<OnnxModel, LoadError> {
-        let mut summary = summarize(&mut file);
+    /// Returns the summary and the graph of a parsed file, with the fixed inputs as constants.
+    pub(super) fn read(&self, file: &mut File) -> Result<(Summary, Graph), LoadError> {
+        let mut summary = summarize(file);
         let (fixed, left): (Vec<_>, Vec<_>) = std::mem::take(&mut summary.inputs)
             .into_iter()
             .partition(|input| self.fixed.iter().any(|other| other.name == input.name));
@@ -167,94 +157,29 @@ impl Loader {
                 passes::fixed::fix(&mut graph, &summary.inputs[0], info, value)?;
             }
         }
-        let limit = room::limit(file.folder.size());
-        let files = file.folder.files();
-        let compile = AssertUnwindSafe(|| self.compile(summary, graph, files));
-        // Panics of single nodes become errors in `program::apply`; this catches all other panics of burn.
-        room::with_limit(limit, || catch_unwind(compile)).unwrap_or_else(|panic| {
-            Err(LoadError::new(ErrorKind::Run, panic_message(panic.as_ref())))
-        })
+        Ok((summary, graph))
     }
 
-    /// Simplifies and compiles `graph`, and runs the model once.
-    fn compile(
+    /// Simplifies `graph`, whose file has this `summary`.
+    pub(super) fn simplify(
         &self,
-        summary: Summary,
-        mut graph: Graph,
-        files: Vec<PathBuf>,
-    ) -> Result<OnnxModel, LoadError> {
-        let (batch, mut shape) = self.sample_shape(&summary)?;
+        summary: &Summary,
+        graph: &mut Graph,
+    ) -> Result<Simplified, LoadError> {
+        let (batch, mut shape) = self.sample_shape(summary)?;
         let channels_last = self.layout.transposes(&shape);
         if channels_last {
             shape.rotate_right(1);
-            passes::layout::prepend_transpose(&mut graph);
+            passes::layout::prepend_transpose(graph);
         }
-        let element = Element::named(&summary.inputs[0].element);
-        let output = self.output_index(&summary)?;
-        let scaling = passes::scaling::input_scaling(&graph, &shape);
+        let output = self.output_index(summary)?;
+        let scaling = passes::scaling::input_scaling(graph, &shape);
         let scaling = scaling.map(|affine| Scaling { scale: affine.scale, shift: affine.shift });
-        let passes::Outcome { parameters, link } =
-            passes::run(&mut graph, output, self.parameters)?;
+        let outcome = passes::run(graph, output, self.parameters)?;
         // This must follow the passes: constant folding always rounds, so the weights are those of the
         // quantized model in either mode.
         graph.rounds = self.quantization == Quantization::StraightThrough;
-        match link {
-            Some(Link::Softmax) => {
-                log::warn!("the model ends in a softmax; the logits before it are explained");
-            }
-            Some(Link::Sigmoid) => {
-                log::warn!("the model ends in a sigmoid; the logits before it are explained");
-            }
-            None => {}
-        }
-        let quantized = quantized::is_quantized(&graph);
-        // Segments and nodes differ in the last digits, and rounding turns such a difference into a whole
-        // level. They are therefore compared without rounding.
-        let compares_unrounded = quantized && graph.rounds && self.device == Device::flex();
-        graph.rounds &= !compares_unrounded;
-        let program = Program::new(&graph, &self.device)?;
-        if self.parameters && parameters.is_empty() {
-            let message = "the model has no parameters to put noise on or to randomize: the file stores no float tensor with more than one element";
-            return Err(LoadError::new(ErrorKind::Weights, message));
-        }
-        let parameters = parameters.into_iter().map(|promoted| self.upload(promoted)).collect();
-        let mut model = OnnxModel {
-            program,
-            summary,
-            device: self.device.clone(),
-            shape,
-            batch,
-            parameters,
-            scores: Scores::default(),
-            bytes_per_sample: 0,
-            element,
-            segments: Vec::new(),
-            quantized,
-            quantization: self.quantization,
-            channels_last,
-            scaling,
-            region: self.region.clone(),
-            files,
-        };
-        model.find_sample_layouts(&mut graph)?;
-        let (mut model, rows) = model.trial_run(&graph, link)?;
-        if compares_unrounded {
-            graph.rounds = true;
-            model = model.with_rounding(&graph, rows)?;
-        }
-        // This must follow the trial run, which uses less memory without the transformed weights.
-        if !self.exact {
-            model.segments.iter().for_each(|segment| segment.use_winograd());
-        }
-        Ok(model)
-    }
-
-    /// Uploads a parameter to the device.
-    fn upload(&self, promoted: PromotedParameter) -> Parameter {
-        let PromotedParameter { name, shape, values, layer } = promoted;
-        let count = values.len();
-        let values = Tensor::from_data(TensorData::new(values, [count]), &self.device);
-        Parameter { name, shape, values, layer }
+        Ok(Simplified { batch, shape, channels_last, scaling, outcome })
     }
 
     /// Returns the batch size, if the file fixes it, and the shape of a sample.
@@ -319,24 +244,22 @@ impl Loader {
     }
 }
 
-impl OnnxModel {
-    /// Loads the model in the file `path` to `device`, with default settings.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, is not an ONNX model, or uses an unsupported operator; when the model
-    /// does not have exactly one numeric input; and when the model cannot be run.
-    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self, LoadError> {
-        Loader::new(device).load(path)
-    }
+/// The properties of a simplified graph.
+pub struct Simplified {
+    pub batch: Option<usize>,
+    pub shape: Vec<usize>,
+    pub channels_last: bool,
+    pub scaling: Option<Scaling>,
+    pub outcome: passes::Outcome,
 }
 
-/// Summarizes the model in the file `path`, whether or not it can be loaded.
-///
-/// # Errors
-///
-/// When the file cannot be read or is not an ONNX model.
-pub fn summary(path: impl AsRef<Path>) -> Result<Summary, LoadError> {
-    let path = path.as_ref();
-    file::open(path).map(|mut file| summarize(&mut file)).map_err(|error| error.with_path(path))
+/// Calls `run` with the memory limit of a model in `file`, and turns a panic of burn into an error.
+pub fn within_limits<T>(
+    file: &File,
+    run: impl FnOnce() -> Result<T, LoadError>,
+) -> Result<T, LoadError> {
+    let limit = room::limit(file.folder.size());
+    // Panics of single nodes become errors in `program::apply`; this catches all other panics of burn.
+    room::with_limit(limit, || catch_unwind(AssertUnwindSafe(run)))
+        .unwrap_or_else(|panic| Err(LoadError::new(ErrorKind::Run, panic_message(panic.as_ref()))))
 }

@@ -1,12 +1,18 @@
 //! A loaded ONNX model and its loader.
 
+mod cuts;
+mod layers;
+mod load;
 mod loader;
+mod network;
 mod onnx_model;
+mod origin;
 mod settings;
 mod trial;
 
 pub use crate::scores::Region;
-pub use loader::{Loader, summary};
+pub use load::summary;
+pub use loader::Loader;
 pub use onnx_model::OnnxModel;
 pub(crate) use settings::FixedInput;
 pub use settings::{Layout, Quantization, Scaling};

@@ -1,22 +1,35 @@
 //! A loaded model on a device.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use attriburn::{Link, Model, Parameter};
+use attriburn::{Activations, Layer, Link, Model, Parameter};
 use attriburn_kernels::frozen::Segment;
 use burn::tensor::{Device, Tensor};
 
+use super::layers::Layers;
+use super::loader::Loader;
+use super::network::{Cuts, Network};
+use super::origin::Origin;
 use super::settings::{Quantization, Scaling};
 use crate::file::Element;
-use crate::program::{Program, input_from_rows};
+use crate::graph::{Id, Samples};
+use crate::program::input_from_rows;
 use crate::scores::{Region, Scores};
 use crate::summary::Summary;
 use crate::value::{Kind, Value};
 
 /// An ONNX model on a device.
 pub struct OnnxModel {
-    pub(super) program: Program,
+    pub(super) network: Network,
+    /// The layers at which class activation maps can be computed.
+    pub(super) layers: Layers,
+    /// The networks that are cut at a layer, and the layer that the model chooses.
+    pub(super) cuts: Cuts,
+    /// Where the model was loaded from, to compile it again.
+    pub(super) origin: Origin,
+    pub(super) loader: Loader,
     pub(super) summary: Summary,
     pub(super) device: Device,
     pub(super) shape: Vec<usize>,
@@ -29,7 +42,8 @@ pub struct OnnxModel {
     pub(super) bytes_per_sample: u64,
     /// The element type of the input.
     pub(super) element: Element,
-    pub(super) segments: Vec<Arc<Segment>>,
+    /// The sample layouts of the values that are quantized by the range of each sample.
+    pub(super) samples_in: HashMap<Id, Samples>,
     pub(super) quantized: bool,
     pub(super) quantization: Quantization,
     pub(super) channels_last: bool,
@@ -52,12 +66,12 @@ impl OnnxModel {
 
     /// Returns the frozen segments of the model on the CPU, in execution order.
     pub fn segments(&self) -> &[Arc<Segment>] {
-        &self.segments
+        &self.network.segments
     }
 
     /// Returns the labels (operator and node name) of the nodes outside of segments.
     pub fn outside_segments(&self) -> Vec<&str> {
-        self.program.labels()
+        self.network.program.labels()
     }
 
     /// Returns the treatment of rounding; `None` if the model is not quantized.
@@ -104,6 +118,42 @@ impl OnnxModel {
         std::iter::once(sample).chain(parameters).collect()
     }
 
+    /// Returns the graph's inputs for a batch that is padded to the batch size of the file.
+    pub(super) fn padded_inputs(
+        &self,
+        batch: Tensor<2>,
+        parameters: &[Tensor<1>],
+    ) -> Result<Vec<Value>, attriburn::Error> {
+        let rows = batch.dims()[0];
+        let padded_rows = self.batch.unwrap_or(rows);
+        if rows > padded_rows {
+            return Err(attriburn::Error::model(format!(
+                "the model fixes its batch size to {padded_rows}, but {rows} samples were given"
+            )));
+        }
+        let padded = if rows == padded_rows {
+            batch
+        } else {
+            let filler = Tensor::zeros([padded_rows - rows, batch.dims()[1]], &batch.device());
+            Tensor::cat(vec![batch, filler], 0)
+        };
+        self.inputs(padded, padded_rows, parameters).map_err(attriburn::Error::model)
+    }
+
+    /// Returns the scores of the first `rows` samples from the outputs of a run of a padded batch.
+    pub(super) fn scores_of(
+        &self,
+        outputs: Result<Vec<Value>, String>,
+        rows: usize,
+    ) -> Result<Tensor<2>, attriburn::Error> {
+        let padded_rows = self.batch.unwrap_or(rows);
+        let scores = outputs
+            .and_then(single_output)
+            .and_then(|output| self.scores.read(output, padded_rows))
+            .map_err(attriburn::Error::model)?;
+        Ok(if padded_rows == rows { scores } else { scores.narrow(0, 0, rows) })
+    }
+
     /// Returns the shape of a batch of `rows` samples.
     pub(super) fn dims(&self, rows: usize) -> Vec<usize> {
         [&[rows], &self.shape[..]].concat()
@@ -139,25 +189,29 @@ impl Model for OnnxModel {
         parameters: &[Tensor<1>],
     ) -> Result<Tensor<2>, attriburn::Error> {
         let rows = batch.dims()[0];
-        let padded_rows = self.batch.unwrap_or(rows);
-        if rows > padded_rows {
-            return Err(attriburn::Error::model(format!(
-                "the model fixes its batch size to {padded_rows}, but {rows} samples were given"
-            )));
+        let inputs = self.padded_inputs(batch, parameters)?;
+        let outputs = self.network.program.run(inputs, |_, _| {});
+        self.scores_of(outputs, rows)
+    }
+
+    fn layers(&self) -> &[Layer] {
+        self.layers.listed()
+    }
+
+    fn layer(&self, name: Option<&str>) -> Result<Layer, attriburn::Error> {
+        match name {
+            Some(name) => self.layers.named(name).map(|known| known.layer.clone()),
+            None => self.default_layer(),
         }
-        let padded = if rows == padded_rows {
-            batch
-        } else {
-            let filler = Tensor::zeros([padded_rows - rows, batch.dims()[1]], &batch.device());
-            Tensor::cat(vec![batch, filler], 0)
-        };
-        let scores = self
-            .inputs(padded, padded_rows, parameters)
-            .and_then(|inputs| self.program.run(inputs, |_, _| {}))
-            .and_then(single_output)
-            .and_then(|output| self.scores.read(output, padded_rows))
-            .map_err(attriburn::Error::model)?;
-        Ok(if padded_rows == rows { scores } else { scores.narrow(0, 0, rows) })
+    }
+
+    fn forward_from(
+        &self,
+        layer: &Layer,
+        batch: Tensor<2>,
+        parameters: Option<&[Tensor<1>]>,
+    ) -> Result<Activations, attriburn::Error> {
+        self.run_from(layer, batch, parameters)
     }
 
     fn max_batch(&self) -> Option<usize> {

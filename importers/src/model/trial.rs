@@ -4,24 +4,23 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
 
 use attriburn::Link;
-use attriburn_kernels::frozen::{Segment, frozen};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::layers::Layers;
+use super::network::Network;
 use super::onnx_model::{OnnxModel, single_output};
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Graph, Id, Samples};
-use crate::operators::Inputs;
+use crate::passes::quantized;
 use crate::passes::segments::Observed;
-use crate::passes::{quantized, segments};
-use crate::program::{FusedNodes, Program};
+use crate::program::Program;
 use crate::scores::Scores;
 use crate::value::Value;
 
 /// Checks that `actual` equals `expected` up to 2e-3 of the largest expected magnitude.
-fn check_close(actual: &Value, expected: &Value) -> Result<(), String> {
+pub(super) fn check_close(actual: &Value, expected: &Value) -> Result<(), String> {
     if actual.dims() != expected.dims() {
         return Err(format!("the shape {:?}, not {:?}", actual.dims(), expected.dims()));
     }
@@ -63,14 +62,6 @@ fn sample_layout(single: &Value, pair: &Value) -> Option<Samples> {
             second.is_ok_and(|second| check_close(&second, single).is_ok())
         },
     )
-}
-
-/// The properties of the segments that were built.
-struct SegmentInfo {
-    /// The memory that the segments keep for the backward pass, in bytes per sample.
-    bytes_per_sample: u64,
-    /// Whether an operation inside a segment may have moved the batch away from the first axis.
-    batch_moves: bool,
 }
 
 /// The results of a trial run.
@@ -130,10 +121,13 @@ impl OnnxModel {
     /// Runs `rows` rows node by node. If there are segments, also runs the same rows, and the last row alone,
     /// in segments. If the outputs differ, removes the segments.
     fn try_rows(&mut self, graph: &Graph, rows: usize) -> Result<Trial, LoadError> {
-        let (output, mut observed) = self.run_nodes(graph, 0..rows).map_err(|message| {
-            LoadError::new(ErrorKind::Run, format!("the model does not run: {message}"))
-        })?;
-        let segment_bytes = self.build_segments(graph, &mut observed).bytes_per_sample;
+        let (output, mut observed) =
+            self.run_nodes(&self.network.program, graph, 0..rows).map_err(|message| {
+                LoadError::new(ErrorKind::Run, format!("the model does not run: {message}"))
+            })?;
+        self.layers = Layers::find(graph, &observed, &self.dims(rows));
+        let segment_bytes =
+            self.network.build_segments(graph, &self.device, &mut observed).bytes_per_sample;
         let check = |model: &Self| {
             check_close(&model.run_steps(0..rows)?, &output)?;
             let last = rows - 1..rows;
@@ -144,7 +138,7 @@ impl OnnxModel {
                 false => Ok(()),
             }
         };
-        if !self.segments.is_empty()
+        if !self.network.segments.is_empty()
             && let Err(reason) = check(self)
         {
             log::warn!(
@@ -165,11 +159,12 @@ impl OnnxModel {
     /// When there are no segments, the outputs differ, or a run fails. The caller then falls back to
     /// [`try_rows`](Self::try_rows), which reports the cause.
     fn try_batch_in_segments(&mut self, graph: &Graph) -> Result<Trial, String> {
-        let (output, mut observed) = self.run_nodes(graph, 1..2)?;
-        let info = self.build_segments(graph, &mut observed);
+        let (output, mut observed) = self.run_nodes(&self.network.program, graph, 1..2)?;
+        self.layers = Layers::find(graph, &observed, &self.dims(1));
+        let info = self.network.build_segments(graph, &self.device, &mut observed);
         let rows = if info.batch_moves { 3 } else { 2 };
         let bytes_per_sample = info.bytes_per_sample + bytes_per_row(&observed.shapes, 1);
-        if self.segments.is_empty() {
+        if self.network.segments.is_empty() {
             return Err("there are no segments".into());
         }
         let check = |batch: Value| match batch.dims().first() {
@@ -239,7 +234,7 @@ impl OnnxModel {
             })?;
             graph.samples_in.insert(id, samples);
         }
-        self.program = Program::new(graph, &self.device)?;
+        self.network.program = Program::new(graph, &self.device)?;
         Ok(())
     }
 
@@ -249,33 +244,39 @@ impl OnnxModel {
         graph: &Graph,
         rows: Range<usize>,
     ) -> Result<Self, LoadError> {
-        let has_segments = !self.segments.is_empty();
+        let has_segments = !self.network.segments.is_empty();
         self.remove_segments(graph)?;
         if has_segments {
-            let (_, mut observed) = self.run_nodes(graph, rows).map_err(|message| {
-                LoadError::new(ErrorKind::Run, format!("the model does not run: {message}"))
-            })?;
-            self.build_segments(graph, &mut observed);
+            let (_, mut observed) =
+                self.run_nodes(&self.network.program, graph, rows).map_err(|message| {
+                    LoadError::new(ErrorKind::Run, format!("the model does not run: {message}"))
+                })?;
+            self.network.build_segments(graph, &self.device, &mut observed);
         }
         Ok(self)
     }
 
-    /// Runs the trial rows `rows` node by node; returns the output and the observed values.
-    fn run_nodes(&self, graph: &Graph, rows: Range<usize>) -> Result<(Value, Observed), String> {
+    /// Runs the trial rows `rows` with a `program` of single nodes; returns the output and the observed values.
+    pub(super) fn run_nodes(
+        &self,
+        program: &Program,
+        graph: &Graph,
+        rows: Range<usize>,
+    ) -> Result<(Value, Observed), String> {
         let mut observed = Observed::new(graph, self.dims(rows.len()));
         let observe = |node: usize, values: &[Value]| observed.record(&graph.nodes[node], values);
-        let outputs = self.program.run(self.trial_inputs(rows)?, observe)?;
+        let outputs = program.run(self.trial_inputs(rows)?, observe)?;
         Ok((single_output(outputs)?, observed))
     }
 
     /// Runs the trial rows `rows` with the current program, including segments; returns the output.
-    fn run_steps(&self, rows: Range<usize>) -> Result<Value, String> {
-        self.program.run(self.trial_inputs(rows)?, |_, _| {}).and_then(single_output)
+    pub(super) fn run_steps(&self, rows: Range<usize>) -> Result<Value, String> {
+        self.network.program.run(self.trial_inputs(rows)?, |_, _| {}).and_then(single_output)
     }
 
     /// Returns the synthetic trial rows `rows` and the parameters. The same row has the same values in every
     /// range.
-    fn trial_inputs(&self, rows: Range<usize>) -> Result<Vec<Value>, String> {
+    pub(super) fn trial_inputs(&self, rows: Range<usize>) -> Result<Vec<Value>, String> {
         let features: usize = self.shape.iter().product();
         let all = rows.start * features..rows.end * features;
         let element = |at: usize| match (at as f32 * 0.37).sin() {
@@ -292,56 +293,7 @@ impl OnnxModel {
 
     /// Removes the segments and compiles the program from single nodes.
     fn remove_segments(&mut self, graph: &Graph) -> Result<(), LoadError> {
-        self.segments.clear();
-        self.program = Program::new(graph, &self.device)?;
+        self.network = Network::of_nodes(graph, &self.device)?;
         Ok(())
-    }
-
-    /// Builds the segments of the graph (on the CPU only) and fuses their nodes in the program. Removes the
-    /// values inside segments from the `observed` shapes, because only nodes keep them for the backward pass.
-    fn build_segments(&mut self, graph: &Graph, observed: &mut Observed) -> SegmentInfo {
-        let mut info = SegmentInfo { bytes_per_sample: 0, batch_moves: false };
-        if self.device != Device::flex() {
-            return info;
-        }
-        let mut groups = Vec::new();
-        let mut unpacked = Vec::new();
-        for found in segments::find(graph, observed) {
-            let (last, inner) = match found.nodes.split_last() {
-                Some((&last, inner)) => (last, inner),
-                None => continue,
-            };
-            for id in inner.iter().flat_map(|&node| graph.nodes[node].outputs.iter().flatten()) {
-                observed.shapes.remove(id);
-            }
-            let packed = Arc::new(OnceLock::<Arc<Segment>>::new());
-            let shared = Arc::clone(&packed);
-            let run = move |inputs: &Inputs| {
-                let segment = shared.get().ok_or("its segment is not packed")?;
-                if inputs.value(0)?.dims().get(1..) != Some(segment.input()) {
-                    return Err("a sample's shape depends on the size of the batch".into());
-                }
-                Ok(vec![Value::new(frozen(inputs.float(0)?, segment))])
-            };
-            let label = format!("the nodes up to {}", graph.nodes[last].label());
-            groups.push(FusedNodes {
-                nodes: found.nodes,
-                input: found.input,
-                label,
-                run: Box::new(run),
-            });
-            info.batch_moves |= found.builder.batch_moves();
-            unpacked.push((packed, found.builder, found.output));
-        }
-        // This drops the unpacked weights from the program before the segments pack them again.
-        self.program.fuse(groups);
-        for (packed, builder, output) in unpacked {
-            let segment = Arc::new(Segment::new(builder, output));
-            self.segments.push(Arc::clone(&segment));
-            let _ = packed.set(segment);
-        }
-        info.bytes_per_sample =
-            self.segments.iter().map(|segment| segment.bytes_per_sample() as u64).sum();
-        info
     }
 }

@@ -6,7 +6,7 @@ use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
 use burn::tensor::Shape;
 
 use super::reduction::safe_sqrt;
-use super::{Affine, Channels, Freezing, Operator, Run, Site, axis, single_output};
+use super::{Affine, Channels, Freezing, Operator, Role, Run, Site, axis, single_output};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
@@ -19,28 +19,33 @@ pub const OPERATORS: &[Operator] = &[
         let groups = ctx.site.node.attributes.int("num_groups").ok()??;
         frozen_groups(ctx, super::size(groups).ok()?)
     }),
-    Operator::new("LayerNormalization", 17, (2, 3), layer_norm).outputs(3).frozen(|ctx| {
-        let site = ctx.site;
-        let scale = site.constant(1)?.floats().ok()?;
-        let shift = match site.has(2) {
-            true => site.constant(2)?.floats().ok()?,
-            false => vec![0.0; scale.len()],
-        };
-        let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
-        let last = ctx.axis(site.int("axis", -1).ok()?)? + 1 == ctx.dims()?.len();
-        let normalization = Normalization { scale, shift, epsilon, centred: true };
-        last.then(|| ctx.builder.normalize(ctx.x()?, normalization))?
-    }),
-    Operator::new("RMSNormalization", 23, (2, 2), rms_norm).frozen(|ctx| {
-        let site = ctx.site;
-        let scale = site.constant(1)?.floats().ok()?;
-        let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
-        let last = ctx.axis(site.int("axis", -1).ok()?)? + 1 == ctx.dims()?.len();
-        let last = last && site.constant_dims(1)?.len() == 1;
-        let shift = vec![0.0; scale.len()];
-        let normalization = Normalization { scale, shift, epsilon, centred: false };
-        last.then(|| ctx.builder.normalize(ctx.x()?, normalization))?
-    }),
+    Operator::new("LayerNormalization", 17, (2, 3), layer_norm)
+        .outputs(3)
+        .role(Role::Normalization)
+        .frozen(|ctx| {
+            let site = ctx.site;
+            let scale = site.constant(1)?.floats().ok()?;
+            let shift = match site.has(2) {
+                true => site.constant(2)?.floats().ok()?,
+                false => vec![0.0; scale.len()],
+            };
+            let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
+            let last = ctx.axis(site.int("axis", -1).ok()?)? + 1 == ctx.dims()?.len();
+            let normalization = Normalization { scale, shift, epsilon, centred: true };
+            last.then(|| ctx.builder.normalize(ctx.x()?, normalization))?
+        }),
+    Operator::new("RMSNormalization", 23, (2, 2), rms_norm).role(Role::Normalization).frozen(
+        |ctx| {
+            let site = ctx.site;
+            let scale = site.constant(1)?.floats().ok()?;
+            let epsilon = site.float("epsilon", EPSILON).ok()? as f32;
+            let last = ctx.axis(site.int("axis", -1).ok()?)? + 1 == ctx.dims()?.len();
+            let last = last && site.constant_dims(1)?.len() == 1;
+            let shift = vec![0.0; scale.len()];
+            let normalization = Normalization { scale, shift, epsilon, centred: false };
+            last.then(|| ctx.builder.normalize(ctx.x()?, normalization))?
+        },
+    ),
     Operator::new("LpNormalization", 1, (1, 1), lp_norm),
     Operator::new("MeanVarianceNormalization", 9, (1, 1), mean_variance),
     Operator::new("LRN", 1, (1, 1), local_response),

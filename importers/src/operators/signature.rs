@@ -56,6 +56,8 @@ pub enum Role {
     /// The maximum reduction.
     Largest,
     Sigmoid,
+    /// Normalizes each token over its channels.
+    Normalization,
     /// A softmax or log-softmax.
     Softmax,
     /// Rounds and clips the input, and otherwise keeps it.

@@ -1,14 +1,14 @@
 //! Finds the convolutional subgraphs that the CPU runs as frozen segments. A segment has constant weights,
 //! one input and one output.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use attriburn_kernels::frozen::{Builder, Value};
 use burn::tensor::Device;
 
 use crate::graph::{Graph, Id, Node};
 use crate::operators::{ANY, Channels, Freezing, Role, Site, operator_of};
-use crate::value::Value as Operand;
+use crate::value::{Kind, Value as Operand};
 
 /// A subgraph that becomes a segment.
 pub struct FoundSegment {
@@ -26,6 +26,8 @@ pub struct FoundSegment {
 pub struct Observed {
     /// The shape of each value, including the batch axis.
     pub shapes: HashMap<Id, Vec<usize>>,
+    /// The float values.
+    pub floats: HashSet<Id>,
     /// The values that depend only on shapes. They are constants for a segment, because the shapes of its
     /// tensors are fixed.
     pub constants: HashMap<Id, Operand>,
@@ -38,6 +40,7 @@ impl Observed {
     pub fn new(graph: &Graph, input: Vec<usize>) -> Self {
         Self {
             shapes: HashMap::from([(graph.inputs[0], input)]),
+            floats: HashSet::new(),
             constants: HashMap::new(),
             is_shape_only: find_shape_only_values(graph),
         }
@@ -48,6 +51,9 @@ impl Observed {
         for (id, value) in node.outputs.iter().zip(values) {
             let Some(id) = *id else { continue };
             self.shapes.insert(id, value.dims());
+            if value.kind() == Kind::Float {
+                self.floats.insert(id);
+            }
             if self.is_shape_only[id.0] {
                 self.constants.insert(id, value.clone());
             }
