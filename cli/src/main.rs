@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         report::set_quiet();
     }
     set_colours(args.color);
-    init_logging(args.quiet, args.verbose);
+    init_logging(args.verbose);
     hide_panics();
     let outcome = catch_unwind(AssertUnwindSafe(|| run(args)));
     device_loss::wait_for_exit();
@@ -66,12 +66,8 @@ fn set_colours(choice: clap::ColorChoice) {
 }
 
 /// Prints the log messages of this workspace's crates to stderr. `RUST_LOG` overrides the selection.
-fn init_logging(quiet: bool, verbose: bool) {
-    let level = match (quiet, verbose) {
-        (true, _) => "error",
-        (_, true) => "info",
-        _ => "warn",
-    };
+fn init_logging(verbose: bool) {
+    let level = if verbose { "info" } else { "warn" };
     let crates = [
         "attriburn",
         "attriburn_backends",

@@ -133,6 +133,11 @@ fn evaluation_examples_run() {
 }
 
 #[test]
+fn class_activation_map_examples_run() {
+    run_examples("docs/cam.md");
+}
+
+#[test]
 fn quantization_examples_run() {
     run_examples("docs/quantization.md");
 }

@@ -60,6 +60,7 @@ fn check_complete(folder: &Path) -> usize {
         let is_complete = match extension {
             "npy" => attriburn_picture::npy::from_bytes(&bytes, &path).is_ok(),
             "png" => attriburn_picture::Picture::from_bytes(&bytes).is_ok(),
+            "html" => bytes.ends_with(b"</html>"),
             "json" => serde_json::from_slice::<serde_json::Value>(&bytes).is_ok(),
             // A killed process leaves hidden temporary files.
             _ => path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')),

@@ -77,7 +77,7 @@ impl Prediction {
     ///
     /// # Errors
     ///
-    /// Returns [`ErrorKind::Target`] if a class does not exist, or a contrast has fewer than two classes.
+    /// Returns [`ErrorKind::Target`](crate::ErrorKind::Target) if a class does not exist, or a contrast has fewer than two classes.
     pub fn score(&self, target: &Target) -> Result<Score, Error> {
         let classes = self.logits.len();
         let existing = |index: usize| match index < classes {

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //! file -> Picture -> Preprocess -> attriburn::Input -> map
-//! map  -> channel_sum -> map_picture or overlay -> Picture -> PNG bytes
-//!                                               several -> grid -> Picture -> PNG bytes
+//! map  -> Plane -> map_picture, overlay -> Picture -> Figure, grid -> Picture -> PNG bytes
 //! ```
 //!
 //! The preprocessing reproduces the transforms that the model was most likely trained with: Pillow's
@@ -24,8 +23,8 @@
 
 mod decode;
 mod error;
+mod figure;
 mod format;
-mod grid;
 mod jpeg_end;
 pub mod npy;
 mod preprocess;
@@ -34,11 +33,11 @@ mod render;
 mod resample;
 
 pub use error::{Error, ErrorKind};
-pub use grid::{Row, grid};
+pub use figure::{Figure, Legend, Panel, Row, grid};
 pub use preprocess::{
     Channels, CropRounding, Prepared, Preprocess, Preset, Recipe, Resize, ResizeMode, ResizeSize,
     recipe_from_config, torchvision_recipe, torchvision_weights,
 };
 pub use raster::Picture;
-pub use render::{Style, channel_sum, map_picture, map_picture_with_scale, overlay};
+pub use render::{ColorMap, Overlay, Plane, View, map_picture, overlay};
 pub use resample::Interpolation;

@@ -1,7 +1,6 @@
 //! The in-memory picture: 8-bit RGB.
 
-use image::ImageEncoder;
-use image::codecs::png::PngEncoder;
+use image::codecs::jpeg::JpegEncoder;
 
 use crate::error::{Error, ErrorKind};
 
@@ -71,24 +70,67 @@ impl Picture {
     /// [`ErrorKind::Format`](crate::ErrorKind::Format) if PNG cannot store the picture, for example if it
     /// has no pixels.
     pub fn encode_png(&self) -> Result<Vec<u8>, Error> {
-        let failed = |problem: String| {
-            let Self { height, width, .. } = self;
-            Error::new(
-                ErrorKind::Format,
-                format!(
-                    "a picture of height {height} and width {width} cannot be written as PNG: {problem}"
-                ),
-            )
-        };
+        self.encode_png_with_text(&[])
+    }
+
+    /// Encodes the picture as a PNG file with text chunks, each a keyword such as `Title` or `Description` and its
+    /// text.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_png`](Picture::encode_png), and for a keyword that PNG does not allow.
+    pub fn encode_png_with_text(&self, texts: &[(&str, &str)]) -> Result<Vec<u8>, Error> {
         let (Ok(width), Ok(height)) = (u32::try_from(self.width), u32::try_from(self.height))
         else {
-            return Err(failed("a side is too long".to_owned()));
+            return Err(self.not_encoded("PNG", "a side is too long"));
         };
         let mut bytes = Vec::new();
-        PngEncoder::new(&mut bytes)
-            .write_image(&self.rgb, width, height, image::ExtendedColorType::Rgb8)
-            .map_err(|error| failed(error.to_string()))?;
+        let mut encode = || -> Result<(), png::EncodingError> {
+            let mut encoder = png::Encoder::new(&mut bytes, width, height);
+            encoder.set_color(png::ColorType::Rgb);
+            encoder.set_depth(png::BitDepth::Eight);
+            encoder.set_compression(png::Compression::Fast);
+            for (keyword, text) in texts {
+                encoder.add_itxt_chunk((*keyword).to_owned(), (*text).to_owned())?;
+            }
+            let mut writer = encoder.write_header()?;
+            writer.write_image_data(&self.rgb)?;
+            writer.finish()
+        };
+        encode().map_err(|error| self.not_encoded("PNG", error))?;
         Ok(bytes)
+    }
+
+    /// Encodes the picture as a JPEG file with a quality from 1 to 100.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) if JPEG cannot store the picture, for example if it has no
+    /// pixels or a side of more than 65,535.
+    pub fn encode_jpeg(&self, quality: u8) -> Result<Vec<u8>, Error> {
+        let (Ok(width), Ok(height)) = (u16::try_from(self.width), u16::try_from(self.height))
+        else {
+            return Err(self.not_encoded("JPEG", "a side is too long"));
+        };
+        let mut bytes = Vec::new();
+        let encoded = JpegEncoder::new_with_quality(&mut bytes, quality).encode(
+            &self.rgb,
+            width.into(),
+            height.into(),
+            image::ExtendedColorType::Rgb8,
+        );
+        encoded.map_err(|error| self.not_encoded("JPEG", error))?;
+        Ok(bytes)
+    }
+
+    fn not_encoded(&self, format: &str, problem: impl std::fmt::Display) -> Error {
+        let Self { height, width, .. } = self;
+        Error::new(
+            ErrorKind::Format,
+            format!(
+                "a picture of height {height} and width {width} cannot be written as {format}: {problem}"
+            ),
+        )
     }
 }
 
@@ -126,6 +168,28 @@ mod tests {
         let bytes: Vec<u8> = (0..5 * 7 * 3).map(|i| (i * 37 % 256) as u8).collect();
         let picture = Picture::new(5, 7, bytes).unwrap();
         assert_eq!(Picture::from_bytes(&picture.encode_png().unwrap()).unwrap(), picture);
+    }
+
+    #[test]
+    fn png_holds_its_text() {
+        let picture = Picture::new(2, 2, (0..12).collect()).unwrap();
+        let bytes = picture.encode_png_with_text(&[("Description", "σ = 2 pixels")]).unwrap();
+        let reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
+        let [chunk] = &reader.info().utf8_text[..] else { panic!("one chunk") };
+        assert_eq!(
+            (chunk.keyword.as_str(), chunk.get_text().unwrap().as_str()),
+            ("Description", "σ = 2 pixels")
+        );
+        assert_eq!(Picture::from_bytes(&bytes).unwrap(), picture);
+        assert!(picture.encode_png_with_text(&[("", "text")]).is_err());
+    }
+
+    #[test]
+    fn jpeg_is_close_to_the_picture() {
+        let picture = Picture::new(16, 24, vec![90; 16 * 24 * 3]).unwrap();
+        let decoded = Picture::from_bytes(&picture.encode_jpeg(90).unwrap()).unwrap();
+        assert_eq!((decoded.height(), decoded.width()), (16, 24));
+        assert!(decoded.rgb().iter().all(|value| value.abs_diff(90) < 4));
     }
 
     #[test]

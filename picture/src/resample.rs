@@ -126,6 +126,21 @@ pub(super) fn resize_window(
     Picture::from_pixels(height, width, bytes.as_chunks::<3>().0.iter().copied())
 }
 
+impl Picture {
+    /// The picture in a smaller resolution: the largest with the same proportions whose sides have at most `max_side`
+    /// pixels. A picture that fits is returned as it is.
+    #[must_use]
+    pub fn fit_within(&self, max_side: usize) -> Picture {
+        let longest = self.height().max(self.width());
+        if longest <= max_side || self.rgb().is_empty() {
+            return self.clone();
+        }
+        let scaled = |side: usize| (side * max_side / longest).max(1);
+        let target = (scaled(self.height()), scaled(self.width()));
+        resize_window(self, Interpolation::Box, target, 0..target.0, 0..target.1)
+    }
+}
+
 /// The source pixels along one axis that contribute to one target pixel, with their weights.
 struct Taps {
     /// The index of the first contributing source pixel.
@@ -282,6 +297,14 @@ mod tests {
         for (index, pixel) in part.zip(window.pixels()) {
             assert_eq!(whole.pixels().nth(index), Some(pixel), "pixel {index}");
         }
+    }
+
+    #[test]
+    fn large_picture_is_made_to_fit() {
+        let picture = Picture::new(10, 40, vec![90; 10 * 40 * 3]).unwrap();
+        let small = picture.fit_within(20);
+        assert_eq!((small.height(), small.width(), small.rgb()[0]), (5, 20, 90));
+        assert_eq!(picture.fit_within(40), picture);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueHint;
 
 use super::choice::one_of;
+use super::display::DisplayArgs;
 use super::file::{RunArgs, RunOptions};
 use super::model::ModelArgs;
 use super::plan::PlanArgs;
@@ -38,6 +39,9 @@ pub struct ExplainArgs {
     pub output: ExplainOutputArgs,
 
     #[command(flatten)]
+    pub display: DisplayArgs,
+
+    #[command(flatten)]
     pub run: RunArgs,
 
     #[command(flatten)]
@@ -64,6 +68,10 @@ pub struct ExplainOutputArgs {
     /// Print the manifests as lines of JSON instead of the summary
     #[arg(long)]
     pub json: bool,
+
+    /// Also write report.html for a single map; several maps always have one
+    #[arg(long, hide_short_help = true)]
+    pub report: bool,
 
     /// Also write the standard error of each map element
     #[arg(long, hide_short_help = true)]

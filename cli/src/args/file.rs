@@ -39,7 +39,7 @@ const NOT_IN_FILES: [&str; 3] = ["config", "like", "help"];
 const INPUTS: [&str; 3] = ["inputs", "files-from", "images"];
 
 /// Options that do not influence a map. They are not recorded, so `--like` does not repeat them.
-const NOT_RECORDED: [&str; 10] = [
+const NOT_RECORDED: [&str; 11] = [
     "config",
     "like",
     "out",
@@ -47,6 +47,7 @@ const NOT_RECORDED: [&str; 10] = [
     "quiet",
     "verbose",
     "color",
+    "show",
     "skip-existing",
     "resume",
     "help",
@@ -71,6 +72,12 @@ impl RunOptions {
     /// Returns whether the command line or a file sets the option `name`.
     pub fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)
+    }
+
+    /// Collects options without values, of which a file set those in `from_file`.
+    #[cfg(test)]
+    pub fn of(names: impl Iterator<Item = String>, from_file: BTreeSet<String>) -> Self {
+        Self { values: names.map(|name| (name, Vec::new())).collect(), from_file }
     }
 
     /// Returns whether the option `name` is on the command line.

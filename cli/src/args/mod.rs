@@ -2,6 +2,7 @@
 //! value is used.
 
 mod choice;
+mod display;
 mod evaluate;
 mod explain;
 mod file;
@@ -12,6 +13,7 @@ mod plan;
 mod program;
 mod read;
 
+pub use display::DisplayArgs;
 pub use evaluate::{CompareArgs, EvaluateArgs, Fill, TableOutputArgs};
 pub use explain::{ExplainArgs, GridScale};
 pub use file::RunOptions;

@@ -55,6 +55,10 @@ pub struct MethodArgs {
     #[arg(long, value_name = "NAME", value_parser = one_of(&Estimate::ALL), hide_short_help = true)]
     pub estimate: Option<Estimate>,
 
+    /// Layer of Grad-CAM and its kin [default: chosen by the model]
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub layer: Option<String>,
+
     /// Seed of the noise [default: 0]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use attriburn::{Model, Parameter};
+use attriburn::{Layer, Model, Parameter};
 use attriburn_onnx::{Layout, LoadError, Loader, OnnxModel, Summary, ValueInfo};
 use serde::Serialize;
 
@@ -81,6 +81,10 @@ struct Line<'a> {
     channels_last: Option<bool>,
     preprocess: Option<String>,
     preprocess_parts: Option<BTreeMap<&'static str, &'a PreprocessPart>>,
+    /// The layers of class activation maps, in execution order.
+    layers: Vec<InspectedLayer<'a>>,
+    /// The layer that the model chooses.
+    layer: Option<String>,
     /// The parameters that noise can be added to, with `--parameters`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     noise_on: Vec<NoisyParameter<'a>>,
@@ -92,6 +96,13 @@ struct Tensor<'a> {
     element: &'a str,
     /// The size of each axis, or the name of a free axis.
     shape: Vec<serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct InspectedLayer<'a> {
+    name: &'a str,
+    /// The channels, the rows and the columns.
+    shape: [usize; 3],
 }
 
 #[derive(Serialize)]
@@ -137,6 +148,13 @@ fn line<'a>(
         channels_last: model.map(OnnxModel::is_transposed),
         preprocess: found.map(|found| found.preprocess.to_string()),
         preprocess_parts: found.map(FoundPreprocess::by_name),
+        layers: model
+            .map(Model::layers)
+            .unwrap_or_default()
+            .iter()
+            .map(|layer| InspectedLayer { name: &layer.name, shape: layer_shape(layer) })
+            .collect(),
+        layer: model.and_then(|model| Some(model.layer(None).ok()?.name)),
         noise_on: parameters
             .iter()
             .map(|parameter| NoisyParameter { name: &parameter.name, shape: &parameter.shape })
@@ -144,9 +162,14 @@ fn line<'a>(
     }
 }
 
+fn layer_shape(layer: &Layer) -> [usize; 3] {
+    [layer.channels, layer.height, layer.width]
+}
+
 fn print_loaded(loaded: &Loaded) {
     let Loaded { model, preprocess } = loaded;
     print_parameters(model.parameters());
+    print_layers(model);
     if model.quantization().is_some() {
         print_line!(
             "quantized: yes; the gradient uses the straight-through estimator within the integer range, unless --quantization ignore"
@@ -163,6 +186,19 @@ fn print_loaded(loaded: &Loaded) {
         Err(reason) => print_line!("images     none: {reason}"),
     }
     print_line!("can be explained: yes, {} classes", model.classes());
+}
+
+/// Prints the layers of class activation maps, and which of them the model chooses.
+fn print_layers(model: &OnnxModel) {
+    let Ok(chosen) = model.layer(None) else {
+        print_line!("layers     none with positions, so no class activation maps");
+        return;
+    };
+    print_line!("layers     of class activation maps (--layer)");
+    for layer in model.layers() {
+        let note = if *layer == chosen { "  (default)" } else { "" };
+        print_line!("  {} {:?}{note}", layer.name, layer_shape(layer));
+    }
 }
 
 fn print_parameters(parameters: &[Parameter]) {

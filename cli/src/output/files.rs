@@ -4,6 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// The names and contents of files to write.
+pub type Contents = Vec<(String, Vec<u8>)>;
+
 /// The prefix of the names of temporary files.
 const TEMPORARY_PREFIX: &str = ".attriburn-";
 

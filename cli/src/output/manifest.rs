@@ -218,6 +218,9 @@ pub struct Method {
     pub name: String,
     /// The serialized [`Plan`], with a baseline's file in place of its values.
     pub plan: Value,
+    /// The layer of a class activation map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
     pub files: Vec<String>,
     pub seconds: f64,
     pub gradients: u64,

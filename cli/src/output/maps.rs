@@ -1,15 +1,14 @@
-//! Writing of maps as arrays and images, their summaries, and the grid of all maps of an image.
+//! Maps: their array files, remarks and summaries.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use attriburn::{Attribution, Estimate, Plan, Scale};
-use attriburn_picture::{
-    Error, Picture, Row, Style, channel_sum, grid, map_picture_with_scale, npy, overlay,
-};
+use attriburn::{Attribution, Plan};
+use attriburn_picture::{ColorMap, npy};
 
-use crate::args::GridScale;
-use crate::output::files;
-use crate::setup::arrays;
+use crate::output::display::{has_error, has_sign};
+use crate::output::files::Contents;
+use crate::output::noise::NoiseRemark;
+use crate::setup::{Setup, arrays};
 
 /// A map of one method.
 pub struct MethodMap<'a> {
@@ -18,50 +17,49 @@ pub struct MethodMap<'a> {
     pub plan: &'a Plan,
     pub map: Attribution,
     /// The map's shape: `[channels, height, width]` for an image.
-    pub shape: &'a [usize],
+    pub shape: Vec<usize>,
     /// Whether the map's array file has its channels last.
     pub channels_last: bool,
 }
 
-/// A map summed over its channels.
-struct ChannelSum {
-    values: Vec<f32>,
-    height: usize,
-    width: usize,
-    /// The colour scale of this map alone.
-    scale: Scale,
+impl<'a> MethodMap<'a> {
+    /// Describes a map of the model in `setup`.
+    pub fn new(method: &'a str, plan: &'a Plan, map: Attribution, setup: &Setup) -> Self {
+        // A class activation map has a single channel.
+        let shape = match &map.layer {
+            Some(_) => map.shape.clone(),
+            None => setup.image_shape.clone(),
+        };
+        Self { method, plan, map, shape, channels_last: setup.model.is_transposed() }
+    }
 }
 
 impl MethodMap<'_> {
-    /// Writes the raw map, its standard error if `with_error`, its image and, with a `crop`, the overlay.
-    pub fn write(
-        &self,
-        folder: &Path,
-        crop: Option<&Picture>,
-        with_error: bool,
-    ) -> Result<Vec<PathBuf>, String> {
+    /// Returns a name for what the values are. Maps with another unit cannot share a colour scale: a mean and a variance,
+    /// or a gradient and an activation.
+    pub fn unit(&self) -> String {
+        let rule = self.plan.cam.as_ref().map(|cam| cam.rule);
+        format!("{:?} {rule:?}", self.plan.estimate)
+    }
+
+    /// Returns the default colour map.
+    pub fn colours(&self) -> ColorMap {
+        if has_sign(self.plan) { ColorMap::SIGNED } else { ColorMap::UNSIGNED }
+    }
+
+    /// Encodes the map and, if `with_error`, its standard error as array files. Returns their names and contents.
+    ///
+    /// # Errors
+    ///
+    /// When the array cannot be encoded.
+    pub fn arrays(&self, with_error: bool) -> Result<Contents, String> {
         let method = self.method;
-        let mut contents = vec![(format!("{method}.npy"), self.array(&self.map.values)?)];
-        let has_error = self.plan.is_noisy() && self.plan.estimate == Estimate::Mean;
-        if with_error && has_error {
+        let mut files = vec![(format!("{method}.npy"), self.array(&self.map.values)?)];
+        if with_error && has_error(self.plan) {
             let errors = self.array(&self.map.standard_error)?;
-            contents.push((format!("{method}.standard-error.npy"), errors));
+            files.push((format!("{method}.standard-error.npy"), errors));
         }
-        let pictures = || -> Result<Vec<(String, Vec<u8>)>, Error> {
-            let Some(ChannelSum { values, height, width, scale }) = self.channel_sum()? else {
-                return Ok(Vec::new());
-            };
-            let style = self.style();
-            let map = map_picture_with_scale(&values, height, width, style, scale)?;
-            let mut pictures = vec![(format!("{method}.png"), map.encode_png()?)];
-            if let Some(crop) = crop {
-                let overlay = overlay(&values, height, width, crop, style)?;
-                pictures.push((format!("{method}.overlay.png"), overlay.encode_png()?));
-            }
-            Ok(pictures)
-        };
-        contents.extend(pictures().map_err(|error| error.to_string())?);
-        contents.iter().map(|(name, bytes)| files::write(folder, name, bytes)).collect()
+        Ok(files)
     }
 
     /// Encodes the map's values or standard errors as a `.npy` file, with the input shape of the model file.
@@ -77,28 +75,11 @@ impl MethodMap<'_> {
         written.map(|()| bytes).map_err(|error| error.to_string())
     }
 
-    /// Sums a map `[channels, height, width]` over its channels. Returns `None` for other shapes.
-    fn channel_sum(&self) -> Result<Option<ChannelSum>, Error> {
-        let &[channels, height, width] = self.shape else {
-            return Ok(None);
-        };
-        let values = channel_sum(&self.map.values, channels, height, width)?;
-        let scale = Scale::of(&values);
-        Ok(Some(ChannelSum { values, height, width, scale }))
-    }
-
-    /// Returns the colour style: squares and variances have no sign.
-    fn style(&self) -> Style {
-        match self.plan.estimate {
-            Estimate::Mean => Style::Signed,
-            _ => Style::Absolute,
-        }
-    }
-
-    /// Returns remarks on a reduced batch, on `--until` and on `--budget`.
+    /// Returns remarks on noise, on a reduced batch, on `--until` and on `--budget`.
     pub fn notes(&self) -> Vec<String> {
         let map = &self.map;
-        let mut notes = Vec::new();
+        let noise = NoiseRemark::of(map, self.plan).map(|remark| remark.long());
+        let mut notes = Vec::from_iter(noise);
         if let Some(refused) = map.refused_batch {
             notes.push(format!(
                 "the device had no memory for batches of {refused}; they were halved to {}",
@@ -151,67 +132,4 @@ impl MethodMap<'_> {
             self.method, map.gradients, map.seconds
         )
     }
-}
-
-/// Returns the scales of the `maps` with the same estimate as `map`: a mean and a variance cannot share a
-/// scale.
-fn comparable_scales<'a>(
-    map: &MethodMap,
-    maps: impl Iterator<Item = (&'a MethodMap<'a>, &'a ChannelSum)>,
-) -> impl Iterator<Item = Scale> {
-    let estimate = map.plan.estimate;
-    maps.filter(move |(other, _)| other.plan.estimate == estimate).map(|(_, sum)| sum.scale)
-}
-
-/// A row of the grid: the maps of one target.
-pub struct GridRow<'a> {
-    pub label: String,
-    pub maps: &'a [MethodMap<'a>],
-}
-
-/// Draws the image and all maps as a PNG file, one row per target. Returns `None` if the maps are not images.
-///
-/// # Errors
-///
-/// When a map cannot be drawn.
-pub fn draw_grid(
-    crop: Option<&Picture>,
-    rows: &[GridRow],
-    grid_scale: GridScale,
-) -> Result<Option<Vec<u8>>, Error> {
-    let channel_sums = |row: &GridRow| {
-        row.maps.iter().map(MethodMap::channel_sum).collect::<Result<Option<Vec<_>>, _>>()
-    };
-    let Some(sums) = rows.iter().map(channel_sums).collect::<Result<Option<Vec<_>>, _>>()? else {
-        return Ok(None);
-    };
-    let draw = |(row, row_sums): (&GridRow, &Vec<ChannelSum>)| {
-        let panel = |(map, sum): (&MethodMap, &ChannelSum)| {
-            let scale =
-                match grid_scale {
-                    GridScale::Panel => sum.scale,
-                    GridScale::Row => {
-                        Scale::shared(comparable_scales(map, row.maps.iter().zip(row_sums)))
-                    }
-                    GridScale::Shared => {
-                        let all = rows.iter().zip(&sums);
-                        Scale::shared(all.flat_map(|(row, sums)| {
-                            comparable_scales(map, row.maps.iter().zip(sums))
-                        }))
-                    }
-                };
-            map_picture_with_scale(&sum.values, sum.height, sum.width, map.style(), scale)
-        };
-        let panels = row.maps.iter().zip(row_sums).map(panel);
-        let panels = crop.cloned().map(Ok).into_iter().chain(panels).collect::<Result<_, _>>()?;
-        Ok(Row { label: row.label.clone(), panels })
-    };
-    let drawn = rows.iter().zip(&sums).map(draw).collect::<Result<Vec<_>, Error>>()?;
-    let Some(first) = rows.first() else {
-        return Ok(None);
-    };
-    let methods = first.maps.iter().map(|map| map.method.to_owned());
-    let columns: Vec<String> =
-        crop.map(|_| "picture".to_owned()).into_iter().chain(methods).collect();
-    grid(&columns, &drawn)?.encode_png().map(Some)
 }

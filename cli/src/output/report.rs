@@ -1,6 +1,7 @@
 //! Messages: results on stdout; notes, warnings and errors on stderr.
 
 use std::fmt::Display;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Color, Style};
@@ -51,8 +52,34 @@ pub fn error(message: impl Display) {
     anstream::eprintln!("{}", labelled("error", AnsiColor::Red, message));
 }
 
-/// Prints a record of the log, such as a warning.
+/// The warnings of this run, in their order and without duplicates.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Forgets the warnings so far: those of another run of the same process.
+pub fn forget_warnings() {
+    if let Ok(mut warnings) = WARNINGS.lock() {
+        warnings.clear();
+    }
+}
+
+/// Returns the warnings that were logged so far.
+pub fn warnings() -> Vec<String> {
+    WARNINGS.lock().map(|warnings| warnings.clone()).unwrap_or_default()
+}
+
+/// Prints a record of the log, such as a warning, and keeps warnings for pages. A quiet program prints errors only.
 pub fn log_record(level: log::Level, message: impl Display) {
+    if level == log::Level::Warn
+        && let Ok(mut warnings) = WARNINGS.lock()
+    {
+        let message = message.to_string();
+        if !warnings.contains(&message) {
+            warnings.push(message);
+        }
+    }
+    if is_quiet() && level != log::Level::Error {
+        return;
+    }
     let (name, colour) = match level {
         log::Level::Error => ("error", AnsiColor::Red),
         log::Level::Warn => ("warning", AnsiColor::Yellow),

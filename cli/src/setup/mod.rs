@@ -95,6 +95,7 @@ impl Setup {
         }
         for variant in &variants {
             attriburn::check_parameters(&model, &variant.plan)?;
+            attriburn::layer_of(&model, &variant.plan)?;
         }
         let shape = model.input_shape();
         let image_args = &with.preprocess;
@@ -173,10 +174,20 @@ impl Setup {
 
     /// Reads a source as an input of the model.
     pub fn open(&self, source: &Source) -> Result<LoadedInput, String> {
+        self.load(source, false)
+    }
+
+    /// Reads a source as an input of the model, with the image in its own resolution for pictures of maps.
+    pub fn open_with_backdrop(&self, source: &Source) -> Result<LoadedInput, String> {
+        self.load(source, true)
+    }
+
+    fn load(&self, source: &Source, with_backdrop: bool) -> Result<LoadedInput, String> {
         let shape = self.model.input_shape();
         let preprocess = self.preprocess.as_ref().map(|found| &found.preprocess);
         let channels_last = self.model.is_transposed();
-        let mut loaded = source.open(shape, channels_last, preprocess, &self.domain)?;
+        let mut loaded =
+            source.open(shape, channels_last, preprocess, &self.domain, with_backdrop)?;
         if let (Some(_), Ok(found)) = (&loaded.preprocess, &self.preprocess) {
             found.warn_if_guessed();
         }

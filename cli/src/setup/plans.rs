@@ -36,6 +36,7 @@ fn settings(args: &PlanArgs, baseline: Option<&Array>) -> Settings {
         settings.budget = method.budget;
         settings.until = method.until;
         settings.estimate = method.estimate.unwrap_or(default.estimate);
+        settings.layer.clone_from(&method.layer);
         settings.output = method.score.unwrap_or(default.output);
         settings.seed = method.seed.unwrap_or(default.seed);
     })

@@ -16,6 +16,9 @@ pub const STDIN: &str = "-";
 /// The first bytes of a `.npy` file.
 const NPY_MAGIC: &[u8] = b"\x93NUMPY";
 
+/// The longest side of the image under an overlay, in pixels.
+const BACKDROP_SIDE: usize = 896;
+
 /// An image or array that was named on the command line and may not have been read yet.
 pub struct Source {
     content: Content,
@@ -46,6 +49,8 @@ pub struct LoadedInput {
     pub input: Input,
     /// The resized and cropped image. `None` for an array.
     pub crop: Option<Picture>,
+    /// The same region of the image in its own resolution. `None` for an array, or if it is not needed.
+    pub backdrop: Option<Picture>,
     /// The height and width of the image file. `None` for an array.
     pub size: Option<(usize, usize)>,
     /// A description of the preprocessing. `None` for an array.
@@ -145,7 +150,7 @@ impl Source {
     }
 
     /// Reads the source as an input of `shape` with values in `domain`. Arrays are transposed to NCHW if
-    /// `channels_last`.
+    /// `channels_last`. An image has its backdrop if `with_backdrop`.
     ///
     /// # Errors
     ///
@@ -156,11 +161,20 @@ impl Source {
         channels_last: bool,
         preprocess: Result<&Preprocess, &String>,
         domain: &Domain,
+        with_backdrop: bool,
     ) -> Result<LoadedInput, String> {
+        let load_image = |picture: &Picture, bytes: &[u8]| {
+            let mut loaded = self.load_image(picture, bytes, shape, preprocess, domain)?;
+            if let (true, Ok(preprocess)) = (with_backdrop, preprocess) {
+                let backdrop = preprocess.backdrop(picture, BACKDROP_SIDE);
+                loaded.backdrop = Some(backdrop.map_err(|error| error.to_string())?);
+            }
+            Ok(loaded)
+        };
         match &self.content {
             Content::BuiltIn => {
                 let picture = Picture::from_bytes(assets::IMAGE).map_err(|e| e.to_string())?;
-                self.load_image(&picture, assets::IMAGE, shape, preprocess, domain)
+                load_image(&picture, assets::IMAGE)
             }
             Content::Row { values, .. } => {
                 let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -169,6 +183,7 @@ impl Source {
                     file: FileRecord::new(self.name(), &bytes),
                     input: input.map_err(|error| error.to_string())?,
                     crop: None,
+                    backdrop: None,
                     size: None,
                     preprocess: None,
                 })
@@ -180,7 +195,7 @@ impl Source {
             Content::Stdin(bytes) => {
                 let picture = Picture::from_bytes(bytes);
                 let picture = picture.map_err(|error| format!("standard input: {error}"))?;
-                self.load_image(&picture, bytes, shape, preprocess, domain)
+                load_image(&picture, bytes)
             }
             Content::File(path) if arrays::is_array(path) => {
                 let bytes = std::fs::read(path)
@@ -190,7 +205,7 @@ impl Source {
             Content::File(path) => {
                 let (picture, bytes) =
                     Picture::open_with_bytes(path).map_err(|error| error.to_string())?;
-                self.load_image(&picture, &bytes, shape, preprocess, domain)
+                load_image(&picture, &bytes)
             }
         }
     }
@@ -214,6 +229,7 @@ impl Source {
             file: FileRecord::new(self.name(), bytes),
             input,
             crop: Some(prepared.crop),
+            backdrop: None,
             size: Some((picture.height(), picture.width())),
             preprocess: Some(preprocess.to_string()),
         })
@@ -244,6 +260,7 @@ impl Source {
             file: FileRecord::new(self.name(), bytes),
             input: input.map_err(|error| format!("{}: {error}", path.display()))?,
             crop: None,
+            backdrop: None,
             size: None,
             preprocess: None,
         })

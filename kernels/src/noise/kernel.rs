@@ -61,7 +61,7 @@ pub struct Job {
 
 /// Computes the rows of a batch.
 ///
-/// Each thread processes one counter for [`ROWS`] rows: four elements of each row, a quarter of a row apart.
+/// Each thread processes one counter for `ROWS` rows: four elements of each row, a quarter of a row apart.
 /// The counters are along x of the grid, and along z if there are more cubes than a device allows in one
 /// direction. The rows are along y.
 ///

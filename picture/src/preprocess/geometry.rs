@@ -92,6 +92,44 @@ impl Geometry {
         self.padded(&inner, (vertical.padding, horizontal.padding))
     }
 
+    /// The region of `picture` that [`apply`](Geometry::apply) keeps, in the picture's own resolution. Its longer
+    /// side has at most `max_side` pixels, and it is never smaller than the crop.
+    pub(super) fn backdrop(&self, picture: &Picture, max_side: usize) -> Picture {
+        let size = (picture.height(), picture.width());
+        let target = self.resize.target(size.0, size.1);
+        // The factor from the resized picture to the picture's own resolution, within the limits.
+        let own = (size.0 as f64 / target.0 as f64, size.1 as f64 / target.1 as f64);
+        let longer = (own.0 * self.crop.0 as f64).max(own.1 * self.crop.1 as f64);
+        let shrink = (max_side as f64 / longer).min(1.0);
+        let factor = ((own.0 * shrink).max(1.0), (own.1 * shrink).max(1.0));
+        if factor == (1.0, 1.0) {
+            return self.apply(picture);
+        }
+        let scaled = |value: usize, factor: f64| (value as f64 * factor).round() as usize;
+        let target_at = (scaled(target.0, factor.0).max(1), scaled(target.1, factor.1).max(1));
+        let axis = |target: usize, crop: usize, factor: f64, target_at: usize| {
+            let axis = self.crop_axis(target, crop);
+            let start = scaled(axis.kept.start, factor).min(target_at - 1);
+            let end = scaled(axis.kept.end, factor).clamp(start + 1, target_at);
+            CropAxis { padding: scaled(axis.padding, factor), kept: start..end }
+        };
+        let vertical = axis(target.0, self.crop.0, factor.0, target_at.0);
+        let horizontal = axis(target.1, self.crop.1, factor.1, target_at.1);
+        let crop = (scaled(self.crop.0, factor.0), scaled(self.crop.1, factor.1));
+        let (rows, columns) = (vertical.kept.clone(), horizontal.kept.clone());
+        let inner = resize_window(picture, Interpolation::Lanczos, target_at, rows, columns);
+        let is_whole = |axis: &CropAxis, crop: usize| axis.kept.len() == crop;
+        if is_whole(&vertical, crop.0) && is_whole(&horizontal, crop.1) {
+            return inner;
+        }
+        // Rounding may leave the padding a pixel short.
+        let padding =
+            |axis: &CropAxis, crop: usize| axis.padding.min(crop.saturating_sub(axis.kept.len()));
+        let corner = (padding(&vertical, crop.0), padding(&horizontal, crop.1));
+        let crop = (crop.0.max(inner.height()), crop.1.max(inner.width()));
+        Geometry { crop, ..*self }.padded(&inner, corner)
+    }
+
     /// Maps a point of a picture of `size` (height, width) to the crop. Both points are (row, column) in
     /// pixels from the top left corner. The result lies outside the crop for a point that is cropped off.
     pub(super) fn map_point(&self, size: (usize, usize), point: (f64, f64)) -> (f64, f64) {
@@ -141,6 +179,38 @@ struct CropAxis {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backdrop_shows_the_crop_in_the_resolution_of_the_picture() {
+        let geometry = |resize, side| Geometry {
+            resize,
+            interpolation: Interpolation::Bilinear,
+            crop: (side, side),
+            crop_rounding: CropRounding::HalfToEven,
+            fill: [7; 3],
+        };
+        // The red value is the row, the green value the column.
+        let picture = |height: usize, width: usize| {
+            let pixel = |i: usize| [(i / width) as u8, (i % width) as u8, 0];
+            Picture::from_pixels(height, width, (0..height * width).map(pixel))
+        };
+        let central = geometry(Resize::Shorter(64), 56);
+        let shown = central.backdrop(&picture(128, 192), 1024);
+        assert_eq!((shown.height(), shown.width()), (112, 112));
+        // The crop starts at row 4 and column 20 of 64 x 96.
+        assert_eq!(shown.pixels().next(), Some([8, 40, 0]));
+        assert_eq!(shown.pixels().last(), Some([119, 151, 0]));
+        let limited = central.backdrop(&picture(128, 192), 84);
+        assert_eq!((limited.height(), limited.width()), (84, 84));
+        // A picture smaller than the crop is shown as the model receives it.
+        let small = picture(32, 48);
+        assert_eq!(central.backdrop(&small, 1024), central.apply(&small));
+        let fitted = geometry(Resize::Fit { height: 64, width: 64 }, 64);
+        let shown = fitted.backdrop(&picture(64, 128), 1024);
+        assert_eq!((shown.height(), shown.width()), (128, 128));
+        let pixels: Vec<[u8; 3]> = shown.pixels().collect();
+        assert_eq!((pixels[0], pixels[128 * 32]), ([7; 3], [0, 0, 0]), "padding above the picture");
+    }
 
     #[test]
     fn resized_sizes_match_torchvision_and_timm() {

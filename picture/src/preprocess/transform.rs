@@ -198,6 +198,20 @@ impl Preprocess {
         Input::new(values, &self.shape(), domain).map_err(Error::preprocess)
     }
 
+    /// The region of `picture` that the model receives, in colour and in the picture's own resolution, for showing a
+    /// map over it. Its longer side has at most `max_side` pixels, and it is never smaller than the crop. Padding
+    /// has the [fill](Preprocess::fill).
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Preprocess::apply).
+    pub fn backdrop(&self, picture: &Picture, max_side: usize) -> Result<Picture, Error> {
+        if picture.rgb().is_empty() {
+            return Err(Error::preprocess("the picture has no pixels".to_owned()));
+        }
+        Ok(self.geometry.backdrop(picture, max_side))
+    }
+
     /// Maps a point of a picture of `size` (height, width) to the crop. Both points are (row, column) in
     /// pixels from the top left corner. The result lies outside the crop for a point that is cropped off.
     pub fn map_point(&self, size: (usize, usize), point: (f64, f64)) -> (f64, f64) {

@@ -10,6 +10,7 @@ mod comparison;
 mod job;
 mod job_source;
 mod options;
+mod page;
 mod paper;
 
 use std::ops::ControlFlow;
@@ -22,8 +23,9 @@ use attriburn_evaluate::{
 use crate::args::EvaluateArgs;
 use crate::exit::{Fatal, NOTHING_DONE, SOME_FAILED};
 use crate::output::files;
+use crate::output::pages::REPORT;
 use crate::output::progress::Progress;
-use crate::output::report::{error, note, print_line, print_summary};
+use crate::output::report::{error, forget_warnings, note, print_line, print_summary};
 use crate::setup::inputs::{find_sources, first_missing};
 use job::{Job, storage_error};
 use job_source::JobSource;
@@ -50,6 +52,7 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode, Fatal> {
     }
     let mut outcomes = Vec::new();
     for run in &runs {
+        forget_warnings();
         let job = Job::new(&run.args, &run.sources)?;
         if runs.len() > 1 {
             print_summary!("{}:\n", job.out.display());
@@ -89,10 +92,12 @@ fn evaluate(job: &Job) -> Result<Outcome, Fatal> {
         progress.finish(1);
         ControlFlow::Continue(())
     };
+    // A page of complete results is kept: it would be the same.
+    let has_page = done == job.groups().count() && job.out.join(REPORT).is_file();
     let evaluation = job.evaluation(cascade.as_ref());
     evaluation.run(&sources, &mut results, &on_map).map_err(storage_error)?;
     drop(progress);
-    report(job, results.records())?;
+    report(job, results.records(), has_page)?;
     let missing = || results.records().iter().filter(|record| record.value.is_none());
     let failed = missing().filter(|record| !record.not_applicable).count();
     let (total, path) = (results.records().len(), results.path().display());
@@ -113,8 +118,8 @@ fn evaluate(job: &Job) -> Result<Outcome, Fatal> {
     })
 }
 
-/// Writes the tables and plots, and prints the tables.
-fn report(job: &Job, records: &[Record]) -> Result<(), String> {
+/// Writes the tables, the plots and, unless there is one, the page, and prints the tables.
+fn report(job: &Job, records: &[Record], has_page: bool) -> Result<(), String> {
     let variants = &job.setup.variants;
     let methods: Vec<String> = variants.iter().map(|variant| variant.name.clone()).collect();
     let cells = cells(records, &job.metrics, &methods);
@@ -147,6 +152,9 @@ fn report(job: &Job, records: &[Record]) -> Result<(), String> {
     }
     for (name, bytes) in plots(&cells, variants).map_err(|error| error.to_string())? {
         write(&name, &bytes)?;
+    }
+    if !has_page {
+        write(REPORT, page::page(job, records, &cells, &differences).as_bytes())?;
     }
     if !as_json {
         print_summary!("{}", job.out.join(RESULTS).display());

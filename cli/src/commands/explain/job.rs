@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use attriburn::Output;
+use attriburn::{Output, Plan};
 use attriburn_evaluate::Variant;
 use serde_json::{Value, json};
 
 use crate::args::{ExplainArgs, GridScale};
 use crate::exit::Fatal;
+use crate::output::display::Display;
 use crate::output::manifest::{self, recorded_options};
 use crate::output::progress::Progress;
 use crate::setup::source::Source;
@@ -21,6 +22,7 @@ pub struct Job<'a> {
     pub setup: Setup,
     pub targets: Targets,
     pub grid_scale: GridScale,
+    pub display: Display,
     pub out: PathBuf,
     /// The options that manifests record.
     pub options: BTreeMap<String, Vec<String>>,
@@ -58,6 +60,15 @@ impl<'a> Job<'a> {
         if args.options.is_typed("grid-scale") && !has_grid {
             return Err("--grid-scale is not used: a single map has no grid; leave it out".into());
         }
+        if args.options.is_typed("report") && setup.image_shape.len() != 3 {
+            return Err(format!(
+                "--report is not used: the model takes samples of shape {:?}, whose maps are no images; leave it out, or give the image shape with --picture-shape C,H,W",
+                setup.image_shape
+            )
+            .into());
+        }
+        let plans: Vec<&Plan> = setup.variants.iter().map(|variant| &variant.plan).collect();
+        let display = Display::new(&args.display, &args.options, &plans, &setup.image_shape)?;
         let out = args.output.out.clone().unwrap_or_else(|| OUT.into());
         let gradients = setup.gradients().saturating_mul((sources * targets.max_scores()) as u64);
         let key = settings_key(args, &setup)?;
@@ -66,6 +77,7 @@ impl<'a> Job<'a> {
             setup,
             targets,
             grid_scale: args.output.grid_scale.unwrap_or_default(),
+            display,
             out,
             options: recorded_options(&args.options),
             key,
@@ -109,6 +121,12 @@ fn settings_key(args: &ExplainArgs, setup: &Setup) -> Result<String, serde_json:
     let methods: Vec<&str> = setup.variants.iter().map(|variant| variant.name.as_str()).collect();
     let (with, options) = (&args.model.with, &args.options.values);
     let preprocess = setup.preprocess.as_ref().ok().map(|found| found.preprocess.to_string());
+    let pictures: BTreeMap<&str, &Vec<String>> = args
+        .display
+        .names()
+        .into_iter()
+        .filter_map(|name| Some((name, options.get(name)?)))
+        .collect();
     let settings = json!({
         "version": manifest::PROGRAM.version,
         "schema": manifest::SCHEMA_VERSION,
@@ -119,6 +137,7 @@ fn settings_key(args: &ExplainArgs, setup: &Setup) -> Result<String, serde_json:
         "methods": methods,
         "plans": plans,
         "standard_error": args.output.standard_error,
+        "pictures_of_maps": pictures,
         "exact": with.compute.exact,
         "output": [options.get("model-output"), options.get("region")],
     });

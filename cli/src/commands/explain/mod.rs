@@ -6,6 +6,7 @@
 
 mod existing;
 mod job;
+mod page;
 mod prepared;
 mod write;
 
@@ -22,6 +23,7 @@ use crate::output::{device_loss, files, report};
 use crate::setup::inputs::find_sources;
 use crate::setup::source::Source;
 use job::{Job, MAX_MAPS};
+use page::Gallery;
 use prepared::{PreparedInput, ScoreGroup};
 
 /// Explains every input. A failure of one input is reported and does not affect the others.
@@ -35,7 +37,9 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
         job.warn_if_changed(path, &sources);
     }
     files::create_folder(&job.out)?;
-    let failed: usize = job.groups(&sources).map(|group| job.explain(group)).sum();
+    let mut gallery = Gallery::default();
+    let failed: usize = job.groups(&sources).map(|group| job.explain(group, &mut gallery)).sum();
+    job.progress.suspend(|| gallery.write(&job))?;
     Ok(match failed {
         0 => ExitCode::SUCCESS,
         failed if failed == sources.len() => ExitCode::from(NOTHING_DONE),
@@ -51,7 +55,7 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
 
 impl Job<'_> {
     /// Explains a group of sources. Returns the number of sources that failed.
-    fn explain(&self, sources: &[Source]) -> usize {
+    fn explain(&self, sources: &[Source], gallery: &mut Gallery) -> usize {
         let (mut inputs, mut failed) = (Vec::new(), 0);
         let is_skipped =
             |input: &PreparedInput| self.args.output.skip_existing && self.is_complete(input);
@@ -59,13 +63,14 @@ impl Job<'_> {
             let mut skipped_scores = self.targets.max_scores();
             match input {
                 Ok(input) if is_skipped(&input) => {
-                    self.progress.suspend(|| self.report_existing(&input))
+                    self.progress.suspend(|| self.report_existing(&input));
+                    gallery.leave_out(&source.name(), "skipped, its maps existed");
                 }
                 Ok(input) => {
                     skipped_scores -= input.scores.len();
                     inputs.push(input);
                 }
-                Err(message) => failed += self.report(source, &[message]),
+                Err(message) => failed += self.report(source, &[message], gallery),
             }
             self.progress.finish(self.setup.gradients() * skipped_scores as u64);
         }
@@ -75,19 +80,19 @@ impl Job<'_> {
         {
             let groups = input.scores.chunks(max_scores).map(|scores| ScoreGroup { input, scores });
             let messages: Vec<String> =
-                groups.flat_map(|group| self.explain_groups(&[group])).flatten().collect();
-            return failed + self.report(input.source, &messages);
+                groups.flat_map(|group| self.explain_groups(&[group], gallery)).flatten().collect();
+            return failed + self.report(input.source, &messages, gallery);
         }
         let groups: Vec<ScoreGroup> =
             inputs.iter().map(|input| ScoreGroup { input, scores: &input.scores }).collect();
-        for (group, messages) in groups.iter().zip(self.explain_groups(&groups)) {
-            failed += self.report(group.input.source, &messages);
+        for (group, messages) in groups.iter().zip(self.explain_groups(&groups, gallery)) {
+            failed += self.report(group.input.source, &messages, gallery);
         }
         failed
     }
 
     /// Computes and writes the maps of all groups. Returns the error messages of each group.
-    fn explain_groups(&self, groups: &[ScoreGroup]) -> Vec<Vec<String>> {
+    fn explain_groups(&self, groups: &[ScoreGroup], gallery: &mut Gallery) -> Vec<Vec<String>> {
         let tasks: Vec<Task> = groups.iter().flat_map(|group| self.tasks(group)).collect();
         let mut maps: Vec<Vec<MethodMap>> = tasks.iter().map(|_| Vec::new()).collect();
         let mut failures: Vec<Vec<String>> = vec![Vec::new(); tasks.len()];
@@ -95,9 +100,7 @@ impl Job<'_> {
             for (task, map) in self.maps(plan, &tasks).into_iter().enumerate() {
                 match map {
                     Ok(map) => {
-                        let (shape, channels_last) =
-                            (&self.setup.image_shape[..], self.setup.model.is_transposed());
-                        maps[task].push(MethodMap { method, plan, map, shape, channels_last });
+                        maps[task].push(MethodMap::new(method, plan, map, &self.setup));
                     }
                     Err(message) => failures[task].push(format!("{method}: {message}")),
                 }
@@ -110,7 +113,8 @@ impl Job<'_> {
             (maps, failures) = (other_maps, other_failures);
             let mut messages = group_failures.concat();
             messages.dedup();
-            messages.extend(self.progress.suspend(|| self.write(group, group_maps)).err());
+            let written = self.progress.suspend(|| self.write(group, group_maps, gallery));
+            messages.extend(written.err());
             messages
         };
         groups.iter().map(write).collect()
@@ -141,8 +145,9 @@ impl Job<'_> {
     }
 
     /// Prints the error messages of a source. Returns the number of failed sources: 1, or 0 without messages.
-    fn report(&self, source: &Source, messages: &[String]) -> usize {
+    fn report(&self, source: &Source, messages: &[String], gallery: &mut Gallery) -> usize {
         for message in messages {
+            gallery.leave_out(&source.name(), message);
             device_loss::wait_for_exit();
             self.progress.suspend(|| report::error(format!("{}: {message}", source.name())));
         }

@@ -27,12 +27,15 @@ impl Job<'_> {
         &self,
         sources: &'s [Source],
     ) -> Vec<Result<PreparedInput<'s>, String>> {
-        let read = |source: &Source| self.setup.open(source);
+        let read = |source: &Source| self.setup.open_with_backdrop(source);
         let loaded: Vec<Result<LoadedInput, String>> = sources.iter().map(read).collect();
         let inputs: Vec<&Input> = loaded.iter().flatten().map(|loaded| &loaded.input).collect();
         let mut predictions = self.setup.explainer().predict_all(&inputs).into_iter();
         let prepare = |(source, loaded): (&'s Source, Result<LoadedInput, String>)| {
             let loaded = loaded?;
+            if loaded.crop.is_none() {
+                self.display.warn_without_image(&source.name());
+            }
             let prediction = predictions.next().ok_or("the model gave no prediction")?;
             let prediction = prediction.map_err(|error| error.to_string())?;
             let expected = self.setup.expected_class(source);

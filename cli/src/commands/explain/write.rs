@@ -3,24 +3,29 @@
 use std::path::{Path, PathBuf};
 
 use attriburn::Score;
+use attriburn_picture::Picture;
 use serde::Serialize;
 
 use super::job::Job;
+use super::page::Gallery;
 use super::prepared::{PreparedInput, ScoreGroup};
-use crate::output::files;
+use crate::output::figures::{GridRow, ShownMap, grid_file, map_files};
 use crate::output::manifest::{self, MANIFEST, Manifest};
-use crate::output::maps::{GridRow, MethodMap, draw_grid};
+use crate::output::maps::MethodMap;
 use crate::output::report::{print_line, print_summary};
+use crate::output::{files, terminal};
 
 /// The name of the grid's file, in the output folder of the input.
 pub const GRID: &str = "grid.png";
 
 impl Job<'_> {
-    /// Writes the maps of a group, given per score, and the grid. Prints the paths of the written files.
+    /// Writes the maps of a group, given per score, and the grid, and adds the maps to the gallery. Prints the paths
+    /// of the written files.
     pub(super) fn write(
         &self,
         group: &ScoreGroup,
         maps_by_score: &[Vec<MethodMap>],
+        gallery: &mut Gallery,
     ) -> Result<(), String> {
         let input = group.input;
         let target = |score: &Score| self.target(input, score);
@@ -28,6 +33,7 @@ impl Job<'_> {
         for (target, maps) in targets.iter().zip(maps_by_score).filter(|(_, maps)| !maps.is_empty())
         {
             self.write_target(input, target, maps)?;
+            gallery.add(self, input, target, maps)?;
         }
         let all_succeeded =
             maps_by_score.iter().all(|maps| maps.len() == self.setup.variants.len());
@@ -58,10 +64,19 @@ impl Job<'_> {
         maps_by_score: &[Vec<MethodMap>],
         folder: &Path,
     ) -> Result<Option<PathBuf>, String> {
-        let row = |(target, maps): (&manifest::Target, _)| GridRow { label: target.title(), maps };
-        let maps = maps_by_score.iter().map(Vec::as_slice);
-        let rows: Vec<GridRow> = targets.iter().zip(maps).map(row).collect();
-        let grid = draw_grid(input.loaded.crop.as_ref(), &rows, self.grid_scale);
+        let crop = input.loaded.crop.as_ref();
+        let mut rows = Vec::new();
+        for (target, maps) in targets.iter().zip(maps_by_score) {
+            let mut row = GridRow { label: target.title(), maps: Vec::new() };
+            for map in maps {
+                let Some(shown) = ShownMap::new(map, crop, &self.display)? else {
+                    return Ok(None);
+                };
+                row.maps.push((map, shown));
+            }
+            rows.push(row);
+        }
+        let grid = grid_file(crop, &rows, self.grid_scale, &self.display);
         let Some(grid) = grid.map_err(|error| error.to_string())? else {
             return Ok(None);
         };
@@ -97,10 +112,10 @@ impl Job<'_> {
         files::create_folder(&folder)?;
         // An old manifest must not describe the new maps, not even until the new manifest is written.
         files::remove(&folder, MANIFEST)?;
-        let (mut methods, mut lines) = (Vec::new(), Vec::new());
+        let (mut methods, mut lines, mut overlays) = (Vec::new(), Vec::new(), Vec::new());
         for map in maps {
-            let with_error = self.args.output.standard_error;
-            let written = map.write(&folder, input.loaded.crop.as_ref(), with_error)?;
+            let (written, overlay) = self.write_map(input, &folder, &target.title(), map)?;
+            overlays.extend(overlay);
             lines.push(map.summary(&written));
             methods.push(self.method_record(map, &written)?);
         }
@@ -121,8 +136,32 @@ impl Job<'_> {
             print_summary!("  {:<11} {label}, class {}", "expected", expected.index);
         }
         lines.iter().for_each(|line| print_summary!("{line}"));
+        if self.args.display.show {
+            overlays.iter().for_each(terminal::draw);
+        }
         print_summary!("  {:<11} {}", "manifest", path.display());
         Ok(())
+    }
+
+    /// Writes the arrays and pictures of one map. Returns the paths and, for an image, the overlay.
+    fn write_map(
+        &self,
+        input: &PreparedInput,
+        folder: &Path,
+        title: &str,
+        map: &MethodMap,
+    ) -> Result<(Vec<PathBuf>, Option<Picture>), String> {
+        let mut contents = map.arrays(self.args.output.standard_error)?;
+        let mut overlay = None;
+        if let Some(shown) = ShownMap::new(map, input.loaded.crop.as_ref(), &self.display)? {
+            let files = map_files(map, &shown, &input.loaded, title, &self.display);
+            let (pictures, drawn) = files.map_err(|error| error.to_string())?;
+            contents.extend(pictures);
+            overlay = drawn;
+        }
+        let write = |(name, bytes): &(String, Vec<u8>)| files::write(folder, name, bytes);
+        let written = contents.iter().map(write).collect::<Result<_, _>>()?;
+        Ok((written, overlay))
     }
 
     fn manifest<'m>(
@@ -167,6 +206,7 @@ impl Job<'_> {
         Ok(manifest::Method {
             name: method_map.method.to_owned(),
             plan: plan.map_err(|error| error.to_string())?,
+            layer: map.layer.as_ref().map(|layer| layer.name.clone()),
             files: written.iter().filter_map(file_name).collect(),
             seconds: map.seconds,
             gradients: map.gradients,
