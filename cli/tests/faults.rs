@@ -220,7 +220,9 @@ fn lost_device_is_reported_and_ends_the_run() {
     // While the device is not lost, the layer has no effect.
     let output = run(&out, &out.join("never"));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!((finished(&out), check_complete(&out)), (pictures.len(), 4 * pictures.len()));
+    // Four files per picture, and the page of all maps.
+    assert!(out.join("report.html").exists());
+    assert_eq!((finished(&out), check_complete(&out)), (pictures.len(), 4 * pictures.len() + 1));
 }
 
 /// Returns the checksum of the image and the logit of the target in a manifest.
