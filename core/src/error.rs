@@ -90,6 +90,14 @@ impl Error {
         )
     }
 
+    /// The error of a model that cannot average its derivatives over samples.
+    pub fn not_smoothed() -> Self {
+        error!(
+            Plan,
+            "SmoothDiff averages the Jacobians inside a model, which this model does not expose; load it from an ONNX file"
+        )
+    }
+
     /// What the error is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind

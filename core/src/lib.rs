@@ -60,7 +60,7 @@ pub use cam::{Cam, CamRule};
 pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters, layer_of};
 pub use error::{Error, ErrorKind};
 pub use input::Input;
-pub use model::{Activations, Layer, Link, Model, Parameter};
+pub use model::{Activations, Layer, Link, Model, Parameter, Smoothed};
 pub use module::ModuleModel;
 pub use path::{Baseline, Path, Weighting};
 pub use plan::{Estimate, Output, Plan, Readout, Sizes};

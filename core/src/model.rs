@@ -80,6 +80,30 @@ pub trait Model: Send + Sync {
         Err(Error::no_layers())
     }
 
+    /// As [`Model::forward`] on `batches` that are not tracked, or as [`Model::forward_with`] if there are
+    /// `parameters`, with derivatives that are averaged over the samples of all batches: see [`Smoothed`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a batch cannot be run, or the model cannot average its derivatives.
+    fn forward_smoothed(
+        &self,
+        batches: &mut dyn Iterator<Item = Tensor<2>>,
+        parameters: Option<&[Tensor<1>]>,
+    ) -> Result<Smoothed, Error> {
+        let _ = (batches, parameters);
+        Err(Error::not_smoothed())
+    }
+
+    /// The memory in bytes that [`Model::forward_smoothed`] keeps of each sample until all batches have run.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the model cannot average its derivatives.
+    fn smoothed_bytes_per_sample(&self) -> Result<u64, Error> {
+        Err(Error::not_smoothed())
+    }
+
     /// The largest batch that the model accepts, if there is a limit.
     fn max_batch(&self) -> Option<usize> {
         None
@@ -118,6 +142,24 @@ pub struct Activations {
     /// of a tracked operation, so that the gradient with respect to them is kept.
     pub values: Tensor<3>,
     /// The logits `[n, classes]`.
+    pub logits: Tensor<2>,
+}
+
+/// The logits of `n` samples as a function of one point that stands for all of them: the derivative passes through
+/// the mean Jacobian of each nonlinear part of the model over the samples, instead of through the Jacobians of
+/// each sample.
+///
+/// With parts `f_L ... f_1` in sequence and `x_li` the input of part `l` for sample `i`,
+///
+/// ```text
+/// dlogits_i / dpoint = J_Li (mean_j J_(L-1)j) ... (mean_j J_1j),    J_li = df_l(x_li)/dx_li
+/// ```
+///
+/// and the Jacobian of a linear part is its own mean. Source: SmoothDiff (Hill et al., NeurIPS 2025).
+pub struct Smoothed {
+    /// The point `[1, features]`: tracked, and not the result of a tracked operation. Its value has no meaning.
+    pub point: Tensor<2>,
+    /// The logits `[n, classes]` of the samples.
     pub logits: Tensor<2>,
 }
 

@@ -76,11 +76,18 @@ pub enum Estimate {
     /// `sum (g_j - mean)^2 / n`: VarGrad (Adebayo et al., ICLR 2018 workshop); with `n`, as in captum, and
     /// not `n - 1`.
     Variance,
+    /// The product of the mean Jacobians of the model's parts over all `n` samples, in place of the mean of their
+    /// products `g_j`: SmoothDiff (Hill et al., NeurIPS 2025), see [`Smoothed`](crate::Smoothed).
+    ///
+    /// It has less noise than the mean, and a bias, because the parts' Jacobians are not independent: the
+    /// difference from the mean of the same samples, at a number of samples at which the noise is small.
+    #[serde(rename = "smoothdiff")]
+    SmoothDiff,
 }
 
 impl Estimate {
-    /// Every statistic with its name.
-    pub const ALL: [(Estimate, &'static str); 3] =
+    /// Every statistic of the samples' own gradients with its name.
+    pub const OF_GRADIENTS: [(Estimate, &'static str); 3] =
         [(Estimate::Mean, "mean"), (Estimate::Square, "square"), (Estimate::Variance, "variance")];
 }
 
@@ -147,6 +154,11 @@ impl Plan {
     /// Integrated Gradients from `baseline` with 50 Gauss-Legendre nodes.
     pub fn integrated_gradients(baseline: Baseline) -> Self {
         Self::gradient().path(Path::new(baseline)).readout(Readout::TimesDifference)
+    }
+
+    /// SmoothDiff with the noise of SmoothGrad.
+    pub fn smoothdiff() -> Self {
+        Self::smoothgrad().estimate(Estimate::SmoothDiff)
     }
 
     /// Grad-CAM at the layer that the model chooses. With a [`Sampler`] it is smoothed, so
@@ -228,6 +240,16 @@ impl Plan {
         self.sampler.is_some() || self.weights.is_some()
     }
 
+    /// Whether maps have a standard error: those that are a mean of independent samples, or of draws of the
+    /// parameters.
+    pub fn has_standard_error(&self) -> bool {
+        match self.estimate {
+            Estimate::Mean => self.is_noisy(),
+            Estimate::SmoothDiff => self.weights.is_some(),
+            Estimate::Square | Estimate::Variance => false,
+        }
+    }
+
     /// Whether gradients are nested: at least two of parameter draws, samples and nodes.
     pub fn is_nested(&self) -> bool {
         let levels = [self.weights.is_some(), self.sampler.is_some(), self.path.is_some()];
@@ -237,6 +259,11 @@ impl Plan {
     /// Whether the budget allows each sample only some of the path's nodes.
     pub(crate) fn chooses_nodes(&self) -> bool {
         self.sizes().nodes < self.sizes_without_budget().nodes
+    }
+
+    /// Whether all samples of an input together give one derivative.
+    pub(crate) fn is_joint(&self) -> bool {
+        self.estimate == Estimate::SmoothDiff
     }
 
     /// Checks that every setting is in its range.
@@ -272,6 +299,7 @@ impl Plan {
                 "a class activation map has one value for each position of a layer, which cannot be multiplied by the input; set the readout to the gradient"
             ));
         }
+        self.check_joint()?;
         self.check_until()?;
         self.check_budget()?;
         let sizes = self.sizes();
@@ -285,6 +313,19 @@ impl Plan {
         Ok(())
     }
 
+    fn check_joint(&self) -> Result<(), Error> {
+        let reason = match (self.is_joint(), &self.sampler, &self.path, &self.cam) {
+            (false, ..) | (true, Some(_), None, None) => return Ok(()),
+            (true, _, _, Some(_)) => "a class activation map averages activations as well",
+            (true, _, Some(_), None) => "the samples of a path lie around several nodes",
+            (true, None, None, None) => "there is no noise on the input, so there is one sample",
+        };
+        Err(error!(
+            Plan,
+            "the estimate is smoothdiff, the product of the samples' mean Jacobians, but {reason}; use it with SmoothGrad or AdaptGrad, or take another estimate"
+        ))
+    }
+
     fn check_until(&self) -> Result<(), Error> {
         let Some(until) = self.until else {
             return Ok(());
@@ -292,7 +333,7 @@ impl Plan {
         if !(until > 0.0 && until.is_finite()) {
             return Err(Error::setting("until", until, "a positive number"));
         }
-        if !self.is_noisy() || self.estimate != Estimate::Mean {
+        if !self.has_standard_error() {
             let reason = "only a mean of noisy samples has a standard error; leave it out";
             return Err(error!(Plan, "until is {until}, but {reason}"));
         }

@@ -2,8 +2,8 @@
 //! nowhere else.
 
 use attriburn::{
-    Baseline, Boundary, Cam, CamRule, Error, ErrorKind, Path, Plan, Readout, Sampler, WeightNoise,
-    Weighting, WidthRule,
+    Baseline, Boundary, Cam, CamRule, Error, ErrorKind, Estimate, Path, Plan, Readout, Sampler,
+    WeightNoise, Weighting, WidthRule,
 };
 
 use crate::settings::Settings;
@@ -19,6 +19,8 @@ pub struct Method {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Base {
     AtInput(&'static AtInput),
+    /// SmoothDiff, which needs noise.
+    MeanJacobians,
     AtLayer(&'static AtLayer),
     OnPath(&'static OnPath, &'static Start),
 }
@@ -93,6 +95,9 @@ const AT_INPUT: [AtInput; 3] = [
         has_weight_noise: false,
     },
 ];
+
+/// The name of SmoothDiff with noise of one width for all pixels.
+const SMOOTHDIFF: &str = "smoothdiff";
 
 /// A method that differentiates at a layer inside the model: a class activation map.
 #[derive(Debug, PartialEq, Eq)]
@@ -173,12 +178,21 @@ const STARTS: [Start; 6] = [
 impl Method {
     /// Returns every method, ordered by base method, then by noise.
     pub fn all() -> Vec<Method> {
-        let at_input = AT_INPUT.iter().map(Base::AtInput);
+        let at_input = AT_INPUT.iter().map(Base::AtInput).chain([Base::MeanJacobians]);
         let at_layer = AT_LAYER.iter().map(Base::AtLayer);
         let from_starts = |method| STARTS.iter().map(move |start| Base::OnPath(method, start));
         let bases = at_input.chain(at_layer).chain(ON_PATH.iter().flat_map(from_starts));
         let smoothed = |base| SMOOTHINGS.iter().map(move |smoothing| Method { smoothing, base });
-        bases.flat_map(smoothed).collect()
+        let has_noise =
+            |method: &Method| method.base != Base::MeanJacobians || method.smoothing.kind.is_some();
+        bases.flat_map(smoothed).filter(has_noise).collect()
+    }
+
+    /// Returns the method that takes the mean of the samples' gradients in place of SmoothDiff; `None` for other
+    /// methods than SmoothDiff.
+    pub fn without_bias(&self) -> Option<Method> {
+        let is_biased = self.base == Base::MeanJacobians;
+        is_biased.then(|| Method::named(self.smoothing.gradient)).flatten()
     }
 
     /// Returns the method called `name`, if there is one.
@@ -198,6 +212,10 @@ impl Method {
             }
             Base::AtLayer(method) => format!("{prefix}{}", method.name),
             Base::AtInput(method) => format!("{prefix}{}", method.name),
+            Base::MeanJacobians => match self.smoothing.kind {
+                Some(NoiseKind::Smooth) => SMOOTHDIFF.to_owned(),
+                _ => format!("{prefix}{SMOOTHDIFF}"),
+            },
             Base::OnPath(method, start) => format!("{prefix}{}-{}", method.name, start.name),
         }
     }
@@ -207,6 +225,9 @@ impl Method {
         let noise = self.smoothing.summary;
         match self.base {
             Base::AtInput(method) => format!("{}{noise}", method.summary),
+            Base::MeanJacobians => format!(
+                "SmoothDiff: the gradient through the mean Jacobian of each nonlinear node{noise}"
+            ),
             Base::AtLayer(method) => format!("{}{noise}", method.summary),
             Base::OnPath(method, start) => {
                 format!("{} from {}{noise}", method.summary, start.summary)
@@ -227,6 +248,7 @@ impl Method {
                 plan.readout = method.readout;
                 plan.weights = method.has_weight_noise.then(|| weight_noise(settings));
             }
+            Base::MeanJacobians => {}
             Base::AtLayer(method) => {
                 let mut cam = Cam::new(method.rule);
                 cam.layer.clone_from(&settings.layer);
@@ -238,8 +260,11 @@ impl Method {
             }
         }
         if plan.is_noisy() {
-            plan.estimate = settings.estimate;
-            plan.until = settings.until;
+            (plan.estimate, plan.until) = match self.base {
+                // One product of means has no standard error at which to stop.
+                Base::MeanJacobians => (Estimate::SmoothDiff, None),
+                _ => (settings.estimate, settings.until),
+            };
         }
         if plan.is_nested() {
             plan.budget = settings.budget;
@@ -294,6 +319,7 @@ mod tests {
     fn default_settings_are_those_of_the_papers() {
         assert_eq!(plan("adaptgrad"), Plan::adaptgrad());
         assert_eq!(plan("smoothgrad"), Plan::smoothgrad());
+        assert_eq!(plan("smoothdiff"), Plan::smoothdiff());
         assert_eq!(plan("gradient").sampler, Plan::gradient().sampler);
         assert_eq!(plan("ig-white").path, Plan::integrated_gradients(Baseline::White).path);
         assert_eq!(plan("a-ig-zero").gradients(), 50 * 50);
@@ -307,7 +333,7 @@ mod tests {
     #[test]
     fn method_names_are_unique_and_known() {
         let all = Method::all();
-        assert_eq!(all.len(), 76);
+        assert_eq!(all.len(), 79);
         for (i, method) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|other| other.name() != method.name()));
             assert_eq!(Method::named(&method.name()), Some(*method));

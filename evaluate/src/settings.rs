@@ -126,9 +126,9 @@ macro_rules! swept {
 /// Every setting.
 const SETTINGS: &[Setting] = &[
     swept!("samples", |settings, value| settings.samples = value, |plan| plan.sampler.is_some()),
-    fixed("until", |plan| plan.is_noisy() && plan.estimate == Estimate::Mean),
+    fixed("until", Plan::has_standard_error),
     fixed("budget", Plan::is_nested),
-    fixed("estimate", Plan::is_noisy),
+    fixed("estimate", |plan| plan.is_noisy() && plan.estimate != Estimate::SmoothDiff),
     fixed("seed", Plan::is_noisy),
     swept!("confidence", |settings, value| settings.confidence = value, |plan| {
         is_adaptive(width(plan))
@@ -174,7 +174,7 @@ const SETTINGS: &[Setting] = &[
     ),
     fixed("layer", |plan| plan.cam.is_some()),
     fixed("freeze", |plan| plan.weights.is_some()),
-    fixed("standard-error", |plan| plan.is_noisy() && plan.estimate == Estimate::Mean),
+    fixed("standard-error", Plan::has_standard_error),
 ];
 
 fn parse<T: FromStr>(text: &str) -> Option<T> {

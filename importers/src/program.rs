@@ -1,15 +1,18 @@
 //! A compiled graph: a list of steps over numbered slots, with the weights on the device.
 
+mod compiler;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
-use crate::error::{ErrorKind, LoadError};
-use crate::graph::{Graph, Id, Node};
-use crate::operators::{Inputs, Role, Run, RunSubgraph, compile};
+use crate::graph::Id;
+use crate::operators::{Inputs, Run};
 use crate::room::{self, Reservation};
-use crate::value::{Kind, Outcome, Value};
+use crate::value::{Outcome, Value};
+
+pub use compiler::compile_subgraph;
 
 /// A compiled graph.
 pub struct Program {
@@ -22,7 +25,7 @@ pub struct Program {
 }
 
 /// A step of the program: one node, or several nodes fused into one computation.
-struct Step {
+pub struct Step {
     /// The operator and the node's name, for messages.
     label: String,
     /// Whether the step replaces several nodes.
@@ -75,28 +78,6 @@ impl Source {
 }
 
 impl Program {
-    /// Compiles `graph` for `device`.
-    ///
-    /// # Errors
-    ///
-    /// When a node uses an unsupported feature; the message lists all such nodes.
-    pub fn new(graph: &Graph, device: &Device) -> Result<Self, LoadError> {
-        let unsupported = |message: String| LoadError::new(ErrorKind::Unsupported, message);
-        let mut compiler = Compiler::new(graph, device);
-        let mut failures = Vec::new();
-        for node in &graph.nodes {
-            if let Err(message) = compiler.add(node) {
-                failures.push(format!("{}: {message}", node.label()));
-            }
-        }
-        if !failures.is_empty() {
-            return Err(unsupported(failures.join("; ")));
-        }
-        let outputs = graph.outputs.iter().map(|&output| compiler.source(output, true));
-        let outputs = outputs.collect::<Outcome<_>>().map_err(unsupported)?;
-        Ok(compiler.finish(outputs))
-    }
-
     /// Runs the program on `inputs` (the sample, then the parameters) and returns the outputs. `observe` is
     /// called with the index and the outputs of every step. Before [`fuse`](Self::fuse), the index of a step
     /// is the index of its node in the graph.
@@ -109,9 +90,10 @@ impl Program {
         inputs: Vec<Value>,
         mut observe: impl FnMut(usize, &[Value]),
     ) -> Result<Vec<Value>, String> {
-        self.execute(inputs, |at, outputs| {
-            observe(at, outputs);
-            Ok(())
+        self.run_steps(inputs, |at, step, inputs| {
+            let outputs = step.run(inputs)?;
+            observe(at, &outputs);
+            Ok(outputs)
         })
     }
 
@@ -128,12 +110,13 @@ impl Program {
         replace: impl FnOnce(Value) -> Outcome<Value>,
     ) -> Result<Vec<Value>, String> {
         let mut replace = Some(replace);
-        let outputs = self.execute(inputs, |at, outputs| {
-            let Some(index) = self.output_index(at, id) else { return Ok(()) };
+        let outputs = self.run_steps(inputs, |at, step, inputs| {
+            let mut outputs = step.run(inputs)?;
+            let Some(index) = self.output_index(at, id) else { return Ok(outputs) };
             if let (Some(replace), Some(value)) = (replace.take(), outputs.get_mut(index)) {
                 *value = replace(value.clone())?;
             }
-            Ok(())
+            Ok(outputs)
         })?;
         match replace {
             None => Ok(outputs),
@@ -152,11 +135,16 @@ impl Program {
         self.steps[at].outputs.iter().position(|output| output.as_ref() == Some(slot))
     }
 
-    /// Runs the program; `visit` may change the outputs of every step.
-    fn execute(
+    /// Runs the program on `inputs` as [`run`](Self::run) does. `run` is called with the index of every step, the
+    /// step and its inputs, and returns the outputs.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `run`.
+    pub fn run_steps(
         &self,
         inputs: Vec<Value>,
-        mut visit: impl FnMut(usize, &mut [Value]) -> Result<(), String>,
+        mut run: impl FnMut(usize, &Step, Vec<Option<Value>>) -> Result<Vec<Value>, String>,
     ) -> Result<Vec<Value>, String> {
         let mut slots: Vec<Option<Held>> = Vec::new();
         slots.resize_with(self.slots, || None);
@@ -165,8 +153,7 @@ impl Program {
         }
         for (at, step) in self.steps.iter().enumerate() {
             let inputs = self.inputs(step, &mut slots);
-            let mut outputs = step.run(inputs)?;
-            visit(at, &mut outputs)?;
+            let outputs = run(at, step, inputs)?;
             for (slot, value) in step.outputs.iter().zip(outputs) {
                 if let Some(slot) = slot {
                     let held = Held::new(value);
@@ -287,7 +274,7 @@ impl Program {
 
 impl Step {
     /// Runs the step; an error message names the node and the shapes of its inputs.
-    fn run(&self, inputs: Vec<Option<Value>>) -> Result<Vec<Value>, String> {
+    pub fn run(&self, inputs: Vec<Option<Value>>) -> Result<Vec<Value>, String> {
         let shapes: Vec<_> = inputs.iter().flatten().map(|v| (v.kind(), v.dims())).collect();
         apply(&self.run, Inputs::new(inputs)).map_err(|message| {
             let shapes: Vec<_> =
@@ -295,12 +282,6 @@ impl Step {
             format!("{}: {message} (inputs: {})", self.label, shapes.join(", "))
         })
     }
-}
-
-/// Compiles a subgraph of a node, see [`CompileSubgraph`](crate::operators::CompileSubgraph).
-pub fn compile_subgraph(graph: &Graph, device: &Device) -> Outcome<RunSubgraph> {
-    let program = Program::new(graph, device).map_err(|error| error.to_string())?;
-    Ok(Box::new(move |inputs| program.run(inputs, |_, _| {})))
 }
 
 /// Runs a node. A panic inside burn becomes an error, because it concerns this node and its inputs only.
@@ -316,108 +297,6 @@ pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
     format!("it cannot be run on these inputs: {}", text.unwrap_or("unknown failure"))
-}
-
-/// The state of compiling nodes in execution order.
-struct Compiler<'a> {
-    graph: &'a Graph,
-    device: &'a Device,
-    steps: Vec<Step>,
-    constants: Vec<Value>,
-    /// The index of each constant in `constants`, by value and by whether the device is requested.
-    constant_indices: HashMap<(Id, bool), usize>,
-    /// The slot of each input and of each value that a step produces.
-    slots: HashMap<Id, usize>,
-    /// Whether a value depends on an input. Such values lie on the device, except integers.
-    depends_on_input: Vec<bool>,
-}
-
-impl<'a> Compiler<'a> {
-    fn new(graph: &'a Graph, device: &'a Device) -> Self {
-        let mut depends_on_input = vec![false; graph.values.len()];
-        graph.inputs.iter().for_each(|input| depends_on_input[input.0] = true);
-        Self {
-            graph,
-            device,
-            steps: Vec::new(),
-            constants: Vec::new(),
-            constant_indices: HashMap::new(),
-            slots: graph.inputs.iter().enumerate().map(|(slot, id)| (*id, slot)).collect(),
-            depends_on_input,
-        }
-    }
-
-    /// Adds a node. If this fails, the node's outputs still get slots, so that the nodes that read them do
-    /// not fail as well.
-    fn add(&mut self, node: &Node) -> Outcome<()> {
-        let run = compile(self.graph, node, self.device, compile_subgraph);
-        let run = run.inspect_err(|_| {
-            for id in node.outputs.iter().flatten() {
-                self.slots.insert(*id, self.slots.len());
-            }
-        })?;
-        let operator = node.operator.ok_or("the operator is not supported")?;
-        let captured = self.graph.captured(node).into_iter().map(Some);
-        let read: Vec<Option<Id>> = node.inputs.iter().copied().chain(captured).collect();
-        let depends = |id: &Id| self.depends_on_input[id.0];
-        let on_device = operator.role != Role::OfShape && read.iter().flatten().any(depends);
-        let mut inputs = Vec::with_capacity(read.len());
-        for (index, id) in read.into_iter().enumerate() {
-            let to_device = on_device && !operator.settings.contains(&index);
-            inputs.push(id.map(|id| self.source(id, to_device)).transpose()?);
-        }
-        let mut outputs = Vec::with_capacity(node.outputs.len());
-        for output in &node.outputs {
-            outputs.push(output.map(|id| {
-                let slot = self.slots.len();
-                self.slots.insert(id, slot);
-                self.depends_on_input[id.0] = on_device;
-                slot
-            }));
-        }
-        self.steps.push(Step {
-            label: node.label(),
-            is_fused: false,
-            run,
-            inputs,
-            outputs,
-            dead: Vec::new(),
-        });
-        Ok(())
-    }
-
-    /// Returns the location of a value. A float constant is uploaded to the device if `to_device` is set.
-    fn source(&mut self, id: Id, to_device: bool) -> Outcome<Source> {
-        if let Some(slot) = self.slots.get(&id) {
-            return Ok(Source::Slot(*slot));
-        }
-        if let Some(constant) = self.constant_indices.get(&(id, to_device)) {
-            return Ok(Source::Constant(*constant));
-        }
-        let Some(constant) = self.graph.constant(id) else {
-            let name = &self.graph.values[id.0].name;
-            return Err(format!("it reads {name:?}, which no node produces"));
-        };
-        let mut value = constant.value()?;
-        if to_device && value.kind() == Kind::Float {
-            value = value.to_device(self.device)?;
-        }
-        self.constants.push(value);
-        self.constant_indices.insert((id, to_device), self.constants.len() - 1);
-        Ok(Source::Constant(self.constants.len() - 1))
-    }
-
-    fn finish(self, outputs: Vec<Source>) -> Program {
-        let mut program = Program {
-            steps: self.steps,
-            constants: self.constants,
-            slots: self.slots.len(),
-            slot_of_value: self.slots,
-            outputs,
-        };
-        program.mark_last_uses();
-        program
-    }
 }
 
 /// Reshapes flattened samples to the graph input's shape `dims`.

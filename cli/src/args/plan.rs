@@ -52,7 +52,7 @@ pub struct MethodArgs {
     pub score: Option<Output>,
 
     /// Statistic of the gradients [default: mean]
-    #[arg(long, value_name = "NAME", value_parser = one_of(&Estimate::ALL), hide_short_help = true)]
+    #[arg(long, value_name = "NAME", value_parser = one_of(&Estimate::OF_GRADIENTS), hide_short_help = true)]
     pub estimate: Option<Estimate>,
 
     /// Layer of Grad-CAM and its kin [default: chosen by the model]

@@ -179,19 +179,14 @@ fn unused(
     Some(("colormap", reason.to_owned()))
 }
 
-/// Returns whether maps under `plan` have standard errors, which for a single sample are not numbers.
-pub fn has_error(plan: &Plan) -> bool {
-    plan.is_noisy() && plan.estimate == Estimate::Mean
-}
-
 fn has_several_samples(plan: &Plan) -> bool {
     let sizes = plan.sizes();
-    has_error(plan) && sizes.draws.saturating_mul(sizes.samples) > 1
+    plan.has_standard_error() && sizes.draws.saturating_mul(sizes.samples) > 1
 }
 
 /// Returns whether maps under `plan` have a sign. Squares, variances and class activation maps have none.
 pub fn has_sign(plan: &Plan) -> bool {
-    plan.estimate == Estimate::Mean && plan.cam.is_none()
+    matches!(plan.estimate, Estimate::Mean | Estimate::SmoothDiff) && plan.cam.is_none()
 }
 
 fn superpixels(crop: &Picture) -> Vec<usize> {

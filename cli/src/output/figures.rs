@@ -6,7 +6,7 @@ use attriburn_picture::{
 };
 
 use crate::args::GridScale;
-use crate::output::display::{Display, has_error};
+use crate::output::display::Display;
 use crate::output::files::Contents;
 use crate::output::maps::MethodMap;
 use crate::output::noise::NoiseRemark;
@@ -46,8 +46,9 @@ pub fn plane(map: &MethodMap) -> Result<Option<Plane>, String> {
         return Ok(None);
     };
     // The standard error of a single sample is not a number.
-    let errors = Some(&map.map.standard_error[..])
-        .filter(|errors| has_error(map.plan) && errors.iter().any(|error| error.is_finite()));
+    let errors = Some(&map.map.standard_error[..]).filter(|errors| {
+        map.plan.has_standard_error() && errors.iter().any(|error| error.is_finite())
+    });
     let plane = Plane::new(&map.map.values, errors, [channels, height, width]);
     plane.map(Some).map_err(|error| error.to_string())
 }
@@ -65,7 +66,7 @@ pub fn map_files(
     title: &str,
     display: &Display,
 ) -> Result<(Contents, Option<Picture>), Error> {
-    let (method, colours) = (map.method, display.colours(map.plan));
+    let (method, colours) = (&map.method, display.colours(map.plan));
     let notes = display.notes(map.plan);
     let text = [("Title", &*format!("{method}: {title}")), ("Description", &notes.join("; "))];
     let text = if notes.is_empty() { &text[..1] } else { &text[..] };
@@ -79,7 +80,7 @@ pub fn map_files(
     let legend = Legend { colours, limit: shown.scale.limit() };
     let noise = NoiseRemark::of(&map.map, map.plan).map(|remark| remark.short());
     let figure = Figure {
-        title: vec![title.to_owned(), method.to_owned()],
+        title: vec![title.to_owned(), method.to_string()],
         picture,
         legend: has_colours.then_some(legend),
         notes: noise.into_iter().chain(notes.iter().cloned()).collect(),
@@ -146,7 +147,7 @@ pub fn grid_file(
     if let (Some(row), false) = (drawn.first_mut(), notes.is_empty()) {
         row.label = format!("{} ({})", row.label, notes.join("; "));
     }
-    let methods = first.maps.iter().map(|(map, _)| map.method.to_owned());
+    let methods = first.maps.iter().map(|(map, _)| map.method.to_string());
     let columns: Vec<String> =
         crop.map(|_| "picture".to_owned()).into_iter().chain(methods).collect();
     grid(&columns, &drawn)?.encode_png().map(Some)

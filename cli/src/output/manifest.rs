@@ -218,6 +218,9 @@ pub struct Method {
     pub name: String,
     /// The serialized [`Plan`], with a baseline's file in place of its values.
     pub plan: Value,
+    /// Whether the map is the bias of another, and not the map of a method.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_bias: bool,
     /// The layer of a class activation map.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
@@ -282,6 +285,8 @@ struct ExistingClass {
 #[derive(Deserialize)]
 struct ExistingMethod {
     name: String,
+    #[serde(default)]
+    is_bias: bool,
     files: Vec<String>,
 }
 
@@ -302,7 +307,8 @@ impl ExistingManifest {
         image: &FileRecord,
         folder: &Path,
     ) -> bool {
-        let names = self.methods.iter().map(|method| method.name.as_str());
+        let methods_of_run = self.methods.iter().filter(|method| !method.is_bias);
+        let names = methods_of_run.map(|method| method.name.as_str());
         let others = self.target.others.iter().map(|other| other.index);
         let files = self.methods.iter().flat_map(|method| &method.files);
         self.run.key == key

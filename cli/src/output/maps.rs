@@ -1,11 +1,14 @@
 //! Maps: their array files, remarks and summaries.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use attriburn::{Attribution, Plan};
+use attriburn::{Attribution, Estimate, Plan};
+use attriburn_evaluate::Method;
 use attriburn_picture::{ColorMap, npy};
 
-use crate::output::display::{has_error, has_sign};
+use crate::output::bias::Bias;
+use crate::output::display::has_sign;
 use crate::output::files::Contents;
 use crate::output::noise::NoiseRemark;
 use crate::setup::{Setup, arrays};
@@ -13,9 +16,13 @@ use crate::setup::{Setup, arrays};
 /// A map of one method.
 pub struct MethodMap<'a> {
     /// The name of the method.
-    pub method: &'a str,
+    pub method: Cow<'a, str>,
     pub plan: &'a Plan,
     pub map: Attribution,
+    /// What is known of the difference, if the map is the bias of another.
+    bias: Option<Bias>,
+    /// Whether the map has a bias that is not shown.
+    hides_bias: bool,
     /// The map's shape: `[channels, height, width]` for an image.
     pub shape: Vec<usize>,
     /// Whether the map's array file has its channels last.
@@ -30,7 +37,35 @@ impl<'a> MethodMap<'a> {
             Some(_) => map.shape.clone(),
             None => setup.image_shape.clone(),
         };
-        Self { method, plan, map, shape, channels_last: setup.model.is_transposed() }
+        let channels_last = setup.model.is_transposed();
+        let hides_bias = plan.estimate == Estimate::SmoothDiff;
+        let method = method.into();
+        Self { method, plan, map, bias: None, hides_bias, shape, channels_last }
+    }
+
+    /// Adds the bias of each map of SmoothDiff to `maps`: its difference from the mean gradient of the same samples, if
+    /// that is among them. Its standard error is that of the mean gradient.
+    pub fn add_biases(maps: &mut Vec<Self>) {
+        let mut biases = Vec::new();
+        for at in 0..maps.len() {
+            let bias = maps[at].bias_beside(maps);
+            maps[at].hides_bias &= bias.is_none();
+            biases.extend(bias);
+        }
+        maps.extend(biases);
+    }
+
+    fn bias_beside(&self, maps: &[Self]) -> Option<Self> {
+        if self.plan.estimate != Estimate::SmoothDiff {
+            return None;
+        }
+        let unbiased = self.plan.clone().estimate(Estimate::Mean);
+        let mean = maps.iter().find(|map| *map.plan == unbiased)?;
+        let (bias, map) = Bias::new(&self.map, &mean.method, &mean.map);
+        let method = format!("{}-bias", self.method).into();
+        let (shape, channels_last) = (self.shape.clone(), self.channels_last);
+        let (bias, plan) = (Some(bias), mean.plan);
+        Some(Self { method, plan, map, bias, hides_bias: false, shape, channels_last })
     }
 }
 
@@ -39,7 +74,17 @@ impl MethodMap<'_> {
     /// or a gradient and an activation.
     pub fn unit(&self) -> String {
         let rule = self.plan.cam.as_ref().map(|cam| cam.rule);
-        format!("{:?} {rule:?}", self.plan.estimate)
+        let statistic = match self.plan.estimate {
+            // Both are gradients.
+            Estimate::SmoothDiff => Estimate::Mean,
+            other => other,
+        };
+        format!("{statistic:?} {rule:?}")
+    }
+
+    /// Returns whether the map is the bias of another.
+    pub fn is_bias(&self) -> bool {
+        self.bias.is_some()
     }
 
     /// Returns the default colour map.
@@ -53,9 +98,9 @@ impl MethodMap<'_> {
     ///
     /// When the array cannot be encoded.
     pub fn arrays(&self, with_error: bool) -> Result<Contents, String> {
-        let method = self.method;
+        let method = &self.method;
         let mut files = vec![(format!("{method}.npy"), self.array(&self.map.values)?)];
-        if with_error && has_error(self.plan) {
+        if with_error && self.plan.has_standard_error() {
             let errors = self.array(&self.map.standard_error)?;
             files.push((format!("{method}.standard-error.npy"), errors));
         }
@@ -78,8 +123,18 @@ impl MethodMap<'_> {
     /// Returns remarks on noise, on a reduced batch, on `--until` and on `--budget`.
     pub fn notes(&self) -> Vec<String> {
         let map = &self.map;
+        if let Some(bias) = &self.bias {
+            return vec![bias.note()];
+        }
         let noise = NoiseRemark::of(map, self.plan).map(|remark| remark.long());
         let mut notes = Vec::from_iter(noise);
+        if self.hides_bias {
+            let other = Method::named(&self.method).and_then(|method| method.without_bias());
+            notes.extend(other.map(|other| {
+                let other = other.name();
+                format!("SmoothDiff has a bias; with --method {other},{} it is shown", self.method)
+            }));
+        }
         if let Some(refused) = map.refused_batch {
             notes.push(format!(
                 "the device had no memory for batches of {refused}; they were halved to {}",
@@ -127,6 +182,9 @@ impl MethodMap<'_> {
         let indented = |line: String| format!("\n              {line}");
         let files = written.iter().map(|path| path.display().to_string());
         let lines: String = self.notes().into_iter().chain(files).map(indented).collect();
+        if let Some(bias) = &self.bias {
+            return format!("  {:<11} the difference from {}{lines}", self.method, bias.mean());
+        }
         format!(
             "  {:<11} {} gradients in {:.2} s{error}{gap}{left_out}{lines}",
             self.method, map.gradients, map.seconds

@@ -1,5 +1,6 @@
 //! The output of the program: files, manifests, messages and progress.
 
+pub mod bias;
 pub mod device_loss;
 pub mod display;
 pub mod figures;

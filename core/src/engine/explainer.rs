@@ -113,6 +113,22 @@ impl<'a> Explainer<'a> {
         batch.min(limit).min(usize::try_from(total).unwrap_or(batch)).max(1)
     }
 
+    /// Checks that the memory holds what the model keeps of `samples` samples to average over them.
+    pub(super) fn check_joint(&self, samples: u64) -> Result<(), Error> {
+        let bytes = self.model.smoothed_bytes_per_sample()?;
+        if samples.saturating_mul(bytes) <= self.memory {
+            return Ok(());
+        }
+        let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+        Err(error!(
+            OutOfMemory,
+            "SmoothDiff keeps values of all {samples} samples, {:.1} GB, but the limit for batches is {:.1} GB; allow more memory, or take at most {} samples",
+            gigabytes(samples * bytes),
+            gigabytes(self.memory),
+            self.memory / bytes.max(1)
+        ))
+    }
+
     /// Reports the progress to the caller.
     pub(super) fn report(&self, done: u64, total: u64) -> Result<(), Error> {
         match self.progress.map(|progress| progress(Progress { done, total })) {

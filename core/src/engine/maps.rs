@@ -129,7 +129,13 @@ impl<'a> Explainer<'a> {
         plan: &'r Plan,
         layer: Option<&'r Layer>,
     ) -> Result<(Run<'r>, Cost), Error> {
-        let total = plan.gradients().saturating_mul(ready.len() as u64);
+        if plan.is_joint() {
+            self.check_joint(plan.sizes().samples)?;
+        }
+        let total = match plan.is_joint() {
+            true => plan.sizes().samples,
+            false => plan.gradients().saturating_mul(ready.len() as u64),
+        };
         let first_batch = self.batch_size(total);
         let mut batch = first_batch;
         let run = loop {
@@ -180,6 +186,9 @@ impl Prepared<'_> {
         cost: &Cost,
     ) -> Result<Attribution, Error> {
         let drawn = cost.sizes.draws * cost.sizes.samples;
+        // The samples of a joint batch have one derivative.
+        let joint = if plan.is_joint() { cost.sizes.samples } else { 1 };
+        let samples = moments.samples * joint;
         if moments.samples == 0 {
             return Err(error!(
                 NotFinite,
@@ -204,8 +213,8 @@ impl Prepared<'_> {
             outside_domain: input.outside_domain(),
             score: self.task.score().clone(),
             gradients: drawn * cost.sizes.nodes,
-            samples: moments.samples,
-            left_out: drawn - moments.samples,
+            samples,
+            left_out: drawn - samples,
             batch: cost.batch,
             refused_batch: cost.refused_batch,
             completeness_gap: self.difference.map(|difference| (sum - difference).abs()),

@@ -19,12 +19,12 @@ impl Moments {
     pub fn map(&self, estimate: Estimate, factors: &[f32]) -> Vec<f32> {
         let n = self.samples as f64;
         let value = |(&mean, &squares): (&f32, &f32)| match estimate {
-            Estimate::Mean => mean,
+            Estimate::Mean | Estimate::SmoothDiff => mean,
             Estimate::Square => (f64::from(mean).powi(2) + f64::from(squares) / n) as f32,
             Estimate::Variance => (f64::from(squares) / n) as f32,
         };
         let factor = |factor: f32| match estimate {
-            Estimate::Mean => factor,
+            Estimate::Mean | Estimate::SmoothDiff => factor,
             Estimate::Square | Estimate::Variance => factor * factor,
         };
         let values = self.mean.iter().zip(&self.squares).map(value);
@@ -36,7 +36,8 @@ impl Moments {
     pub fn standard_error(&self, plan: &Plan, factors: &[f32]) -> Vec<f32> {
         let error = |variance: f64| match (plan.estimate, plan.is_noisy(), plan.chooses_nodes()) {
             (_, false, false) => 0.0,
-            (Estimate::Mean, ..) => variance.sqrt() as f32,
+            // The variance of a single sample is not a number.
+            (Estimate::Mean | Estimate::SmoothDiff, ..) => variance.sqrt() as f32,
             (Estimate::Square | Estimate::Variance, ..) => f32::NAN,
         };
         let errors = self.variance_of_mean.iter().map(|&variance| error(variance));

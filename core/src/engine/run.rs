@@ -19,7 +19,7 @@ use super::task::Task;
 use crate::attribution::relative_norm;
 use crate::plan::{Plan, Sizes};
 use crate::score::{outputs, sum_of_scores};
-use crate::{Activations, CamRule, Error, Layer};
+use crate::{Activations, CamRule, Error, Layer, Smoothed};
 
 /// The gradients of several maps under one plan. Within a draw of the parameters the flat index runs over
 /// maps, then samples, then nodes.
@@ -152,6 +152,9 @@ impl<'a> Run<'a> {
         parameters: Option<&[Tensor<1>]>,
         samples: Range<u64>,
     ) -> Result<(), Error> {
+        if self.plan.is_joint() {
+            return self.joint_pass(stream, parameters, samples);
+        }
         let nodes = self.sizes.nodes;
         let (from, per_map) = (samples.start * nodes, (samples.end - samples.start) * nodes);
         let total = per_map * self.maps.len() as u64;
@@ -174,9 +177,7 @@ impl<'a> Run<'a> {
             if self.plan.weights.is_none() && self.plan.until.is_none() {
                 self.finish(0..(first / per_map) as usize)?;
             }
-            self.done += rows;
-            let all = self.plan.gradients().saturating_mul(self.maps.len() as u64);
-            self.explainer.report(self.done, all)?;
+            self.report(rows)?;
         }
         Ok(())
     }
@@ -197,6 +198,49 @@ impl<'a> Run<'a> {
         let logits = checked(logits, points.dims()[0], Some(self.classes(spans)))?;
         let score = self.score(spans, logits)?;
         gradient(&points, score).ok_or_else(Error::no_gradient)
+    }
+
+    /// Computes the gradient of every map through mean Jacobians over these samples, under one draw of the
+    /// parameters.
+    fn joint_pass(
+        &mut self,
+        stream: u32,
+        parameters: Option<&[Tensor<1>]>,
+        samples: Range<u64>,
+    ) -> Result<(), Error> {
+        let model = self.explainer.model;
+        let count = samples.end - samples.start;
+        for map in 0..self.maps.len() {
+            let span = |first: u64| {
+                let rows = (self.batch as u64).min(samples.end - first) as usize;
+                Span { map, first, rows }
+            };
+            let spans: Vec<Span> = samples.clone().step_by(self.batch).map(span).collect();
+            let mut batches =
+                spans.iter().map(|span| self.points(std::slice::from_ref(span), stream));
+            let Smoothed { point, logits } = model.forward_smoothed(&mut batches, parameters)?;
+            drop(batches);
+            let whole = [Span { map, first: samples.start, rows: count as usize }];
+            let logits = checked(logits, count as usize, Some(self.classes(&whole)))?;
+            let score = self.score(&whole, logits)?;
+            let sum = gradient(&point, score).ok_or_else(Error::no_gradient)?;
+            self.accumulate(&whole, sum / count as f32);
+            if let (0, Some(sums)) = (self.done, &self.maps[map].sums) {
+                read(sums.probe())?;
+            }
+            if self.plan.weights.is_none() {
+                self.finish(0..map + 1)?;
+            }
+            self.report(count)?;
+        }
+        Ok(())
+    }
+
+    /// Reports `rows` more gradients to the caller.
+    fn report(&mut self, rows: u64) -> Result<(), Error> {
+        self.done += rows;
+        let all = self.plan.gradients().saturating_mul(self.maps.len() as u64);
+        self.explainer.report(self.done, all)
     }
 
     /// The class activation maps `[rows, positions]` of the spans.

@@ -198,6 +198,18 @@ impl Graph {
         captured
     }
 
+    /// Determines for each value whether it depends on the values of the sample, not only on the sample's shape.
+    pub fn values_of_sample(&self) -> Vec<bool> {
+        let mut found = vec![false; self.values.len()];
+        self.inputs[..self.samples].iter().for_each(|id| found[id.0] = true);
+        for node in &self.nodes {
+            if node.reads_of_sample(&found) {
+                node.outputs.iter().flatten().for_each(|id| found[id.0] = true);
+            }
+        }
+        found
+    }
+
     /// Whether the value `id` depends on the values of the sample, not only on the sample's shape.
     pub fn is_of_sample(&self, id: Id) -> bool {
         self.depends_on(id, &self.inputs[..self.samples])
@@ -271,6 +283,13 @@ impl Node {
     pub fn reads(&self, visit: &mut dyn FnMut(Id)) {
         self.inputs.iter().flatten().for_each(|&id| visit(id));
         self.blocks.iter().for_each(|(_, block)| block.reads(visit));
+    }
+
+    /// Whether the node's outputs depend on the values of the sample.
+    pub fn reads_of_sample(&self, is_of_sample: &[bool]) -> bool {
+        let mut reads = false;
+        self.reads(&mut |id| reads |= is_of_sample[id.0]);
+        reads && self.operator.is_none_or(|operator| operator.role != Role::OfShape)
     }
 
     /// Calls `visitor` with the node and every node of its subgraphs, recursively.

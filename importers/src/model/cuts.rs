@@ -7,9 +7,8 @@ use attriburn::{Activations, Error, Layer};
 use burn::tensor::Tensor;
 
 use super::layers::{KnownLayer, no_layers};
-use super::network::Network;
-use super::onnx_model::{OnnxModel, single_output};
-use super::trial::check_close;
+use super::network::{Network, check_close, single_output};
+use super::onnx_model::OnnxModel;
 use crate::error::{ErrorKind, LoadError};
 use crate::graph::{Graph, Id};
 use crate::program::Program;
@@ -73,12 +72,16 @@ impl OnnxModel {
     }
 
     /// Reads the model's graph again and compiles it with `compile`.
-    fn compiled<T>(&self, compile: impl FnOnce(Graph) -> Result<T, LoadError>) -> Result<T, Error> {
+    pub(super) fn compiled<T>(
+        &self,
+        compile: impl FnOnce(Graph) -> Result<T, LoadError>,
+    ) -> Result<T, Error> {
         let compiled = self.loader.with_graph(&self.origin, |mut graph| {
             graph.samples_in.clone_from(&self.samples_in);
             compile(graph)
         });
-        compiled.map_err(|error| Error::model(format!("the model cannot be cut: {error}")))
+        compiled
+            .map_err(|error| Error::model(format!("the model cannot be compiled again: {error}")))
     }
 
     /// Compiles `graph` with segments that end at the value `id`.

@@ -55,7 +55,7 @@ impl Layers {
     /// images `[channels, height, width]` have none.
     pub fn find(graph: &Graph, observed: &Observed, input: &[usize]) -> Self {
         let &[rows, _, height, width] = input else { return Self::default() };
-        let is_of_sample = find_values_of_sample(graph);
+        let is_of_sample = graph.values_of_sample();
         let is_bottleneck = find_bottlenecks(graph, &is_of_sample);
         let producers = graph.producers();
         let layer = |node: &Node, id: Id| {
@@ -157,29 +157,10 @@ fn is_normalization(graph: &Graph, producers: &[Option<usize>], node: &Node) -> 
     })
 }
 
-/// Determines for each value whether it depends on the values of the sample.
-fn find_values_of_sample(graph: &Graph) -> Vec<bool> {
-    let mut found = vec![false; graph.values.len()];
-    graph.inputs[..graph.samples].iter().for_each(|id| found[id.0] = true);
-    for node in &graph.nodes {
-        if reads_of_sample(node, &found) {
-            node.outputs.iter().flatten().for_each(|id| found[id.0] = true);
-        }
-    }
-    found
-}
-
-/// Whether the node's outputs depend on the values of the sample.
-fn reads_of_sample(node: &Node, is_of_sample: &[bool]) -> bool {
-    let mut reads = false;
-    node.reads(&mut |id| reads |= is_of_sample[id.0]);
-    reads && node.operator.is_none_or(|operator| operator.role != Role::OfShape)
-}
-
 /// Determines for each value whether all paths from the sample to the outputs pass through it.
 fn find_bottlenecks(graph: &Graph, is_of_sample: &[bool]) -> Vec<bool> {
     let mut reads_left = vec![0usize; graph.values.len()];
-    let nodes = || graph.nodes.iter().filter(|node| reads_of_sample(node, is_of_sample));
+    let nodes = || graph.nodes.iter().filter(|node| node.reads_of_sample(is_of_sample));
     nodes().for_each(|node| node.reads(&mut |id| reads_left[id.0] += 1));
     graph.outputs.iter().for_each(|id| reads_left[id.0] += 1);
     let mut found = vec![false; graph.values.len()];

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use attriburn::{Link, Parameter};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -86,6 +87,7 @@ impl Loader {
             network,
             layers: Layers::default(),
             cuts: Cuts::default(),
+            smoothed: OnceLock::new(),
             origin,
             loader: self.clone(),
             summary,

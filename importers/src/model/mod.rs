@@ -2,12 +2,15 @@
 
 mod cuts;
 mod layers;
+mod layouts;
 mod load;
 mod loader;
 mod network;
 mod onnx_model;
 mod origin;
 mod settings;
+mod smoothdiff;
+mod smoothed;
 mod trial;
 
 pub use crate::scores::Region;

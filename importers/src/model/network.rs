@@ -12,7 +12,7 @@ use crate::graph::{Graph, Id};
 use crate::operators::Inputs;
 use crate::passes::segments::{self, Observed};
 use crate::program::{FusedNodes, Program};
-use crate::value::Value;
+use crate::value::{Kind, Value};
 
 /// A compiled graph.
 pub struct Network {
@@ -102,5 +102,33 @@ impl Network {
     /// Lets the segments compute convolutions with Winograd's algorithm where it is faster.
     pub fn use_winograd(&self) {
         self.segments.iter().for_each(|segment| segment.use_winograd());
+    }
+}
+
+/// Returns the single output that is explained.
+pub fn single_output(outputs: Vec<Value>) -> Result<Value, String> {
+    let output = outputs.into_iter().next().ok_or("the graph has no output")?;
+    Ok(match output.kind() {
+        // The scores of a model with an integer output.
+        Kind::Level => output.into_float(),
+        _ => output,
+    })
+}
+
+/// Checks that `actual` equals `expected` up to 2e-3 of the largest expected magnitude.
+pub fn check_close(actual: &Value, expected: &Value) -> Result<(), String> {
+    if actual.dims() != expected.dims() {
+        return Err(format!("the shape {:?}, not {:?}", actual.dims(), expected.dims()));
+    }
+    let (actual, expected) = (actual.floats()?, expected.floats()?);
+    let finite = expected.iter().filter(|value| value.is_finite());
+    let magnitude = finite.fold(1e-6f32, |a, b| a.max(b.abs()));
+    let differs = |(a, b): &(&f32, &f32)| match (a.is_finite(), b.is_finite()) {
+        (true, true) => (*a - *b).abs() > 2e-3 * magnitude,
+        _ => a.is_nan() != b.is_nan() || (!a.is_nan() && a != b),
+    };
+    match actual.iter().zip(&expected).find(differs) {
+        Some((actual, expected)) => Err(format!("{actual}, not {expected}")),
+        None => Ok(()),
     }
 }

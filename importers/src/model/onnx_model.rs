@@ -2,23 +2,24 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use attriburn::{Activations, Layer, Link, Model, Parameter};
+use attriburn::{Activations, Layer, Link, Model, Parameter, Smoothed};
 use attriburn_kernels::frozen::Segment;
 use burn::tensor::{Device, Tensor};
 
 use super::layers::Layers;
 use super::loader::Loader;
-use super::network::{Cuts, Network};
+use super::network::{Cuts, Network, single_output};
 use super::origin::Origin;
 use super::settings::{Quantization, Scaling};
+use super::smoothed::SmoothedNetwork;
 use crate::file::Element;
 use crate::graph::{Id, Samples};
 use crate::program::input_from_rows;
 use crate::scores::{Region, Scores};
 use crate::summary::Summary;
-use crate::value::{Kind, Value};
+use crate::value::Value;
 
 /// An ONNX model on a device.
 pub struct OnnxModel {
@@ -27,6 +28,8 @@ pub struct OnnxModel {
     pub(super) layers: Layers,
     /// The networks that are cut at a layer, and the layer that the model chooses.
     pub(super) cuts: Cuts,
+    /// The network whose derivatives are averaged over samples, once used.
+    pub(super) smoothed: OnceLock<Result<SmoothedNetwork, attriburn::Error>>,
     /// Where the model was loaded from, to compile it again.
     pub(super) origin: Origin,
     pub(super) loader: Loader,
@@ -214,6 +217,18 @@ impl Model for OnnxModel {
         self.run_from(layer, batch, parameters)
     }
 
+    fn forward_smoothed(
+        &self,
+        batches: &mut dyn Iterator<Item = Tensor<2>>,
+        parameters: Option<&[Tensor<1>]>,
+    ) -> Result<Smoothed, attriburn::Error> {
+        self.run_smoothed(batches, parameters)
+    }
+
+    fn smoothed_bytes_per_sample(&self) -> Result<u64, attriburn::Error> {
+        self.smoothed_bytes()
+    }
+
     fn max_batch(&self) -> Option<usize> {
         self.batch
     }
@@ -221,14 +236,4 @@ impl Model for OnnxModel {
     fn bytes_per_sample(&self) -> Option<u64> {
         Some(self.bytes_per_sample)
     }
-}
-
-/// Returns the single output that is explained.
-pub(super) fn single_output(outputs: Vec<Value>) -> Result<Value, String> {
-    let output = outputs.into_iter().next().ok_or("the graph has no output")?;
-    Ok(match output.kind() {
-        // The scores of a model with an integer output.
-        Kind::Level => output.into_float(),
-        _ => output,
-    })
 }

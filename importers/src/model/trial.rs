@@ -9,59 +9,22 @@ use attriburn::Link;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::layers::Layers;
-use super::network::Network;
-use super::onnx_model::{OnnxModel, single_output};
+use super::layouts::sample_layout;
+use super::network::{Network, check_close, single_output};
+use super::onnx_model::OnnxModel;
 use crate::error::{ErrorKind, LoadError};
-use crate::graph::{Graph, Id, Samples};
+use crate::graph::{Graph, Id};
 use crate::passes::quantized;
 use crate::passes::segments::Observed;
 use crate::program::Program;
 use crate::scores::Scores;
 use crate::value::Value;
 
-/// Checks that `actual` equals `expected` up to 2e-3 of the largest expected magnitude.
-pub(super) fn check_close(actual: &Value, expected: &Value) -> Result<(), String> {
-    if actual.dims() != expected.dims() {
-        return Err(format!("the shape {:?}, not {:?}", actual.dims(), expected.dims()));
-    }
-    let (actual, expected) = (actual.floats()?, expected.floats()?);
-    let finite = expected.iter().filter(|value| value.is_finite());
-    let magnitude = finite.fold(1e-6f32, |a, b| a.max(b.abs()));
-    let differs = |(a, b): &(&f32, &f32)| match (a.is_finite(), b.is_finite()) {
-        (true, true) => (*a - *b).abs() > 2e-3 * magnitude,
-        _ => a.is_nan() != b.is_nan() || (!a.is_nan() && a != b),
-    };
-    match actual.iter().zip(&expected).find(differs) {
-        Some((actual, expected)) => Err(format!("{actual}, not {expected}")),
-        None => Ok(()),
-    }
-}
-
 /// Returns the memory of a backward pass through nodes per row, in bytes: a float32 activation and a float32
 /// gradient for each element of the values with these shapes.
 fn bytes_per_row(shapes: &HashMap<Id, Vec<usize>>, rows: usize) -> u64 {
     let elements: usize = shapes.values().map(|dims| dims.iter().product::<usize>()).sum();
     8 * elements as u64 / rows as u64
-}
-
-/// Finds the sample layout of a value from its contents for one sample, `single`, and for a batch of another
-/// sample followed by that sample, `pair`. `None` if there is no unique layout.
-fn sample_layout(single: &Value, pair: &Value) -> Option<Samples> {
-    let (one, two) = (single.dims(), pair.dims());
-    let mut axes = (0..one.len()).filter(|&axis| one.get(axis) != two.get(axis));
-    let axis = axes.next().filter(|_| one.len() == two.len())?;
-    let each = one[axis];
-    if axes.next().is_some() || two[axis] != 2 * each {
-        return None;
-    }
-    [false, true].into_iter().map(|interleaved| Samples { axis, each, interleaved }).find(
-        |samples| {
-            let numbers = samples.numbers(two[axis]).enumerate();
-            let second = numbers.filter(|&(_, sample)| sample == 1).map(|(at, _)| at as i64);
-            let second = pair.clone().select(axis, second.collect());
-            second.is_ok_and(|second| check_close(&second, single).is_ok())
-        },
-    )
 }
 
 /// The results of a trial run.

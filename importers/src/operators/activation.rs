@@ -17,30 +17,30 @@ pub const OPERATORS: &[Operator] = &[
     activation_operator("Relu", 1, |_| Ok(KernelActivation::Relu)),
     activation_operator("Sigmoid", 1, |_| Ok(KernelActivation::Sigmoid)).role(Role::Sigmoid),
     activation_operator("Tanh", 1, |_| Ok(KernelActivation::Tanh)),
-    Operator::new("Erf", 9, (1, 1), |_| elementwise(Dispatch::float_erf)),
+    Operator::new("Erf", 9, (1, 1), |_| elementwise(Dispatch::float_erf)).elementwise(),
     activation_operator("HardSwish", 14, |_| Ok(KernelActivation::HardSwish)),
-    Operator::new("Softplus", 1, (1, 1), |_| elementwise(softplus)),
-    Operator::new("Softsign", 1, (1, 1), |_| elementwise(softsign)),
-    Operator::new("Mish", 18, (1, 1), |_| elementwise(mish)),
+    Operator::new("Softplus", 1, (1, 1), |_| elementwise(softplus)).elementwise(),
+    Operator::new("Softsign", 1, (1, 1), |_| elementwise(softsign)).elementwise(),
+    Operator::new("Mish", 18, (1, 1), |_| elementwise(mish)).elementwise(),
     activation_operator("LeakyRelu", 1, |site| {
         Ok(KernelActivation::Leaky { slope: site.float("alpha", 0.01)? as f32 })
     }),
-    Operator::new("PRelu", 1, (2, 2), prelu),
-    Operator::new("Elu", 1, (1, 1), elu),
-    Operator::new("Selu", 1, (1, 1), selu),
-    Operator::new("Shrink", 9, (1, 1), shrink),
-    Operator::new("Celu", 12, (1, 1), celu),
+    Operator::new("PRelu", 1, (2, 2), prelu).elementwise(),
+    Operator::new("Elu", 1, (1, 1), elu).elementwise(),
+    Operator::new("Selu", 1, (1, 1), selu).elementwise(),
+    Operator::new("Shrink", 9, (1, 1), shrink).elementwise(),
+    Operator::new("Celu", 12, (1, 1), celu).elementwise(),
     activation_operator("HardSigmoid", 1, |site| {
         let (alpha, beta) = (site.float("alpha", 0.2)? as f32, site.float("beta", 0.5)? as f32);
         Ok(KernelActivation::HardSigmoid { alpha, beta })
     }),
-    Operator::new("ThresholdedRelu", 10, (1, 1), thresholded_relu),
+    Operator::new("ThresholdedRelu", 10, (1, 1), thresholded_relu).elementwise(),
     activation_operator("Swish", 24, |site| {
         Ok(KernelActivation::Swish { alpha: site.float("alpha", 1.0)? as f32 })
     }),
     Operator::new("SwiGLU", 28, (2, 2), swiglu),
     activation_operator("Gelu", 20, gelu),
-    Operator::new("Clip", 1, (1, 3), clip).settings(&[1, 2]).frozen(|ctx| {
+    Operator::new("Clip", 1, (1, 3), clip).elementwise().settings(&[1, 2]).frozen(|ctx| {
         let site = ctx.site;
         let attributes = site.opset() < 11;
         let bound_of = |name: &str, index: usize| match attributes {
@@ -84,7 +84,7 @@ pub const fn activation_operator(name: &'static str, since: i64, of: ActivationO
         let activation = activation_of_node(ctx.site).ok()?;
         ctx.activate(activation)
     };
-    Operator::new(name, since, (1, 1), compile).activation(of).frozen(freeze)
+    Operator::new(name, since, (1, 1), compile).elementwise().activation(of).frozen(freeze)
 }
 
 /// Returns the activation that a node computes.

@@ -6,7 +6,8 @@ use burn::backend::{Dispatch, DispatchTensor, Scalar};
 use super::activation::activation_operator;
 use super::broadcast::second_input;
 use super::{
-    ANY, Affine, Channels, Freezing, Inputs, Operator, Role, Run, Site, elementwise, single_output,
+    ANY, Affine, Channels, Freezing, Inputs, Linear, Operator, Role, Run, Site, elementwise,
+    single_output,
 };
 use crate::value::{Binary, Kind, Outcome, Value, binary, binary_owned};
 use attriburn_kernels::Activation;
@@ -16,52 +17,69 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("Add", 1, (2, 2), |site| {
         binary_operator(site, Dispatch::float_add, Dispatch::int_add)
     })
+    .linear(Linear::Jointly)
     .affine(sum_affine)
     .frozen(frozen_sum),
     Operator::new("Sub", 1, (2, 2), |site| {
         binary_operator(site, Dispatch::float_sub, Dispatch::int_sub)
     })
+    .linear(Linear::Jointly)
     .role(Role::Difference)
     .affine(difference_affine)
     .frozen(frozen_difference),
     Operator::new("Mul", 1, (2, 2), |site| {
         binary_operator(site, Dispatch::float_mul, Dispatch::int_mul)
     })
+    .linear(Linear::Singly)
     .role(Role::Product)
     .affine(product_affine)
     .frozen(frozen_product),
     Operator::new("Div", 1, (2, 2), div)
+        .linear(Linear::First)
         .role(Role::Quotient)
         .affine(quotient_affine)
         .frozen(frozen_quotient),
     Operator::new("Mod", 10, (2, 2), modulo),
-    Operator::new("Pow", 1, (2, 2), pow).settings(&[1]).frozen(frozen_power),
+    Operator::new("Pow", 1, (2, 2), pow).elementwise().settings(&[1]).frozen(frozen_power),
     Operator::new("Neg", 1, (1, 1), |_| single_output(neg))
+        .linear(Linear::Jointly)
         .frozen(|ctx| ctx.builder.scale(ctx.x()?, -1.0)),
-    Operator::new("Abs", 1, (1, 1), |_| single_output(abs)),
+    Operator::new("Abs", 1, (1, 1), |_| single_output(abs)).elementwise(),
     activation_operator("Sqrt", 1, |_| Ok(Activation::Root)),
-    Operator::new("Exp", 1, (1, 1), |_| elementwise(Dispatch::float_exp)).role(Role::Exponential),
-    Operator::new("Log", 1, (1, 1), |_| elementwise(Dispatch::float_log)).role(Role::Logarithm),
+    Operator::new("Exp", 1, (1, 1), |_| elementwise(Dispatch::float_exp))
+        .elementwise()
+        .role(Role::Exponential),
+    Operator::new("Log", 1, (1, 1), |_| elementwise(Dispatch::float_log))
+        .elementwise()
+        .role(Role::Logarithm),
     activation_operator("Reciprocal", 1, |_| Ok(Activation::Reciprocal)),
-    Operator::new("Floor", 1, (1, 1), |_| elementwise(Dispatch::float_floor)).non_differentiable(),
-    Operator::new("Ceil", 1, (1, 1), |_| elementwise(Dispatch::float_ceil)).non_differentiable(),
-    Operator::new("Round", 11, (1, 1), |_| elementwise(Dispatch::float_round)).non_differentiable(),
-    Operator::new("Sign", 9, (1, 1), |_| elementwise(Dispatch::float_sign)).non_differentiable(),
-    Operator::new("Sin", 7, (1, 1), |_| elementwise(Dispatch::float_sin)),
-    Operator::new("Cos", 7, (1, 1), |_| elementwise(Dispatch::float_cos)),
-    Operator::new("Tan", 7, (1, 1), |_| elementwise(Dispatch::float_tan)),
-    Operator::new("Atan", 7, (1, 1), |_| elementwise(Dispatch::float_atan)),
-    Operator::new("Sinh", 9, (1, 1), |_| elementwise(Dispatch::float_sinh)),
-    Operator::new("Cosh", 9, (1, 1), |_| elementwise(Dispatch::float_cosh)),
-    Operator::new("Asin", 7, (1, 1), |_| elementwise(Dispatch::float_asin)),
-    Operator::new("Acos", 7, (1, 1), |_| elementwise(Dispatch::float_acos)),
-    Operator::new("Asinh", 9, (1, 1), |_| elementwise(Dispatch::float_asinh)),
-    Operator::new("Acosh", 9, (1, 1), |_| elementwise(Dispatch::float_acosh)),
-    Operator::new("Atanh", 9, (1, 1), |_| elementwise(Dispatch::float_atanh)),
+    Operator::new("Floor", 1, (1, 1), |_| elementwise(Dispatch::float_floor))
+        .elementwise()
+        .non_differentiable(),
+    Operator::new("Ceil", 1, (1, 1), |_| elementwise(Dispatch::float_ceil))
+        .elementwise()
+        .non_differentiable(),
+    Operator::new("Round", 11, (1, 1), |_| elementwise(Dispatch::float_round))
+        .elementwise()
+        .non_differentiable(),
+    Operator::new("Sign", 9, (1, 1), |_| elementwise(Dispatch::float_sign))
+        .elementwise()
+        .non_differentiable(),
+    Operator::new("Sin", 7, (1, 1), |_| elementwise(Dispatch::float_sin)).elementwise(),
+    Operator::new("Cos", 7, (1, 1), |_| elementwise(Dispatch::float_cos)).elementwise(),
+    Operator::new("Tan", 7, (1, 1), |_| elementwise(Dispatch::float_tan)).elementwise(),
+    Operator::new("Atan", 7, (1, 1), |_| elementwise(Dispatch::float_atan)).elementwise(),
+    Operator::new("Sinh", 9, (1, 1), |_| elementwise(Dispatch::float_sinh)).elementwise(),
+    Operator::new("Cosh", 9, (1, 1), |_| elementwise(Dispatch::float_cosh)).elementwise(),
+    Operator::new("Asin", 7, (1, 1), |_| elementwise(Dispatch::float_asin)).elementwise(),
+    Operator::new("Acos", 7, (1, 1), |_| elementwise(Dispatch::float_acos)).elementwise(),
+    Operator::new("Asinh", 9, (1, 1), |_| elementwise(Dispatch::float_asinh)).elementwise(),
+    Operator::new("Acosh", 9, (1, 1), |_| elementwise(Dispatch::float_acosh)).elementwise(),
+    Operator::new("Atanh", 9, (1, 1), |_| elementwise(Dispatch::float_atanh)).elementwise(),
     Operator::new("Max", 1, (1, ANY), |_| variadic(max)),
     Operator::new("Min", 1, (1, ANY), |_| variadic(min)),
-    Operator::new("Sum", 1, (1, ANY), |_| variadic(add)),
-    Operator::new("Mean", 1, (1, ANY), |_| single_output(mean)),
+    Operator::new("Sum", 1, (1, ANY), |_| variadic(add)).linear(Linear::Jointly),
+    Operator::new("Mean", 1, (1, ANY), |_| single_output(mean)).linear(Linear::Jointly),
 ];
 
 fn binary_operator(site: &Site, float: Binary, int: Binary) -> Outcome<Run> {

@@ -8,14 +8,18 @@ use burn::tensor::Shape;
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 
 use super::window::{Window, WindowConfig};
-use super::{Freezing, MICROSOFT, Operator, Role, Run, Site, activation, single_output};
+use super::{Freezing, Linear, MICROSOFT, Operator, Role, Run, Site, activation, single_output};
 use crate::room;
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Conv", 1, (2, 3), conv).role(Role::Convolution).multiplies().frozen(frozen_conv),
+    Operator::new("Conv", 1, (2, 3), conv)
+        .linear(Linear::Singly)
+        .role(Role::Convolution)
+        .multiplies()
+        .frozen(frozen_conv),
     Operator::new("FusedConv", 1, (2, 4), fused_conv).domain(MICROSOFT).multiplies(),
-    Operator::new("ConvTranspose", 1, (2, 3), conv_transpose).multiplies(),
+    Operator::new("ConvTranspose", 1, (2, 3), conv_transpose).linear(Linear::Singly).multiplies(),
     Operator::new("CausalConvWithState", 27, (2, 4), causal_conv).outputs(2).multiplies(),
 ];
 

@@ -1,6 +1,6 @@
 //! Operators that create values from shapes and constants.
 
-use super::{Inputs, Operator, Role, Run, Site, single_output, size};
+use super::{Inputs, Linear, Operator, Role, Run, Site, single_output, size};
 use crate::room;
 use crate::value::{Kind, Outcome, Value};
 
@@ -18,7 +18,7 @@ pub const OPERATORS: &[Operator] = &[
         .settings(&[0, 1, 2]),
     Operator::new("EyeLike", 9, (1, 1), eye_like).non_differentiable().role(Role::OfShape),
     Operator::new("OneHot", 9, (3, 3), one_hot).non_differentiable().settings(&[0, 1, 2]),
-    Operator::new("Trilu", 14, (1, 2), trilu).settings(&[1]),
+    Operator::new("Trilu", 14, (1, 2), trilu).linear(Linear::Jointly).settings(&[1]),
 ];
 
 fn shape(site: &Site) -> Outcome<Run> {

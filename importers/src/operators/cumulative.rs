@@ -3,12 +3,12 @@
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 
-use super::{Inputs, Operator, Run, Site, axis, single_output};
+use super::{Inputs, Linear, Operator, Run, Site, axis, single_output};
 use crate::value::{Kind, Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("CumProd", 26, (2, 2), cumulative_product).settings(&[1]),
-    Operator::new("CumSum", 11, (2, 2), cumulative_sum).settings(&[1]),
+    Operator::new("CumSum", 11, (2, 2), cumulative_sum).linear(Linear::Jointly).settings(&[1]),
 ];
 
 /// CumSum along an axis; with `exclusive` each sum excludes its own element.

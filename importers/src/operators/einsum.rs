@@ -5,11 +5,13 @@ use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 
 use super::linear::matmul;
-use super::{ANY, Freezing, Operator, Run, Site, single_output};
+use super::{ANY, Freezing, Linear, Operator, Run, Site, single_output};
 use crate::value::{Outcome, Value};
 
-pub const OPERATORS: &[Operator] =
-    &[Operator::new("Einsum", 12, (1, ANY), einsum).multiplies().frozen(frozen)];
+pub const OPERATORS: &[Operator] = &[Operator::new("Einsum", 12, (1, ANY), einsum)
+    .linear(Linear::Singly)
+    .multiplies()
+    .frozen(frozen)];
 
 /// The axis labels of a value, one character each. The axes of an ellipsis are labelled with digits, counted
 /// from the end.

@@ -7,7 +7,7 @@ use burn::backend::Dispatch;
 use super::activation::activation_operator;
 use super::arithmetic::{add, scaled};
 use super::linear::{matmul, maybe_transpose};
-use super::{MICROSOFT, Operator, Run, Site, single_output};
+use super::{Linear, MICROSOFT, Operator, Run, Site, single_output};
 use crate::value::{Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
@@ -37,7 +37,10 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("SkipLayerNormalization", 1, (3, 5), skip_layer_norm)
         .domain(MICROSOFT)
         .outputs(4),
-    Operator::new("FusedMatMul", 1, (2, 2), fused_matmul).domain(MICROSOFT).multiplies(),
+    Operator::new("FusedMatMul", 1, (2, 2), fused_matmul)
+        .linear(Linear::Singly)
+        .domain(MICROSOFT)
+        .multiplies(),
 ];
 
 /// Layer normalization of `x + skip + bias` over the last axis. The last output is the sum; outputs 1 and 2

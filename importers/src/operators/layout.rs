@@ -2,48 +2,62 @@
 
 use attriburn_kernels::frozen::Value as FrozenValue;
 
-use super::{ANY, Freezing, Operator, Role, Run, Site, axis, single_output, size};
+use super::{ANY, Freezing, Linear, Operator, Role, Run, Site, axis, single_output, size};
 use crate::file::Element;
 use crate::value::{Outcome, Value, broadcast};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("Identity", 1, (1, 1), |_| single_output(|inputs| inputs.value(0)))
+        .linear(Linear::Jointly)
         .role(Role::Identity),
-    Operator::new("Dropout", 1, (1, 3), dropout).outputs(2).role(Role::Moves).settings(&[1, 2]),
+    Operator::new("Dropout", 1, (1, 3), dropout)
+        .linear(Linear::Jointly)
+        .outputs(2)
+        .role(Role::Moves)
+        .settings(&[1, 2]),
     Operator::new("Cast", 1, (1, 1), cast).role(Role::Moves),
     Operator::new("CastLike", 15, (2, 2), cast_like),
     Operator::new("Reshape", 1, (1, 2), reshape)
+        .linear(Linear::Jointly)
         .role(Role::Moves)
         .settings(&[1])
         .frozen(|ctx| ctx.reshape_input()),
     Operator::new("Flatten", 1, (1, 1), flatten)
+        .linear(Linear::Jointly)
         .role(Role::Moves)
         .frozen(|ctx| ctx.reshape_input()),
     Operator::new("Squeeze", 1, (1, 2), squeeze)
+        .linear(Linear::Jointly)
         .role(Role::Moves)
         .settings(&[1])
         .frozen(|ctx| ctx.reshape_input()),
-    Operator::new("Unsqueeze", 1, (1, 2), unsqueeze).role(Role::Moves).settings(&[1]).frozen(
-        |ctx| {
+    Operator::new("Unsqueeze", 1, (1, 2), unsqueeze)
+        .linear(Linear::Jointly)
+        .role(Role::Moves)
+        .settings(&[1])
+        .frozen(|ctx| {
             let axes = ctx.constant_integers(&ctx.site.integers("axes", 13, 1).ok()??)?;
             let rank = ctx.dims()?.len() + axes.len();
             let axes: Vec<_> = axes.iter().map(|&at| axis(at, rank).ok()).collect::<Option<_>>()?;
             ctx.builder.with_axes(ctx.x()?, &axes)
-        },
-    ),
-    Operator::new("Transpose", 1, (1, 1), transpose).role(Role::Moves).frozen(frozen_transpose),
+        }),
+    Operator::new("Transpose", 1, (1, 1), transpose)
+        .linear(Linear::Jointly)
+        .role(Role::Moves)
+        .frozen(frozen_transpose),
     Operator::new("Expand", 8, (2, 2), expand)
+        .linear(Linear::Jointly)
         .settings(&[1])
         .frozen(|ctx| ctx.builder.expand(ctx.x()?, ctx.shapes[0].as_ref()?)),
-    Operator::new("Tile", 1, (2, 3), tile).settings(&[1, 2]),
-    Operator::new("Concat", 1, (1, ANY), concat).frozen(|ctx| {
+    Operator::new("Tile", 1, (2, 3), tile).linear(Linear::Jointly).settings(&[1, 2]),
+    Operator::new("Concat", 1, (1, ANY), concat).linear(Linear::Jointly).frozen(|ctx| {
         let rank = ctx.shapes[0].as_ref()?.len();
         let axis = axis(ctx.site.int("axis", 1).ok()?, rank).ok()?;
         let parts = ctx.all_inputs()?;
         ctx.builder.concat(&parts, axis)
     }),
-    Operator::new("DepthToSpace", 1, (1, 1), depth_to_space),
-    Operator::new("SpaceToDepth", 1, (1, 1), space_to_depth),
+    Operator::new("DepthToSpace", 1, (1, 1), depth_to_space).linear(Linear::Jointly),
+    Operator::new("SpaceToDepth", 1, (1, 1), space_to_depth).linear(Linear::Jointly),
 ];
 
 /// Dropout at inference: the identity, with a mask of ones. Training mode is an error.

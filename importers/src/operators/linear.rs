@@ -6,15 +6,16 @@ use burn::backend::DispatchTensor;
 
 use super::activation::activation_by_name;
 use super::arithmetic::{add, scaled};
-use super::{Freezing, MICROSOFT, Operator, Run, Site, single_output};
+use super::{Freezing, Linear, MICROSOFT, Operator, Run, Site, single_output};
 use crate::room;
 use crate::value::{Outcome, Value, broadcast, on_one_device};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Gemm", 1, (2, 3), gemm).multiplies().frozen(frozen_gemm),
+    Operator::new("Gemm", 1, (2, 3), gemm).linear(Linear::Singly).multiplies().frozen(frozen_gemm),
     Operator::new("MatMul", 1, (2, 2), |_| {
         single_output(|inputs| matmul(&inputs.value(0)?, &inputs.value(1)?))
     })
+    .linear(Linear::Singly)
     .multiplies()
     .frozen(frozen_product),
     Operator::new("FusedGemm", 1, (2, 3), fused_gemm).domain(MICROSOFT).multiplies(),

@@ -54,6 +54,6 @@ pub use freezing::Freezing;
 pub use registry::{Name, all_read, checked_operator, compile, names, operator_of, signature};
 pub use rewriting::Rewriting;
 pub use run::{Inputs, Run};
-pub use schema::{Affine, Channels, Operator};
+pub use schema::{Affine, Channels, Jacobian, Linear, Operator};
 pub use signature::{ANY, Role, Signature};
 pub use site::{RunSubgraph, Site};

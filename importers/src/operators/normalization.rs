@@ -6,11 +6,12 @@ use burn::backend::{Dispatch, DispatchTensor, Scalar, TensorMetadata};
 use burn::tensor::Shape;
 
 use super::reduction::safe_sqrt;
-use super::{Affine, Channels, Freezing, Operator, Role, Run, Site, axis, single_output};
+use super::{Affine, Channels, Freezing, Linear, Operator, Role, Run, Site, axis, single_output};
 use crate::value::{Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
     Operator::new("BatchNormalization", 1, (5, 5), batch_norm)
+        .linear(Linear::First)
         .statistics(&[3, 4])
         .affine(batch_norm_affine),
     Operator::new("InstanceNormalization", 1, (3, 3), instance_norm)

@@ -6,12 +6,15 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::tensor::ops::PadMode as Mode;
 
 use super::window::padded_dims;
-use super::{Freezing, Operator, Run, Site, axis, single_output, size};
+use super::{Freezing, Linear, Operator, Run, Site, axis, single_output, size};
 use crate::room;
 use crate::value::{Kind, Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Pad", 1, (1, 4), pad).settings(&[1, 2, 3]).frozen(frozen_pad),
+    Operator::new("Pad", 1, (1, 4), pad)
+        .linear(Linear::Jointly)
+        .settings(&[1, 2, 3])
+        .frozen(frozen_pad),
     Operator::new("CenterCropPad", 18, (2, 2), center_crop_pad).settings(&[1]),
 ];
 

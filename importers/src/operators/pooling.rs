@@ -5,7 +5,7 @@ use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 
 use super::window::{Window, WindowConfig, pad_spatial};
-use super::{Freezing, Inputs, Operator, Run, Site, single_output};
+use super::{Freezing, Inputs, Linear, Operator, Run, Site, single_output};
 use crate::value::{Kind, Outcome, Value, binary};
 
 pub const OPERATORS: &[Operator] = &[
@@ -13,7 +13,7 @@ pub const OPERATORS: &[Operator] = &[
         let window = frozen(ctx)?;
         ctx.builder.largest(ctx.x()?, window)
     }),
-    Operator::new("AveragePool", 1, (1, 1), average_pool).frozen(|ctx| {
+    Operator::new("AveragePool", 1, (1, 1), average_pool).linear(Linear::Jointly).frozen(|ctx| {
         let counts_padding = ctx.site.flag("count_include_pad", false).ok()?;
         let window = frozen(ctx)?;
         ctx.builder.window_mean(ctx.x()?, window, counts_padding)
@@ -22,6 +22,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::new("GlobalAveragePool", 1, (1, 1), |_| {
         single_output(|inputs| global_pool(inputs, Dispatch::float_mean_dim))
     })
+    .linear(Linear::Jointly)
     .frozen(|ctx| ctx.builder.mean(ctx.x()?, &[2, 3])),
     Operator::new("GlobalMaxPool", 1, (1, 1), |_| {
         single_output(|inputs| global_pool(inputs, Dispatch::float_max_dim))

@@ -19,6 +19,7 @@ pub const OPERATORS: &[Operator] = &[
     with_scale("DequantizeLinear", 1, dequantize).domain(MICROSOFT),
     // A QuantizeLinear followed by a DequantizeLinear, which a pass fuses. Their scales may differ.
     Operator::new("FakeQuantize", 1, (4, 4), fake_quantize)
+        .elementwise()
         .statistics(&[1, 2, 3])
         .domain(OWN)
         .role(Role::Rounds)

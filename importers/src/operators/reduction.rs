@@ -6,7 +6,7 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Scalar};
 use burn::tensor::IntDType;
 
-use super::{Freezing, Operator, Role, Run, Site, axis, single_output};
+use super::{Freezing, Linear, Operator, Role, Run, Site, axis, single_output};
 use crate::file::Element;
 use crate::value::{Kind, Outcome, Value};
 
@@ -19,11 +19,14 @@ const fn reduction(name: &'static str, compile: fn(&Site) -> Outcome<Run>) -> Op
 }
 
 pub const OPERATORS: &[Operator] = &[
-    reduction("ReduceMean", |site| reduce(site, 18, mean, Some(int_mean), None)).frozen(|ctx| {
-        let mean = ctx.builder.mean(ctx.x()?, &ctx.axes(18)?)?;
-        ctx.reshape_to_output(mean)
-    }),
+    reduction("ReduceMean", |site| reduce(site, 18, mean, Some(int_mean), None))
+        .linear(Linear::Jointly)
+        .frozen(|ctx| {
+            let mean = ctx.builder.mean(ctx.x()?, &ctx.axes(18)?)?;
+            ctx.reshape_to_output(mean)
+        }),
     reduction("ReduceSum", |site| reduce(site, 13, sum, Some(Dispatch::int_sum_dim), Some(0.0)))
+        .linear(Linear::Jointly)
         .role(Role::Sum)
         .frozen(|ctx| {
             let sum = ctx.builder.sum(ctx.x()?, &ctx.axes(13)?, 1.0)?;

@@ -3,13 +3,13 @@
 use super::interpolation::{
     AxisResize, Coordinates, FULL_RANGE, Interpolation, Mode, Nearest, Region,
 };
-use super::{Inputs, Operator, Run, Site, axis, single_output, size};
+use super::{Inputs, Linear, Operator, Run, Site, axis, single_output, size};
 use crate::room;
 use crate::value::{Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Resize", 10, (1, 4), resize).settings(&[1, 2, 3]),
-    Operator::new("Upsample", 7, (1, 2), upsample).settings(&[1]),
+    Operator::new("Resize", 10, (1, 4), resize).linear(Linear::Jointly).settings(&[1, 2, 3]),
+    Operator::new("Upsample", 7, (1, 2), upsample).linear(Linear::Jointly).settings(&[1]),
 ];
 
 /// The values of `keep_aspect_ratio_policy`, which applies to explicit sizes.

@@ -17,10 +17,47 @@ pub struct Operator {
     pub activation: Option<ActivationOf>,
     /// Lowers the node into a fused CPU segment, if possible.
     pub frozen: Option<Freeze>,
+    /// What is known of the Jacobian.
+    pub jacobian: Jacobian,
     /// Replaces the node by nodes of other operators, for operators that are defined as a composition.
     pub rewrite: Option<Rewrite>,
     /// Reads the attributes and compiles the node; an error names the unsupported setting.
     pub(super) compile: fn(&Site) -> Outcome<Run>,
+}
+
+/// What is known of an operator's Jacobian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jacobian {
+    /// Nothing.
+    Any,
+    /// Each element of the output depends on the same element of the first input alone, while the other inputs are
+    /// constants.
+    Diagonal,
+    /// It is the same for all values: the output is a linear function of these inputs, up to a constant.
+    Constant(Linear),
+}
+
+/// The inputs in which an operator is linear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linear {
+    /// All inputs jointly: a sum.
+    Jointly,
+    /// Each input, while the others are constants: a product.
+    Singly,
+    /// The first input, while the others are constants: a quotient.
+    First,
+}
+
+impl Jacobian {
+    /// Returns the Jacobian with respect to the inputs with these indices, while the others are constants.
+    pub fn of_inputs(self, inputs: &[usize]) -> Self {
+        let holds = match self {
+            Self::Any | Self::Constant(Linear::Jointly) => true,
+            Self::Constant(Linear::Singly) => inputs.len() == 1,
+            Self::Diagonal | Self::Constant(Linear::First) => inputs == [0],
+        };
+        if holds { self } else { Self::Any }
+    }
 }
 
 /// The map `scale x + shift` with one scale and one shift per channel.
@@ -68,6 +105,7 @@ impl Operator {
             affine: None,
             activation: None,
             frozen: None,
+            jacobian: Jacobian::Any,
             rewrite: None,
             compile,
         }
@@ -134,6 +172,16 @@ impl Operator {
 
     pub(super) const fn activation(mut self, of: ActivationOf) -> Self {
         self.activation = Some(of);
+        self
+    }
+
+    pub(super) const fn linear(mut self, linear: Linear) -> Self {
+        self.jacobian = Jacobian::Constant(linear);
+        self
+    }
+
+    pub(super) const fn elementwise(mut self) -> Self {
+        self.jacobian = Jacobian::Diagonal;
         self
     }
 

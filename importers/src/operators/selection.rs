@@ -2,11 +2,11 @@
 
 use burn::tensor::Slice;
 
-use super::{Inputs, Operator, Run, Site, axis, single_output, size};
+use super::{Inputs, Linear, Operator, Run, Site, axis, single_output, size};
 use crate::value::{Kind, Outcome, Value};
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Gather", 1, (2, 2), gather).frozen(|ctx| {
+    Operator::new("Gather", 1, (2, 2), gather).linear(Linear::First).frozen(|ctx| {
         let axis = ctx.axis(ctx.site.int("axis", 0).ok()?)?;
         let indices = normalize_indices(ctx.constant(1)?.ints().ok()?, ctx.dims()?[axis]).ok()?;
         let first = *indices.first()?;

@@ -3,12 +3,19 @@
 use attriburn_kernels::frozen::Value as FrozenValue;
 use burn::tensor::Slice;
 
-use super::{ANY, Freezing, Operator, Run, Site, axis, single_output, size};
+use super::{ANY, Freezing, Linear, Operator, Run, Site, axis, single_output, size};
 use crate::value::Outcome;
 
 pub const OPERATORS: &[Operator] = &[
-    Operator::new("Slice", 1, (1, 5), slice).settings(&[1, 2, 3, 4]).frozen(frozen_slice),
-    Operator::new("Split", 1, (1, 2), split).outputs(ANY).settings(&[1]).frozen(frozen_part),
+    Operator::new("Slice", 1, (1, 5), slice)
+        .linear(Linear::Jointly)
+        .settings(&[1, 2, 3, 4])
+        .frozen(frozen_slice),
+    Operator::new("Split", 1, (1, 2), split)
+        .linear(Linear::Jointly)
+        .outputs(ANY)
+        .settings(&[1])
+        .frozen(frozen_part),
 ];
 
 /// Slice. The bounds are attributes before opset 10 and inputs from then on.

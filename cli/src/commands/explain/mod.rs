@@ -106,6 +106,7 @@ impl Job<'_> {
                 }
             }
         }
+        maps.iter_mut().for_each(MethodMap::add_biases);
         let (mut maps, mut failures) = (&maps[..], &failures[..]);
         let write = |group: &ScoreGroup| {
             let (group_maps, other_maps) = maps.split_at(group.scores.len());

@@ -11,7 +11,7 @@ use crate::output::pages::{
     MAX_MESSAGES, REPORT, command_line, counted, encoded, model_name, palette, settings, shortened,
 };
 use crate::output::report::{note, print_summary, warnings};
-use crate::output::{display::has_error, files, manifest};
+use crate::output::{files, manifest};
 
 /// The maximum number of pixels of all maps in a page: 128 maps of 224 x 224 pixels, or about 20 MB.
 const MAX_PIXELS: usize = 128 * 224 * 224;
@@ -139,11 +139,11 @@ fn shown_map(
         true => (colours, ColorMap::UNSIGNED),
         false => (ColorMap::SIGNED, colours),
     };
-    let mut facts = vec![
-        ("gradients".to_owned(), map.gradients.to_string()),
-        ("samples".to_owned(), map.samples.to_string()),
-    ];
-    if let Some(error) = map.relative_standard_error().filter(|_| has_error(plan)) {
+    let mut facts = vec![("samples".to_owned(), map.samples.to_string())];
+    if !method_map.is_bias() {
+        facts.insert(0, ("gradients".to_owned(), map.gradients.to_string()));
+    }
+    if let Some(error) = map.relative_standard_error().filter(|_| plan.has_standard_error()) {
         facts.push(("relative standard error".to_owned(), format!("{error:.2}")));
     }
     if let Some(layer) = &map.layer {
@@ -158,7 +158,7 @@ fn shown_map(
     let folder = job.folder(input, target);
     let folder = folder.strip_prefix(&job.out).unwrap_or(&folder);
     Ok(Some(Map {
-        method: (*method).to_owned(),
+        method: method.to_string(),
         unit: method_map.unit(),
         is_signed,
         height: plane.height(),

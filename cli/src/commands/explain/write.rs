@@ -35,8 +35,10 @@ impl Job<'_> {
             self.write_target(input, target, maps)?;
             gallery.add(self, input, target, maps)?;
         }
-        let all_succeeded =
-            maps_by_score.iter().all(|maps| maps.len() == self.setup.variants.len());
+        let all_succeeded = maps_by_score.iter().all(|maps| {
+            let computed = maps.iter().filter(|map| !map.is_bias());
+            computed.count() == self.setup.variants.len()
+        });
         if self.setup.variants.len() * input.scores.len() < 2 || !all_succeeded {
             return Ok(());
         }
@@ -204,8 +206,9 @@ impl Job<'_> {
             |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let plan = manifest::plan_to_json(method_map.plan, self.setup.baseline.as_ref());
         Ok(manifest::Method {
-            name: method_map.method.to_owned(),
+            name: method_map.method.to_string(),
             plan: plan.map_err(|error| error.to_string())?,
+            is_bias: method_map.is_bias(),
             layer: map.layer.as_ref().map(|layer| layer.name.clone()),
             files: written.iter().filter_map(file_name).collect(),
             seconds: map.seconds,
