@@ -37,6 +37,7 @@
 mod attribution;
 mod cam;
 mod engine;
+mod enlarge;
 mod error;
 mod input;
 mod model;
@@ -58,6 +59,7 @@ pub use attriburn_kernels::{AdaptiveRule, Boundary, Domain, Mollifier, WidthRule
 pub use attribution::Attribution;
 pub use cam::{Cam, CamRule};
 pub use engine::{Explainer, ParameterGradient, Progress, Task, check_parameters, layer_of};
+pub use enlarge::enlarge;
 pub use error::{Error, ErrorKind};
 pub use input::Input;
 pub use model::{Activations, Layer, Link, Model, Parameter, Smoothed};
@@ -81,3 +83,7 @@ pub use target::{ScoreFunction, Target};
 pub fn explain(model: &dyn Model, input: &Input, plan: &Plan) -> Result<Attribution, Error> {
     Explainer::new(model).explain(input, Target::Predicted, plan)
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -41,3 +41,7 @@ pub use preprocess::{
 pub use raster::Picture;
 pub use render::{ColorMap, Overlay, Plane, View, map_picture, overlay};
 pub use resample::Interpolation;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

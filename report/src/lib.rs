@@ -66,3 +66,7 @@ pub use evaluation::{
 };
 pub use maps::{InputMaps, Map, MapsPage, Palette, TargetMaps};
 pub use picture::EncodedPicture;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

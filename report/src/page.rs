@@ -19,13 +19,14 @@ pub(crate) struct Frame<'a> {
     pub(crate) failures: &'a [String],
     /// Styles in addition to those of all pages.
     pub(crate) style: &'static str,
-    /// The script.
-    pub(crate) script: &'static str,
+    /// The parts of the script in addition to that of all pages, in one scope.
+    pub(crate) scripts: &'static [&'static str],
     /// The features that need scripts.
     pub(crate) without_scripts: &'a str,
 }
 
 const STYLE: &str = include_str!("../assets/page.css");
+const SCRIPT: &str = include_str!("../assets/page.js");
 
 /// Forbids the browser to load anything that is not in the file.
 const POLICY: &str =
@@ -57,11 +58,17 @@ impl Frame<'_> {
                         noscript { p.remark { "Scripts are off. With scripts, the page adds " (self.without_scripts) "." } }
                     }
                     (body)
-                    script { (PreEscaped(self.script)) }
+                    (self.script())
                 }
             }
         };
         page.into_string()
+    }
+
+    /// Returns the script: all its parts in one function, so that they share names among themselves only.
+    fn script(&self) -> Markup {
+        let parts = [&[SCRIPT], self.scripts].concat().join("\n");
+        html! { script { (PreEscaped(format!("\"use strict\";\n(() => {{\n{parts}}})();\n"))) } }
     }
 
     /// Returns the command and the settings.

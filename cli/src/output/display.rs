@@ -87,8 +87,8 @@ impl Display {
     /// Returns the colour map of maps under `plan`.
     pub fn colours(&self, plan: &Plan) -> ColorMap {
         let is_signed = self.is_signed(plan);
-        let default = if is_signed { ColorMap::SIGNED } else { ColorMap::UNSIGNED };
-        self.colormap.filter(|map| map.is_diverging() == is_signed).unwrap_or(default)
+        let fitting = self.colormap.filter(|map| map.is_diverging() == is_signed);
+        fitting.unwrap_or_else(|| default_colours(is_signed))
     }
 
     /// Returns the colour scale of a shown map.
@@ -187,6 +187,11 @@ fn has_several_samples(plan: &Plan) -> bool {
 /// Returns whether maps under `plan` have a sign. Squares, variances and class activation maps have none.
 pub fn has_sign(plan: &Plan) -> bool {
     matches!(plan.estimate, Estimate::Mean | Estimate::SmoothDiff) && plan.cam.is_none()
+}
+
+/// Returns the default colour map of values with or without a sign.
+pub fn default_colours(is_signed: bool) -> ColorMap {
+    if is_signed { ColorMap::SIGNED } else { ColorMap::UNSIGNED }
 }
 
 fn superpixels(crop: &Picture) -> Vec<usize> {

@@ -92,11 +92,18 @@ pub fn map_files(
 
 /// A row of the grid: the maps of one target, as they are shown.
 pub struct GridRow<'a> {
-    pub label: String,
-    pub maps: Vec<(&'a MethodMap<'a>, ShownMap)>,
+    label: String,
+    maps: Vec<(&'a MethodMap<'a>, ShownMap)>,
 }
 
-impl GridRow<'_> {
+impl<'a> GridRow<'a> {
+    /// Pairs the maps of a target with how they are shown. Returns `None` if one of them is no image.
+    pub fn new(label: String, maps: &'a [MethodMap], shown: Vec<Option<ShownMap>>) -> Option<Self> {
+        let pair = |(map, shown): (&'a MethodMap<'a>, Option<ShownMap>)| Some((map, shown?));
+        let maps = maps.iter().zip(shown).map(pair).collect::<Option<_>>()?;
+        Some(Self { label, maps })
+    }
+
     /// Returns the scales of the maps with the unit of `map`.
     fn comparable_scales(&self, map: &MethodMap) -> impl Iterator<Item = Scale> {
         let unit = map.unit();

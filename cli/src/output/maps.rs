@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use attriburn::{Attribution, Estimate, Plan};
 use attriburn_evaluate::Method;
-use attriburn_picture::{ColorMap, npy};
+use attriburn_picture::npy;
 
 use crate::output::bias::Bias;
-use crate::output::display::has_sign;
 use crate::output::files::Contents;
 use crate::output::noise::NoiseRemark;
 use crate::setup::{Setup, arrays};
@@ -85,11 +84,6 @@ impl MethodMap<'_> {
     /// Returns whether the map is the bias of another.
     pub fn is_bias(&self) -> bool {
         self.bias.is_some()
-    }
-
-    /// Returns the default colour map.
-    pub fn colours(&self) -> ColorMap {
-        if has_sign(self.plan) { ColorMap::SIGNED } else { ColorMap::UNSIGNED }
     }
 
     /// Encodes the map and, if `with_error`, its standard error as array files. Returns their names and contents.

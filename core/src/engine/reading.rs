@@ -1,8 +1,9 @@
 //! What a plan reads from the moments of a map: its values, their standard error and its shape.
 
-use super::layer::{enlarged, image_size};
+use super::layer::image_size;
 use super::moments::Moments;
 use super::nodes::Nodes;
+use crate::enlarge::enlarge;
 use crate::plan::Plan;
 use crate::{Error, Input, Layer};
 
@@ -30,13 +31,13 @@ impl Reading {
                 shape: input.shape().to_vec(),
             });
         };
-        let size = image_size(input)?;
+        let (cells, size) = ([layer.height, layer.width], image_size(input)?);
         let factors = vec![1.0; layer.positions()];
         let mut map = moments.map(plan.estimate, &factors);
         map.iter_mut().for_each(|value| *value = value.max(0.0));
         Ok(Self {
-            values: enlarged(&map, layer, size),
-            standard_error: enlarged(&moments.standard_error(plan, &factors), layer, size),
+            values: enlarge(&map, cells, size),
+            standard_error: enlarge(&moments.standard_error(plan, &factors), cells, size),
             shape: vec![1, size[0], size[1]],
         })
     }

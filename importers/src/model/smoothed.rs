@@ -27,7 +27,7 @@ pub struct SmoothedNetwork {
 /// What the batches leave of a nonlinear node.
 enum Kept {
     /// The sum over the samples of an element-wise derivative, `[outer, 1, inner]`; `None` if it is 0.
-    Derivatives(Option<Tensor<3>>),
+    Derivatives(Option<Box<Tensor<3>>>),
     /// The inputs, batch by batch.
     Inputs(Vec<Vec<Option<Value>>>),
 }
@@ -50,10 +50,10 @@ impl SmoothedNetwork {
                 let (derivatives, outputs) = with_derivatives(samples, step, inputs)?;
                 let kept = left.kept.entry(at).or_insert(Kept::Derivatives(None));
                 if let (Kept::Derivatives(sum), Some(derivatives)) = (kept, derivatives) {
-                    *sum = Some(match sum.take() {
-                        Some(sum) => sum + derivatives,
+                    *sum = Some(Box::new(match sum.take() {
+                        Some(sum) => *sum + derivatives,
                         None => derivatives,
-                    });
+                    }));
                 }
                 return Ok(outputs);
             }
@@ -75,7 +75,7 @@ impl SmoothedNetwork {
             match self.layouts.nodes[at].as_ref().zip(kept.remove(&at)) {
                 None => step.run(inputs),
                 Some((averaged, Kept::Derivatives(sum))) => {
-                    averaged.multiply(&inputs, sum, rows.iter().sum())
+                    averaged.multiply(&inputs, sum.map(|sum| *sum), rows.iter().sum())
                 }
                 Some((averaged, Kept::Inputs(batches))) => {
                     averaged.run(step, batches, &inputs, &rows)

@@ -1,6 +1,6 @@
 //! A map together with the picture.
 
-use attriburn::Scale;
+use attriburn::{Scale, enlarge};
 
 use super::{ColorMap, Plane, strengths};
 use crate::raster::Picture;
@@ -44,7 +44,7 @@ pub fn overlay(
 ) -> Picture {
     let (height, width) = (picture.height(), picture.width());
     let strengths = strengths(plane, scale);
-    let strengths = enlarged(&strengths, (plane.height(), plane.width()), (height, width));
+    let strengths = enlarge(&strengths, [plane.height(), plane.width()], [height, width]);
     let pixels: Vec<[u8; 3]> = match kind {
         Overlay::Blend => picture
             .pixels()
@@ -61,35 +61,6 @@ pub fn overlay(
         Overlay::Contour => with_contours(picture, &strengths, colours),
     };
     Picture::from_pixels(height, width, pixels.into_iter())
-}
-
-/// Interpolates between the centres of pixels, and repeats the outermost values beyond them.
-fn enlarged(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
-    if from == to || values.is_empty() {
-        return values.to_vec();
-    }
-    // The two neighbours of each target pixel along an axis, and the weight of the second.
-    let axis = |from: usize, to: usize| -> Vec<(usize, usize, f32)> {
-        let place = |i: usize| {
-            let place = (i as f64 + 0.5) * from as f64 / to as f64 - 0.5;
-            let place = place.clamp(0.0, (from - 1) as f64);
-            let first = place.floor() as usize;
-            (first, (first + 1).min(from - 1), place.fract() as f32)
-        };
-        (0..to).map(place).collect()
-    };
-    let (rows, columns) = (axis(from.0, to.0), axis(from.1, to.1));
-    let mut enlarged = Vec::with_capacity(to.0 * to.1);
-    for (top, bottom, down) in rows {
-        for &(left, right, across) in &columns {
-            let between = |row: usize| {
-                let row = &values[row * from.1..][..from.1];
-                row[left] + (row[right] - row[left]) * across
-            };
-            enlarged.push(between(top) + (between(bottom) - between(top)) * down);
-        }
-    }
-    enlarged
 }
 
 /// Draws a line on each pixel at which the strength crosses a level, thicker in larger pictures.
@@ -189,8 +160,6 @@ mod tests {
 
     #[test]
     fn picture_of_another_resolution_is_covered_evenly() {
-        assert_eq!(enlarged(&[0.0, 1.0], (1, 2), (1, 4)), [0.0, 0.25, 0.75, 1.0]);
-        assert_eq!(enlarged(&[2.0], (1, 1), (2, 2)), [2.0; 4]);
         let plane = plane(&[0.0, 1.0], 1, 2);
         let scale = Scale::of(plane.values());
         let picture = overlay(&plane, scale, &base(6, 8), Overlay::Blend, ColorMap::SIGNED);

@@ -91,7 +91,7 @@ pub fn page() -> EvaluationPage {
                 Better::Higher,
                 7,
             ),
-            section("sparseness", "Gini index of the magnitudes.", Better::Neither, 8),
+            section("sparseness", "Gini index of the magnitudes.", Better::Higher, 8),
         ],
         thumbnails: (0..6)
             .map(|i| Thumbnail { picture: picture(96, i), overlay: picture(96, i + 50) })

@@ -26,8 +26,6 @@ pub enum Better {
     Higher,
     /// Lower values.
     Lower,
-    /// The metric describes a map without judging it.
-    Neither,
 }
 
 /// The results of one metric.
@@ -106,9 +104,9 @@ pub struct Line {
 /// The end of the order of images to which a value belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
-    /// The best values; the highest values of a metric that does not judge.
+    /// The best values.
     Best,
-    /// The worst values; the lowest values of a metric that does not judge.
+    /// The worst values.
     Worst,
 }
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::data::{Better, EvaluationPage, Extreme, MetricSection, Rank, Thumbnail};
+use super::data::{EvaluationPage, Extreme, MetricSection, Rank, Thumbnail};
 use crate::number::significant;
 
 fn classes(index: usize) -> [String; 2] {
@@ -27,17 +27,13 @@ pub(super) fn gallery_html(metric: &MetricSection, thumbnails: &[Thumbnail]) -> 
             methods.push(&extreme.method);
         }
     }
-    let titles = match metric.better {
-        Better::Neither => [(Rank::Best, "Highest"), (Rank::Worst, "Lowest")],
-        _ => [(Rank::Best, "Best"), (Rank::Worst, "Worst")],
-    };
     html! {
         @if !methods.is_empty() {
-            h3 { "Images with the " (titles[0].1.to_lowercase()) " and " (titles[1].1.to_lowercase()) " values" }
+            h3 { "Images with the best and worst values" }
             @for (number, method) in methods.iter().enumerate() {
                 details.gallery open[number == 0] {
                     summary { (method) }
-                    @for (rank, title) in titles {
+                    @for (rank, title) in [(Rank::Best, "Best"), (Rank::Worst, "Worst")] {
                         @let extremes: Vec<&Extreme> = metric.extremes.iter()
                             .filter(|extreme| extreme.method == *method && extreme.rank == rank).collect();
                         @if !extremes.is_empty() {

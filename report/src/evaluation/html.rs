@@ -50,7 +50,7 @@ impl EvaluationPage {
             warnings: &self.warnings,
             failures: &[],
             style: include_str!("../../assets/evaluation.css"),
-            script: include_str!("../../assets/evaluation.js"),
+            scripts: &[include_str!("../../assets/evaluation.js")],
             without_scripts: "tables that sort by a column, and the values of all curves under the pointer",
         };
         frame.html(&body)
@@ -61,7 +61,6 @@ fn better_text(better: Better) -> &'static str {
     match better {
         Better::Higher => "Higher is better.",
         Better::Lower => "Lower is better.",
-        Better::Neither => "Neither higher nor lower is better.",
     }
 }
 

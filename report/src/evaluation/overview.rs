@@ -23,7 +23,6 @@ pub(super) fn standings(metric: &MetricSection, comparisons: &[Comparison]) -> V
     let best = match metric.better {
         Better::Higher => means.max_by(|a, b| a.1.total_cmp(&b.1)),
         Better::Lower => means.min_by(|a, b| a.1.total_cmp(&b.1)),
-        Better::Neither => None,
     };
     let standing = |row: &MetricRow| {
         let (Some((best_row, best)), Some(mean)) = (best, finite(row.mean)) else {
@@ -49,7 +48,6 @@ pub(super) fn arrow(better: Better) -> Markup {
         @match better {
             Better::Higher => span.arrow title="higher is better" { "↑" span.hidden { " higher is better" } }
             Better::Lower => span.arrow title="lower is better" { "↓" span.hidden { " lower is better" } }
-            Better::Neither => {}
         }
     }
 }
@@ -143,7 +141,7 @@ mod tests {
             p: Some(p),
             count: 9,
         };
-        let mut metric = MetricSection {
+        let metric = MetricSection {
             name: "m".into(),
             explanation: String::new(),
             better: Better::Higher,
@@ -155,7 +153,5 @@ mod tests {
         use Standing::{Best, MaybeEqual, Other};
         let of = |metric: &MetricSection| standings(metric, &Comparison::all(metric));
         assert_eq!(of(&metric), [Best, MaybeEqual, Other]);
-        metric.better = Better::Neither;
-        assert_eq!(of(&metric), [Other; 3]);
     }
 }

@@ -48,7 +48,10 @@ impl MapsPage {
             warnings: &self.warnings,
             failures: &self.failures,
             style: include_str!("../../assets/maps.css"),
-            script: include_str!("../../assets/maps.js"),
+            scripts: &[
+                include_str!("../../assets/maps.js"),
+                include_str!("../../assets/maps-reading.js"),
+            ],
             without_scripts: "sliders for opacity and thresholds, common colour scales, the value under the \
                               pointer in all maps at once, and enlarged maps",
         };

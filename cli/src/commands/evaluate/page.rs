@@ -12,6 +12,7 @@ use attriburn_report::{
 };
 
 use super::job::Job;
+use crate::output::display::{default_colours, has_sign};
 use crate::output::figures::plane;
 use crate::output::maps::MethodMap;
 use crate::output::pages::{command_line, counted, encoded, model_name, settings, shortened};
@@ -218,7 +219,7 @@ impl Gallery<'_> {
         let map = setup.explainer().explain(&loaded.input, class, &variant.plan).ok()?;
         let map = MethodMap::new(method, &variant.plan, map, setup);
         let plane = plane(&map).ok()??;
-        let colours = map.colours();
+        let colours = default_colours(has_sign(map.plan));
         let scale = Scale::of(plane.values());
         let shown = overlay(&plane, scale, &backdrop, Overlay::Blend, colours);
         let (picture, overlay) =

@@ -11,13 +11,12 @@ mod prepared;
 mod write;
 
 use std::ops::ControlFlow;
-use std::process::ExitCode;
 
 use attriburn::{Attribution, Plan, Progress as Gradients, Score, Task};
 use attriburn_evaluate::Variant;
 
 use crate::args::ExplainArgs;
-use crate::exit::{Fatal, NOTHING_DONE, SOME_FAILED};
+use crate::exit::{DONE, Fatal, NOTHING_DONE, SOME_FAILED};
 use crate::output::maps::MethodMap;
 use crate::output::{device_loss, files, report};
 use crate::setup::inputs::find_sources;
@@ -27,7 +26,7 @@ use page::Gallery;
 use prepared::{PreparedInput, ScoreGroup};
 
 /// Explains every input. A failure of one input is reported and does not affect the others.
-pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
+pub fn run(args: &ExplainArgs) -> Result<u8, Fatal> {
     let sources = match (&args.inputs[..], &args.files_from) {
         ([], None) => vec![Source::built_in()],
         (inputs, list) => find_sources(inputs, list.as_deref())?,
@@ -41,14 +40,14 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, Fatal> {
     let failed: usize = job.groups(&sources).map(|group| job.explain(group, &mut gallery)).sum();
     job.progress.suspend(|| gallery.write(&job))?;
     Ok(match failed {
-        0 => ExitCode::SUCCESS,
-        failed if failed == sources.len() => ExitCode::from(NOTHING_DONE),
+        0 => DONE,
+        failed if failed == sources.len() => NOTHING_DONE,
         _ => {
             report::note(format!(
                 "{failed} of {} inputs failed; the maps of the others are written",
                 sources.len()
             ));
-            ExitCode::from(SOME_FAILED)
+            SOME_FAILED
         }
     })
 }

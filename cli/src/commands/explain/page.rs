@@ -5,6 +5,7 @@ use attriburn_report::{InputMaps, Map, MapsPage, TargetMaps};
 
 use super::job::Job;
 use super::prepared::PreparedInput;
+use crate::output::display::has_sign;
 use crate::output::figures::plane;
 use crate::output::maps::MethodMap;
 use crate::output::pages::{
@@ -132,7 +133,7 @@ fn shown_map(
 ) -> Result<Option<Map>, String> {
     let Some(plane) = plane(method_map)? else { return Ok(None) };
     let MethodMap { method, plan, map, .. } = method_map;
-    let is_signed = method_map.colours().is_diverging();
+    let is_signed = has_sign(plan);
     let clip = job.display.scale(&plane).limit();
     let colours = job.display.colours(plan);
     let (signed, unsigned) = match colours.is_diverging() {

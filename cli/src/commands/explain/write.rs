@@ -30,10 +30,14 @@ impl Job<'_> {
         let input = group.input;
         let target = |score: &Score| self.target(input, score);
         let targets: Vec<manifest::Target> = group.scores.iter().map(target).collect();
-        for (target, maps) in targets.iter().zip(maps_by_score).filter(|(_, maps)| !maps.is_empty())
-        {
-            self.write_target(input, target, maps)?;
-            gallery.add(self, input, target, maps)?;
+        let mut shown_by_score = Vec::new();
+        for (target, maps) in targets.iter().zip(maps_by_score) {
+            let shown = self.shown(input, maps)?;
+            if !maps.is_empty() {
+                self.write_target(input, target, maps, &shown)?;
+                gallery.add(self, input, target, maps)?;
+            }
+            shown_by_score.push(shown);
         }
         let all_succeeded = maps_by_score.iter().all(|maps| {
             let computed = maps.iter().filter(|map| !map.is_bias());
@@ -49,40 +53,41 @@ impl Job<'_> {
             }
             return Ok(());
         }
-        let folder = self.out.join(&input.source.stem);
-        if let (Some(path), false) =
-            (self.write_grid(input, &targets, maps_by_score, &folder)?, self.args.output.json)
-        {
+        let maps = maps_by_score.iter().zip(shown_by_score);
+        let rows = targets.iter().zip(maps);
+        let rows = rows.map(|(target, (maps, shown))| GridRow::new(target.title(), maps, shown));
+        // Maps that are not images have no grid.
+        let Some(rows) = rows.collect::<Option<Vec<_>>>() else {
+            return Ok(());
+        };
+        let path = self.write_grid(input, &rows)?;
+        if let (Some(path), false) = (path, self.args.output.json) {
             print_summary!("  {:<11} {}", "grid", path.display());
         }
         Ok(())
     }
 
-    /// Writes the grid of all maps, one row per target. Returns `None` if the maps are not images.
+    /// Applies the options of pictures to maps of an input. `None` stands for a map that is no image.
+    fn shown(
+        &self,
+        input: &PreparedInput,
+        maps: &[MethodMap],
+    ) -> Result<Vec<Option<ShownMap>>, String> {
+        let crop = input.loaded.crop.as_ref();
+        maps.iter().map(|map| ShownMap::new(map, crop, &self.display)).collect()
+    }
+
+    /// Writes the grid of all maps of an input. Returns its path; `None` without rows.
     fn write_grid(
         &self,
         input: &PreparedInput,
-        targets: &[manifest::Target],
-        maps_by_score: &[Vec<MethodMap>],
-        folder: &Path,
+        rows: &[GridRow],
     ) -> Result<Option<PathBuf>, String> {
-        let crop = input.loaded.crop.as_ref();
-        let mut rows = Vec::new();
-        for (target, maps) in targets.iter().zip(maps_by_score) {
-            let mut row = GridRow { label: target.title(), maps: Vec::new() };
-            for map in maps {
-                let Some(shown) = ShownMap::new(map, crop, &self.display)? else {
-                    return Ok(None);
-                };
-                row.maps.push((map, shown));
-            }
-            rows.push(row);
-        }
-        let grid = grid_file(crop, &rows, self.grid_scale, &self.display);
+        let grid = grid_file(input.loaded.crop.as_ref(), rows, self.grid_scale, &self.display);
         let Some(grid) = grid.map_err(|error| error.to_string())? else {
             return Ok(None);
         };
-        files::write(folder, GRID, &grid).map(Some)
+        files::write(&self.out.join(&input.source.stem), GRID, &grid).map(Some)
     }
 
     /// Describes a score of an input for the manifest.
@@ -103,20 +108,22 @@ impl Job<'_> {
         }
     }
 
-    /// Writes the maps and the manifest of one target.
+    /// Writes the maps and the manifest of one target. `shown` has an entry for each map.
     fn write_target(
         &self,
         input: &PreparedInput,
         target: &manifest::Target,
         maps: &[MethodMap],
+        shown: &[Option<ShownMap>],
     ) -> Result<(), String> {
         let folder = self.folder(input, target);
         files::create_folder(&folder)?;
         // An old manifest must not describe the new maps, not even until the new manifest is written.
         files::remove(&folder, MANIFEST)?;
         let (mut methods, mut lines, mut overlays) = (Vec::new(), Vec::new(), Vec::new());
-        for map in maps {
-            let (written, overlay) = self.write_map(input, &folder, &target.title(), map)?;
+        for (map, shown) in maps.iter().zip(shown) {
+            let (written, overlay) =
+                self.write_map(input, &folder, &target.title(), map, shown.as_ref())?;
             overlays.extend(overlay);
             lines.push(map.summary(&written));
             methods.push(self.method_record(map, &written)?);
@@ -152,11 +159,12 @@ impl Job<'_> {
         folder: &Path,
         title: &str,
         map: &MethodMap,
+        shown: Option<&ShownMap>,
     ) -> Result<(Vec<PathBuf>, Option<Picture>), String> {
         let mut contents = map.arrays(self.args.output.standard_error)?;
         let mut overlay = None;
-        if let Some(shown) = ShownMap::new(map, input.loaded.crop.as_ref(), &self.display)? {
-            let files = map_files(map, &shown, &input.loaded, title, &self.display);
+        if let Some(shown) = shown {
+            let files = map_files(map, shown, &input.loaded, title, &self.display);
             let (pictures, drawn) = files.map_err(|error| error.to_string())?;
             contents.extend(pictures);
             overlay = drawn;

@@ -9,6 +9,8 @@
   window.addEventListener("unhandledrejection", (event) => lines.push(`ERROR ${event.reason}`));
   try {
     await wait(1500);
+    // Chromium's virtual time can run ahead of the decoding of maps.
+    for (let turn = 0; turn < 300 && document.querySelector("[data-map]:not(.ready)"); turn++) await wait(100);
     /* TESTS */
   } catch (error) {
     lines.push(`ERROR ${error.stack}`);
