@@ -111,3 +111,7 @@ mod tests {
         assert_eq!((cpu.name.as_str(), cpu.status), ("cpu", Status::Ready));
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -57,3 +57,7 @@ pub use settings::{Setting, Settings};
 pub use sweep::{Choice, Sweep};
 pub use value::{Missing, Points, Summary, Value};
 pub use variant::{Level, Variant, variants};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

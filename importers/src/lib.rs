@@ -44,3 +44,7 @@ pub use evaluator::{HostTensor, evaluate};
 pub use model::{Layout, Loader, OnnxModel, Quantization, Region, Scaling, summary};
 pub use operators::{Name as OperatorName, names as operators};
 pub use summary::{Summary, ValueInfo};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

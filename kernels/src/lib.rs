@@ -44,3 +44,7 @@ pub use domain::Domain;
 pub use mollifier::Mollifier;
 pub use noise::{Batch, Boundary, Noise, Row};
 pub use width::{AdaptiveRule, Width, WidthRule};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -61,3 +61,7 @@ pub use scores::{order, pixel_scores};
 pub use segmentation::Segmentation;
 pub use similarity::{cosine, overlap, ssim, unit_distance};
 pub use sparseness::gini;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -22,4 +22,4 @@ pub use nearest::nearest;
 pub use picture::PreprocessArgs;
 pub use plan::PlanArgs;
 pub use program::{Args, Command, InspectArgs, ListArgs};
-pub use read::{command, read};
+pub use read::{arguments, command, read, set_arguments};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
@@ -53,9 +54,22 @@ fn with_all_options(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| arg.hide_short_help(false)).mut_subcommands(with_all_options)
 }
 
+/// The arguments of the program, its name included.
+static ARGUMENTS: OnceLock<Vec<OsString>> = OnceLock::new();
+
+/// Sets the arguments of the program; the first call counts.
+pub fn set_arguments(arguments: impl IntoIterator<Item = OsString>) {
+    ARGUMENTS.get_or_init(|| arguments.into_iter().collect());
+}
+
+/// Returns the arguments of the program, its name included.
+pub fn arguments() -> &'static [OsString] {
+    ARGUMENTS.get_or_init(Vec::new)
+}
+
 /// Parses the arguments of the program. An error in them is printed and ends the program.
 pub fn read() -> Args {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let arguments = arguments().to_vec();
     let mut command = command();
     if arguments.iter().any(|argument| argument == "--help") {
         command = with_all_options(command);

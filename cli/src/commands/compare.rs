@@ -1,14 +1,12 @@
 //! `attriburn compare`: an evaluation with metrics of the similarity of two models.
 
-use std::process::ExitCode;
-
 use crate::args::{CompareArgs, EvaluateArgs, ModelArgs, TableOutputArgs};
 use crate::commands::evaluate;
 use crate::exit::Fatal;
 use attriburn_evaluate::Metric;
 
 /// Measures the similarity of the two models on every image, and writes the tables.
-pub fn run(args: &CompareArgs) -> Result<ExitCode, Fatal> {
+pub fn run(args: &CompareArgs) -> Result<u8, Fatal> {
     let out = args.output.out.clone().unwrap_or_else(|| "attriburn-comparison".into());
     let evaluation = EvaluateArgs {
         metrics: Metric::of_model_comparison(),

@@ -1,12 +1,10 @@
 //! `attriburn devices`: the list of devices.
 
-use std::process::ExitCode;
-
 use attriburn_backends::{DeviceInfo, Status, devices};
 use serde::Serialize;
 
 use crate::args::ListArgs;
-use crate::exit::Fatal;
+use crate::exit::{DONE, Fatal};
 use crate::output::report::print_line;
 
 /// A device as a JSON object.
@@ -23,13 +21,13 @@ struct Line<'a> {
 }
 
 /// Lists every device, with the reason if it cannot be used.
-pub fn run(args: &ListArgs) -> Result<ExitCode, Fatal> {
+pub fn run(args: &ListArgs) -> Result<u8, Fatal> {
     let devices = devices();
     if args.json {
         for device in &devices {
             print_line!("{}", serde_json::to_string(&line(device))?);
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(DONE);
     }
     print_line!("{:<10} {:<44} status", "device", "hardware");
     for DeviceInfo { name, hardware, status, .. } in &devices {
@@ -43,7 +41,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode, Fatal> {
     if let Some(auto) = devices.iter().find(|device| device.is_auto) {
         print_line!("auto means {}", auto.name);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(DONE)
 }
 
 fn line(device: &DeviceInfo) -> Line<'_> {

@@ -1,20 +1,19 @@
 //! `attriburn inspect`: the contents of a model, and whether it can be explained.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use attriburn::{Layer, Model, Parameter};
 use attriburn_onnx::{Layout, LoadError, Loader, OnnxModel, Summary, ValueInfo};
 use serde::Serialize;
 
 use crate::args::{InspectArgs, PreprocessArgs, WithModelArgs};
-use crate::exit::{Fatal, NOTHING_DONE};
+use crate::exit::{DONE, Fatal, NOTHING_DONE};
 use crate::output::report::{self, print_line};
 use crate::setup::load::{load_with_size, set_tensors};
 use crate::setup::preprocess::{self, FoundPreprocess, ModelProperties, PreprocessPart};
 
 /// Prints a summary of the model's file, and loads the model to find unsupported operators.
-pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
+pub fn run(args: &InspectArgs) -> Result<u8, Fatal> {
     let summary = attriburn_onnx::summary(&args.model)?;
     let loaded = load(args);
     match args.json {
@@ -26,14 +25,14 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode, Fatal> {
             if !args.json {
                 print_loaded(&loaded);
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(DONE)
         }
         Err(error) => {
             if !args.json {
                 print_line!("can be explained: no");
             }
             report::error(error);
-            Ok(ExitCode::from(NOTHING_DONE))
+            Ok(NOTHING_DONE)
         }
     }
 }

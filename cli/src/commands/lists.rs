@@ -1,12 +1,10 @@
 //! `attriburn methods`, `metrics`, `completions` and `man`: output that depends on no model.
 
-use std::process::ExitCode;
-
 use clap_complete::Shell;
 use serde::Serialize;
 
 use crate::args::{ListArgs, command};
-use crate::exit::Fatal;
+use crate::exit::{DONE, Fatal};
 use crate::output::report::print_line;
 use attriburn_evaluate::{METRICS, Method};
 
@@ -18,24 +16,21 @@ struct Line<'a> {
 }
 
 /// Lists every method.
-pub fn methods(args: &ListArgs) -> Result<ExitCode, Fatal> {
+pub fn methods(args: &ListArgs) -> Result<u8, Fatal> {
     let methods = Method::all();
     let lines: Vec<_> = methods.iter().map(|method| (method.name(), method.summary())).collect();
     print_list(args, lines.iter().map(|(name, summary)| Line { name, summary }))
 }
 
 /// Lists every metric.
-pub fn metrics(args: &ListArgs) -> Result<ExitCode, Fatal> {
+pub fn metrics(args: &ListArgs) -> Result<u8, Fatal> {
     print_list(
         args,
         METRICS.iter().map(|metric| Line { name: metric.name, summary: metric.summary }),
     )
 }
 
-fn print_list<'a>(
-    args: &ListArgs,
-    lines: impl Iterator<Item = Line<'a>>,
-) -> Result<ExitCode, Fatal> {
+fn print_list<'a>(args: &ListArgs, lines: impl Iterator<Item = Line<'a>>) -> Result<u8, Fatal> {
     let lines: Vec<Line> = lines.collect();
     let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
     for line in lines {
@@ -44,19 +39,19 @@ fn print_list<'a>(
             false => print_line!("{:width$}  {}", line.name, line.summary),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(DONE)
 }
 
 /// Prints the completion script of a shell.
-pub fn completions(shell: Shell) -> Result<ExitCode, Fatal> {
+pub fn completions(shell: Shell) -> Result<u8, Fatal> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), "attriburn", &mut script);
     print_bytes(&script);
-    Ok(ExitCode::SUCCESS)
+    Ok(DONE)
 }
 
 /// Prints the manual page, with a section for each command.
-pub fn manual() -> Result<ExitCode, Fatal> {
+pub fn manual() -> Result<u8, Fatal> {
     let mut program = command();
     program.build();
     let mut page = Vec::new();
@@ -80,7 +75,7 @@ pub fn manual() -> Result<ExitCode, Fatal> {
     }
     man.render_version_section(&mut page)?;
     print_bytes(&page);
-    Ok(ExitCode::SUCCESS)
+    Ok(DONE)
 }
 
 /// Prints bytes to stdout. A closed pipe is no error.

@@ -6,6 +6,7 @@ use std::path::Path;
 use attriburn_picture::{ColorMap, Error, Picture};
 use attriburn_report::{EncodedPicture, Palette};
 
+use crate::args;
 use crate::output::manifest::{self, ModelFile};
 use crate::setup::Setup;
 
@@ -40,7 +41,7 @@ pub fn palette(signed: ColorMap, unsigned: ColorMap) -> Palette {
 
 /// Returns the command line of this process, quoted for a shell.
 pub fn command_line() -> String {
-    let arguments = std::env::args_os().skip(1);
+    let arguments = args::arguments().iter().skip(1);
     let arguments: Vec<String> =
         arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
     let words = std::iter::once("attriburn").chain(arguments.iter().map(String::as_str));

@@ -14,14 +14,13 @@ mod page;
 mod paper;
 
 use std::ops::ControlFlow;
-use std::process::ExitCode;
 
 use attriburn_evaluate::{
     RESULTS, Record, cells, differences, metric_correlations, model_similarities, plots, tables,
 };
 
 use crate::args::EvaluateArgs;
-use crate::exit::{Fatal, NOTHING_DONE, SOME_FAILED};
+use crate::exit::{DONE, Fatal, NOTHING_DONE, SOME_FAILED};
 use crate::output::files;
 use crate::output::pages::REPORT;
 use crate::output::progress::Progress;
@@ -31,7 +30,7 @@ use job::{Job, storage_error};
 use job_source::JobSource;
 
 /// Measures every method on every image, and writes the tables and plots.
-pub fn run(args: &EvaluateArgs) -> Result<ExitCode, Fatal> {
+pub fn run(args: &EvaluateArgs) -> Result<u8, Fatal> {
     let runs = match &args.paper {
         Some(name) => paper::runs(name, args)?,
         None if args.metrics.is_empty() => return Err(options::missing_metrics_message().into()),
@@ -61,11 +60,9 @@ pub fn run(args: &EvaluateArgs) -> Result<ExitCode, Fatal> {
     }
     let is_empty = |outcome: &Outcome| *outcome == Outcome::NothingMeasured;
     Ok(match outcomes.iter().max() {
-        Some(Outcome::NothingMeasured) if outcomes.iter().all(is_empty) => {
-            ExitCode::from(NOTHING_DONE)
-        }
-        Some(Outcome::SomeMissing | Outcome::NothingMeasured) => ExitCode::from(SOME_FAILED),
-        _ => ExitCode::SUCCESS,
+        Some(Outcome::NothingMeasured) if outcomes.iter().all(is_empty) => NOTHING_DONE,
+        Some(Outcome::SomeMissing | Outcome::NothingMeasured) => SOME_FAILED,
+        _ => DONE,
     })
 }
 
