@@ -1,0 +1,64 @@
+"""Attribution maps of image classifiers.
+
+>>> import attriburn
+>>> model = attriburn.Model("resnet50.onnx")
+>>> input = attriburn.Preprocess("imagenet", model.input_shape).input("photo.jpg")
+>>> map = model.explain(input, plan=attriburn.adaptgrad(samples=50))
+>>> map.values.shape, map.prediction.class_index
+"""
+
+from attriburn._native import (
+    Error,
+    Input,
+    Map,
+    Model,
+    Plan,
+    Prediction,
+    Preprocess,
+    Target,
+    devices,
+    example_model,
+    example_picture,
+    imagenet_labels,
+    methods,
+    plan,
+    set_threads,
+)
+from attriburn._plans import (
+    adaptgrad,
+    gradient,
+    grad_cam,
+    integrated_gradients,
+    noisegrad,
+    smoothdiff,
+    smoothgrad,
+)
+from attriburn._torch import from_torch
+from attriburn import metrics
+
+__all__ = [
+    "Error",
+    "Input",
+    "Map",
+    "Model",
+    "Plan",
+    "Prediction",
+    "Preprocess",
+    "Target",
+    "adaptgrad",
+    "devices",
+    "example_model",
+    "example_picture",
+    "from_torch",
+    "grad_cam",
+    "gradient",
+    "imagenet_labels",
+    "integrated_gradients",
+    "methods",
+    "metrics",
+    "noisegrad",
+    "plan",
+    "set_threads",
+    "smoothdiff",
+    "smoothgrad",
+]
