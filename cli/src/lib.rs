@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use args::{Args, Command};
-use commands::{compare, devices, evaluate, explain, inspect, lists};
+use commands::{compare, devices, evaluate, explain, inspect, lists, merge};
 use exit::{Fatal, NOTHING_DONE};
 use output::{device_loss, report};
 
@@ -55,6 +55,7 @@ fn run(args: Args) -> Result<u8, Fatal> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Devices(args)) => devices::run(&args),
         Some(Command::Methods(args)) => lists::methods(&args),

@@ -15,7 +15,9 @@ fn help_fits_the_screen() {
         assert_eq!(output.status.code(), Some(0));
         String::from_utf8_lossy(&output.stdout).lines().count()
     };
-    for command in ["explain", "evaluate", "compare", "inspect", "devices", "methods", "metrics"] {
+    for command in
+        ["explain", "evaluate", "compare", "merge", "inspect", "devices", "methods", "metrics"]
+    {
         assert!(lines(&[command, "-h"]) <= 60, "{command} -h");
         assert!(lines(&[command, "--help"]) <= 120, "{command} --help");
     }

@@ -133,6 +133,11 @@ fn evaluation_examples_run() {
 }
 
 #[test]
+fn cluster_examples_run() {
+    run_examples("docs/clusters.md");
+}
+
+#[test]
 fn class_activation_map_examples_run() {
     run_examples("docs/cam.md");
 }

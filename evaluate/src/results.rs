@@ -3,6 +3,7 @@
 //! The records of one map form a group of lines that is written at once. The order of the groups is fixed, so
 //! an interrupted run resumes after the last complete group and ends with the same bytes.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub type Group = (String, String, u32);
 /// The name of the file of results.
 pub const RESULTS: &str = "results.jsonl";
 /// The name of the file of settings.
-const SETTINGS: &str = "settings.json";
+pub const SETTINGS: &str = "settings.json";
 /// The prefix of the names of temporary files.
 const TEMPORARY_PREFIX: &str = ".attriburn-";
 
@@ -128,16 +129,26 @@ impl Results {
             serde_json::to_writer(&mut lines, record).map_err(Error::output)?;
             lines.push(b'\n');
         }
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        self.append_lines(&lines)
+    }
+
+    /// Appends the lines of records that another process wrote, unchanged.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a line is no record, or the file cannot be written.
+    pub fn append_lines(&mut self, lines: &[u8]) -> Result<(), Error> {
+        // The records are parsed from the written text, so that a resumed run has exactly the same values in
+        // its tables.
+        let parse = |line: &[u8]| serde_json::from_slice(line).map_err(Error::output);
+        let lines_of_records = lines.split_inclusive(|&byte| byte == b'\n');
+        let records: Vec<Record> = lines_of_records.map(parse).collect::<Result<_, _>>()?;
+        let written = self.file.write_all(lines).and_then(|()| self.file.sync_data());
         written.map_err(|error| {
             let message = format!("{} cannot be written: {error}", self.path.display());
             Error::new(ErrorKind::Io, message)
         })?;
-        // The records are parsed from the written text, so that a resumed run has exactly the same values in
-        // its tables.
-        for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            self.records.push(serde_json::from_slice(line).map_err(Error::output)?);
-        }
+        self.records.extend(records);
         Ok(())
     }
 }
@@ -227,11 +238,21 @@ fn is_same_run(known: &str, settings: &serde_json::Value) -> bool {
     without_run(known) == without_run(now)
 }
 
-/// Returns the lines of two settings that differ.
+/// The maximum number of lines of a settings file in a message.
+const MAX_DIFFERENCES: usize = 20;
+
+/// Returns the lines of two settings that differ, the first ones of many.
 fn differences(before: &str, now: &str) -> String {
     let unmatched = |mark: &str, a: &str, b: &str| -> Vec<String> {
-        let missing = |line: &&str| !b.lines().any(|other| other == *line);
-        a.lines().filter(missing).map(|line| format!("  {mark} {}", line.trim())).collect()
+        let others: HashSet<&str> = b.lines().collect();
+        let missing: Vec<&str> = a.lines().filter(|line| !others.contains(line)).collect();
+        let shown = missing.iter().take(MAX_DIFFERENCES);
+        let mut lines: Vec<String> =
+            shown.map(|line| format!("  {mark} {}", line.trim())).collect();
+        if missing.len() > lines.len() {
+            lines.push(format!("  {mark} and {} more lines", missing.len() - lines.len()));
+        }
+        lines
     };
     [unmatched("then", before, now), unmatched("now ", now, before)].concat().join("\n")
 }
@@ -281,6 +302,14 @@ mod tests {
             assert_eq!(std::fs::read(&results.path).expect("the results"), whole, "cut at {cut}");
             assert_eq!(results.records.len(), 8);
         }
+        // Lines that another process wrote are kept as they are.
+        std::fs::write(folder.path().join(RESULTS), "").expect("no results");
+        let mut results = open(true).expect("results");
+        assert!(results.append_lines(b"{}\n").is_err() && results.records.is_empty());
+        results.append_lines(&whole).expect("appended lines");
+        assert_eq!(std::fs::read(&results.path).expect("the results"), whole);
+        assert_eq!(results.records.len(), 8);
+        drop(results);
         let two = open(true).map(|_first| open(true).map(drop)).expect("results");
         assert!(
             two.is_err_and(|error| error.to_string().contains("is being written by another run"))

@@ -55,16 +55,6 @@ impl Evaluation<'_> {
         self.variants.iter().enumerate().flat_map(maps).collect()
     }
 
-    /// Returns the number of samples in a chunk: 1 if a metric is the time to compute a map.
-    fn samples_per_chunk(&self) -> usize {
-        if self.metrics.iter().any(|metric| metric.is_timed) {
-            return 1;
-        }
-        let gradients =
-            self.variants.iter().map(|variant| variant.plan.gradients()).max().unwrap_or(1);
-        (GRADIENTS_PER_CHUNK / gradients.max(1)).clamp(1, MAX_SAMPLES_PER_CHUNK) as usize
-    }
-
     /// Measures every map that `results` lacks, and appends the records of the map.
     ///
     /// Samples are processed in chunks whose maps share batches. The chunks do not depend on the number of
@@ -84,7 +74,7 @@ impl Evaluation<'_> {
         // The number of groups in the results that belong to the samples from here on.
         let mut done = results.records().len() / self.metrics.len().max(1);
         let mut is_warm = !self.metrics.iter().any(|metric| metric.is_timed);
-        for sources in sources.chunks(self.samples_per_chunk()) {
+        for sources in sources.chunks(samples_per_chunk(self.variants, self.metrics)) {
             let groups_of_chunk = maps.len() * sources.len();
             if done >= groups_of_chunk {
                 done -= groups_of_chunk;
@@ -109,8 +99,10 @@ impl Evaluation<'_> {
                         let class = sample.as_ref().ok().map(|sample| sample.subject.class);
                         let source = &sources[group / maps.len()];
                         let key = (source.name(), variant.name.clone(), repeat);
+                        // What the callback keeps of a map is kept before the map counts as measured.
+                        let wanted = on_map();
                         pending.add(group, self.records(key, class, values), results)?;
-                        if on_map().is_break() {
+                        if wanted.is_break() {
                             return Err(Error::new(
                                 ErrorKind::Cancelled,
                                 "the evaluation was cancelled",
@@ -234,6 +226,17 @@ fn task<'s>(explainer: &Explainer, sample: &Sample<'s>) -> Result<Task<'s>, attr
 /// else 1.
 pub fn repeats(plan: &Plan, metrics: &[&Metric], repeats: u32) -> u32 {
     if plan.is_noisy() || any_is_random(metrics) { repeats } else { 1 }
+}
+
+/// Returns the number of consecutive samples that form a chunk, whose maps share batches: 1 if a metric is the time
+/// to compute a map. Which samples share batches changes the rounding of maps, so an evaluation is divided among
+/// processes by whole chunks.
+pub fn samples_per_chunk(variants: &[Variant], metrics: &[&Metric]) -> usize {
+    if metrics.iter().any(|metric| metric.is_timed) {
+        return 1;
+    }
+    let gradients = variants.iter().map(|variant| variant.plan.gradients()).max().unwrap_or(1);
+    (GRADIENTS_PER_CHUNK / gradients.max(1)).clamp(1, MAX_SAMPLES_PER_CHUNK) as usize
 }
 
 /// The records of a chunk that wait for the records before them. They are computed method by method, but

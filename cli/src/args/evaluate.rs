@@ -10,6 +10,7 @@ use super::choice::{metric, one_of, paper};
 use super::file::{RunArgs, RunOptions};
 use super::model::{ModelArgs, WithModelArgs};
 use super::plan::PlanArgs;
+use super::shard::Shard;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,6 +143,10 @@ pub struct TableOutputArgs {
     /// Continue with the results in the output folder
     #[arg(long)]
     pub resume: bool,
+
+    /// Measure only part I of N of the images, on one of several machines; see `attriburn merge`
+    #[arg(long, value_name = "I/N", hide_short_help = true)]
+    pub shard: Option<Shard>,
 
     /// Print the results as lines of JSON instead of the tables
     #[arg(long)]

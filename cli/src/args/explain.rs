@@ -9,6 +9,7 @@ use super::display::DisplayArgs;
 use super::file::{RunArgs, RunOptions};
 use super::model::ModelArgs;
 use super::plan::PlanArgs;
+use super::shard::Shard;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,6 +73,10 @@ pub struct ExplainOutputArgs {
     /// Also write report.html for a single map; several maps always have one
     #[arg(long, hide_short_help = true)]
     pub report: bool,
+
+    /// Explain only part I of N of the inputs, on one of several machines, without report.html
+    #[arg(long, value_name = "I/N", conflicts_with = "report", hide_short_help = true)]
+    pub shard: Option<Shard>,
 
     /// Also write the standard error of each map element
     #[arg(long, hide_short_help = true)]

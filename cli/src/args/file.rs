@@ -28,6 +28,8 @@ pub struct RunArgs {
 pub struct RunOptions {
     /// The values as they were written, by the long name of the option.
     pub values: BTreeMap<String, Vec<String>>,
+    /// The arguments of the program, without its name and without `--shard`: those of the whole run.
+    pub arguments: Vec<String>,
     /// The options that a file sets. Unlike options on the command line, they may be unused by every method.
     from_file: BTreeSet<String>,
 }
@@ -39,7 +41,7 @@ const NOT_IN_FILES: [&str; 3] = ["config", "like", "help"];
 const INPUTS: [&str; 3] = ["inputs", "files-from", "images"];
 
 /// Options that do not influence a map. They are not recorded, so `--like` does not repeat them.
-const NOT_RECORDED: [&str; 11] = [
+const NOT_RECORDED: [&str; 12] = [
     "config",
     "like",
     "out",
@@ -50,12 +52,18 @@ const NOT_RECORDED: [&str; 11] = [
     "show",
     "skip-existing",
     "resume",
+    "shard",
     "help",
 ];
 
 impl RunOptions {
-    /// Collects the options in `matches`. A file set those in `from_file`.
-    pub fn new(command: &Command, matches: &ArgMatches, from_file: BTreeSet<String>) -> Self {
+    /// Collects the options in `matches`, from the `arguments` of the program. A file set those in `from_file`.
+    pub fn new(
+        command: &Command,
+        matches: &ArgMatches,
+        arguments: &[OsString],
+        from_file: BTreeSet<String>,
+    ) -> Self {
         let value = |arg: &Arg| {
             let (name, id) = (argument_name(arg), arg.get_id().as_str());
             if !is_on_command_line(matches, arg) || NOT_RECORDED.contains(&name) {
@@ -66,7 +74,8 @@ impl RunOptions {
             };
             Some((name.to_owned(), matches.get_raw(id).map(texts).unwrap_or_default()))
         };
-        Self { values: command.get_arguments().filter_map(value).collect(), from_file }
+        let values = command.get_arguments().filter_map(value).collect();
+        Self { values, arguments: without_shard(arguments), from_file }
     }
 
     /// Returns whether the command line or a file sets the option `name`.
@@ -77,13 +86,28 @@ impl RunOptions {
     /// Collects options without values, of which a file set those in `from_file`.
     #[cfg(test)]
     pub fn of(names: impl Iterator<Item = String>, from_file: BTreeSet<String>) -> Self {
-        Self { values: names.map(|name| (name, Vec::new())).collect(), from_file }
+        let values = names.map(|name| (name, Vec::new())).collect();
+        Self { values, arguments: Vec::new(), from_file }
     }
 
     /// Returns whether the option `name` is on the command line.
     pub fn is_typed(&self, name: &str) -> bool {
         self.values.contains_key(name) && !self.from_file.contains(name)
     }
+}
+
+/// Returns the arguments of a program, without its name and without `--shard`.
+fn without_shard(arguments: &[OsString]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut arguments = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
+    while let Some(argument) = arguments.next() {
+        match &*argument {
+            "--shard" => drop(arguments.next()),
+            text if text.starts_with("--shard=") => {}
+            text => kept.push(text.to_owned()),
+        }
+    }
+    kept
 }
 
 /// The options of a file, as command-line arguments.

@@ -12,6 +12,7 @@ mod picture;
 mod plan;
 mod program;
 mod read;
+mod shard;
 
 pub use display::DisplayArgs;
 pub use evaluate::{CompareArgs, EvaluateArgs, Fill, TableOutputArgs};
@@ -21,5 +22,6 @@ pub use model::{ComputeArgs, ModelArgs, QUANTIZATIONS, TensorArgs, WithModelArgs
 pub use nearest::nearest;
 pub use picture::PreprocessArgs;
 pub use plan::PlanArgs;
-pub use program::{Args, Command, InspectArgs, ListArgs};
-pub use read::{arguments, command, read, set_arguments};
+pub use program::{Args, Command, InspectArgs, ListArgs, MergeArgs};
+pub use read::{arguments, command, parse_recorded, read, set_arguments};
+pub use shard::{Shard, join};

@@ -46,6 +46,8 @@ pub enum Command {
     Evaluate(Box<EvaluateArgs>),
     /// Compare the scores and maps of two models, such as float32 and int8
     Compare(Box<CompareArgs>),
+    /// Put the shards of an evaluation together and write its tables, plots and page
+    Merge(MergeArgs),
     /// Show the contents of a model, and whether it can be explained
     Inspect(InspectArgs),
     /// List the devices that models can run on
@@ -73,6 +75,24 @@ Examples:
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct ListArgs {
     /// Print one JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  attriburn evaluate sparseness --images photos/ --shard 1/2    on one machine
+  attriburn evaluate sparseness --images photos/ --shard 2/2    on another
+  attriburn merge attriburn-evaluation";
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = MERGE_EXAMPLES)]
+pub struct MergeArgs {
+    /// Output folder of an evaluation whose shards are complete
+    #[arg(value_name = "OUT", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+
+    /// Print the results as lines of JSON instead of the tables
     #[arg(long)]
     pub json: bool,
 }

@@ -81,6 +81,17 @@ pub fn read() -> Args {
     }
 }
 
+/// Parses the arguments that another process recorded: [`RunOptions::arguments`].
+///
+/// # Errors
+///
+/// When this version of the program does not accept them, or a file that they name cannot be read.
+pub fn parse_recorded(arguments: &[String]) -> Result<Args, String> {
+    let program = std::iter::once(OsString::from("attriburn"));
+    let arguments = program.chain(arguments.iter().map(OsString::from)).collect();
+    parse(command(), arguments).map_err(|error| error.to_string())
+}
+
 /// Finds the value of `--color`, which is needed before clap prints an error.
 fn color_choice(arguments: &[OsString]) -> clap::ColorChoice {
     let texts: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
@@ -89,9 +100,9 @@ fn color_choice(arguments: &[OsString]) -> clap::ColorChoice {
     joined.or(separate).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-fn parse(mut command: clap::Command, arguments: Vec<OsString>) -> Result<Args, clap::Error> {
+fn parse(mut command: clap::Command, typed: Vec<OsString>) -> Result<Args, clap::Error> {
     // The first pass ignores missing arguments, because the file may contain them.
-    let lenient = command.clone().ignore_errors(true).try_get_matches_from_mut(&arguments);
+    let lenient = command.clone().ignore_errors(true).try_get_matches_from_mut(&typed);
     let selected = lenient.as_ref().ok().and_then(ArgMatches::subcommand);
     let subcommand =
         selected.and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches)));
@@ -104,31 +115,32 @@ fn parse(mut command: clap::Command, arguments: Vec<OsString>) -> Result<Args, c
         (Some(file), Some((name, _))) => {
             // The file's options go right after the subcommand, the first argument of this name. The file's
             // inputs go to the end.
-            let start = arguments.iter().position(|argument| argument == name).map_or(1, |i| i + 1);
-            let (before, after) = arguments.split_at(start);
+            let start = typed.iter().position(|argument| argument == name).map_or(1, |i| i + 1);
+            let (before, after) = typed.split_at(start);
             let has_end = after.iter().any(|argument| argument == "--") || file.inputs.is_empty();
             let end: &[OsString] = if has_end { &[] } else { &["--".into()] };
             ([before, &file.options[..], after, end, &file.inputs[..]].concat(), file.names)
         }
-        _ => (arguments, Default::default()),
+        _ => (typed.clone(), Default::default()),
     };
     let matches = command.try_get_matches_from_mut(arguments)?;
     let subcommand = matches.subcommand().and_then(|(name, _)| command.find_subcommand(name));
     match subcommand.cloned() {
-        Some(subcommand) => args_with_options(&matches, &subcommand, from_file),
+        Some(subcommand) => args_with_options(&matches, &subcommand, &typed, from_file),
         None => Args::from_arg_matches(&matches),
     }
 }
 
-/// Converts `matches` to the typed arguments, and adds the options as they were written.
+/// Converts `matches` to structs of arguments, and adds the options as they were written, and what was `typed`.
 fn args_with_options(
     matches: &ArgMatches,
     subcommand: &clap::Command,
+    typed: &[OsString],
     from_file: BTreeSet<String>,
 ) -> Result<Args, clap::Error> {
     let mut args = Args::from_arg_matches(matches)?;
     if let Some((_, matches)) = matches.subcommand() {
-        let options = || RunOptions::new(subcommand, matches, from_file);
+        let options = || RunOptions::new(subcommand, matches, typed, from_file);
         match &mut args.command {
             Some(Command::Explain(explain)) => explain.options = options(),
             Some(Command::Evaluate(evaluate)) => evaluate.options = options(),

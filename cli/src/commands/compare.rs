@@ -7,8 +7,13 @@ use attriburn_evaluate::Metric;
 
 /// Measures the similarity of the two models on every image, and writes the tables.
 pub fn run(args: &CompareArgs) -> Result<u8, Fatal> {
+    evaluate::run(&evaluation(args))
+}
+
+/// Returns the options of the evaluation that compares the models.
+pub fn evaluation(args: &CompareArgs) -> EvaluateArgs {
     let out = args.output.out.clone().unwrap_or_else(|| "attriburn-comparison".into());
-    let evaluation = EvaluateArgs {
+    EvaluateArgs {
         metrics: Metric::of_model_comparison(),
         images: args.images.clone(),
         other_model: Some(args.other.clone()),
@@ -18,6 +23,5 @@ pub fn run(args: &CompareArgs) -> Result<u8, Fatal> {
         run: args.run.clone(),
         options: args.options.clone(),
         ..EvaluateArgs::default()
-    };
-    evaluate::run(&evaluation)
+    }
 }

@@ -6,3 +6,4 @@ pub mod evaluate;
 pub mod explain;
 pub mod inspect;
 pub mod lists;
+pub mod merge;

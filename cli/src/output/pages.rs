@@ -44,6 +44,11 @@ pub fn command_line() -> String {
     let arguments = args::arguments().iter().skip(1);
     let arguments: Vec<String> =
         arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+    command_of(&arguments)
+}
+
+/// Returns the command line with these arguments, quoted for a shell.
+pub fn command_of(arguments: &[String]) -> String {
     let words = std::iter::once("attriburn").chain(arguments.iter().map(String::as_str));
     // An argument cannot hold the only character that cannot be quoted, a zero byte.
     shlex::try_join(words).unwrap_or_default()

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use attriburn::Model;
 use attriburn_evaluate::{
     Context, Error, ErrorKind, Evaluation, Group, Metric, Requirement, Results, Variant,
-    any_is_random, any_requires, check_no_results, repeats,
+    any_is_random, any_requires, check_no_results, repeats, samples_per_chunk,
 };
 use attriburn_metrics::{Cascade, Stage};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::args::{EvaluateArgs, Fill};
+use crate::args::{EvaluateArgs, Fill, Shard};
 use crate::exit::Fatal;
 use crate::output::manifest::{self, sha256};
 use crate::setup::source::Source;
@@ -25,7 +25,7 @@ use super::options;
 /// The sources of an evaluation, and the setup and settings that all of them share.
 pub struct Job<'a> {
     pub args: &'a EvaluateArgs,
-    /// The output folder.
+    /// The output folder of the whole evaluation.
     pub out: PathBuf,
     pub sources: &'a [Source],
     pub setup: Setup,
@@ -34,6 +34,25 @@ pub struct Job<'a> {
     pub fill: Fill,
     pub models: ComparisonModels,
     pub boxes: Option<Boxes>,
+}
+
+/// The images of an evaluation that one process measures: all of them, or those of a shard.
+pub struct Part<'a> {
+    pub shard: Option<Shard>,
+    /// The folder of the results.
+    pub folder: PathBuf,
+    pub sources: Vec<&'a Source>,
+}
+
+/// The checksum of each image of a part; `None` for an image that cannot be read.
+pub type Checksums = Vec<Option<String>>;
+
+impl Part<'_> {
+    /// Reads all images and computes their checksums.
+    pub fn checksums(&self) -> Checksums {
+        let checksum = |source: &&Source| source.contents().map(|bytes| sha256(&bytes));
+        self.sources.iter().map(checksum).collect()
+    }
 }
 
 impl<'a> Job<'a> {
@@ -60,7 +79,8 @@ impl<'a> Job<'a> {
             return Err(format!("two images are called {name}; rename one of them").into());
         }
         let out = args.output.out.clone().unwrap_or_else(|| OUT.into());
-        check_no_results(&out, args.output.resume).map_err(storage_error)?;
+        let folder = args.output.shard.map_or(out.clone(), |shard| shard.folder(&out));
+        check_no_results(&folder, args.output.resume).map_err(storage_error)?;
         let parameters = any_requires(&metrics, Requirement::Parameters);
         let setup = Setup::new(&SetupOptions {
             plan: &args.plan,
@@ -92,8 +112,31 @@ impl<'a> Job<'a> {
         Ok(Self { args, out, sources, setup, metrics, targets, fill, models, boxes })
     }
 
-    /// Returns the image, method and repeat of every map, in the order of the results.
-    pub fn groups(&self) -> impl Iterator<Item = Group> {
+    /// Returns the consecutive images whose maps share batches.
+    pub fn chunks(&self) -> impl Iterator<Item = &'a [Source]> {
+        self.sources.chunks(samples_per_chunk(&self.setup.variants, &self.metrics))
+    }
+
+    /// Returns the images and the folder of the whole evaluation.
+    pub fn whole(&self) -> Part<'a> {
+        Part { shard: None, folder: self.out.clone(), sources: self.sources.iter().collect() }
+    }
+
+    /// Returns the images and the folder of a shard.
+    pub fn shard(&self, shard: Shard) -> Part<'a> {
+        let sources = shard.of(self.chunks()).flatten().collect();
+        Part { shard: Some(shard), folder: shard.folder(&self.out), sources }
+    }
+
+    /// Returns the number of maps of each image.
+    pub fn maps_per_image(&self) -> usize {
+        let repeats =
+            |variant: &Variant| repeats(&variant.plan, &self.metrics, self.args.repeats());
+        self.setup.variants.iter().map(|variant| repeats(variant) as usize).sum()
+    }
+
+    /// Returns the image, method and repeat of every map of a part, in the order of the results.
+    pub fn groups(&self, part: &Part) -> impl Iterator<Item = Group> {
         let method_groups = |source: &Source, variant: &Variant| {
             let (image, method) = (source.name(), variant.name.clone());
             let repeats = 0..repeats(&variant.plan, &self.metrics, self.args.repeats());
@@ -102,15 +145,15 @@ impl<'a> Job<'a> {
         let source_groups = move |source| {
             self.setup.variants.iter().flat_map(move |variant| method_groups(source, variant))
         };
-        self.sources.iter().flat_map(source_groups)
+        part.sources.iter().copied().flat_map(source_groups)
     }
 
-    /// Opens the results in the output folder.
-    pub fn results(&self) -> Result<Results, String> {
+    /// Opens the results of a part whose images have these checksums.
+    pub fn results(&self, part: &Part, checksums: &Checksums) -> Result<Results, Error> {
         let metrics: Vec<&str> = self.metrics.iter().map(|metric| metric.name).collect();
+        let settings = self.settings(part, checksums);
         let resume = self.args.output.resume;
-        Results::open(&self.out, resume, &self.settings(), self.groups(), &metrics)
-            .map_err(storage_error)
+        Results::open(&part.folder, resume, &settings, self.groups(part), &metrics)
     }
 
     /// Returns the models with randomized layers, if a metric requires them.
@@ -154,20 +197,20 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Returns everything that the results depend on, for `settings.json`.
-    pub fn settings(&self) -> serde_json::Value {
+    /// Returns everything that the results of a part depend on, for `settings.json`.
+    fn settings(&self, part: &Part, checksums: &Checksums) -> Value {
         let method = |variant: &Variant| {
             let plan = manifest::plan_to_json(&variant.plan, self.setup.baseline.as_ref()).ok();
             json!({ "name": variant.name, "plan": plan })
         };
         let stage = |stage: &Stage| json!({ "from": stage.layer, "share": stage.share });
         let file = |model: &Option<ComparisonModel>| model.as_ref().map(|model| model.file.clone());
-        let names = || self.sources.iter().map(Source::name);
+        let names = || part.sources.iter().map(|source| source.name());
         let boxes = self.boxes.as_ref();
         let boxes = boxes.map(|boxes| digest(names().map(|name| boxes.contents(Path::new(&name)))));
         let (setup, args, models) = (&self.setup, self.args, &self.models);
         let with = &args.model.with;
-        json!({
+        let mut settings = json!({
             "program": manifest::PROGRAM,
             "device": setup.device,
             "model": setup.model_file,
@@ -199,8 +242,15 @@ impl<'a> Job<'a> {
             "boxes": boxes,
             "all_boxes": args.all_boxes,
             "pictures": names().collect::<Vec<_>>(),
-            "contents": digest(self.sources.iter().filter_map(Source::contents)),
-        })
+            "contents": digest_of_checksums(checksums.iter().flatten().cloned()),
+        });
+        if let Some(shard) = part.shard {
+            settings["shard"] = json!(shard.to_string());
+            // What merging the shards needs: the command, and the checksum of each image.
+            settings["run"]["arguments"] = json!(args.options.arguments);
+            settings["contents"] = json!(checksums);
+        }
+        settings
     }
 }
 

@@ -15,7 +15,7 @@ use super::job::Job;
 use crate::output::display::{default_colours, has_sign};
 use crate::output::figures::plane;
 use crate::output::maps::MethodMap;
-use crate::output::pages::{command_line, counted, encoded, model_name, settings, shortened};
+use crate::output::pages::{command_of, counted, encoded, model_name, settings, shortened};
 use crate::output::report::warnings;
 
 /// The number of images with the best values, and of images with the worst values, of each method.
@@ -31,7 +31,7 @@ const THUMBNAIL_SIDE: usize = 224;
 
 /// Returns the page of an evaluation.
 pub fn page(job: &Job, records: &[Record], cells: &[Cell], differences: &[Difference]) -> String {
-    let maps = job.groups().count() / MAPS_PER_THUMBNAIL;
+    let maps = job.sources.len() * job.maps_per_image() / MAPS_PER_THUMBNAIL;
     let space = maps.clamp(MIN_THUMBNAILS, MAX_THUMBNAILS);
     let mut gallery = Gallery { job, space, thumbnails: Vec::new(), known: BTreeMap::new() };
     let by_cell = ByCell::new(records);
@@ -47,7 +47,7 @@ pub fn page(job: &Job, records: &[Record], cells: &[Cell], differences: &[Differ
             counted(job.sources.len(), "image"),
             model_name(&job.setup.model_file)
         ),
-        command: command_line(),
+        command: command_of(&job.args.options.arguments),
         settings: settings(&job.setup, &job.args.options.values),
         warnings: warnings(),
         metrics,

@@ -19,6 +19,8 @@ use crate::setup::{Setup, SetupOptions};
 /// The setup and settings that all inputs share.
 pub struct Job<'a> {
     pub args: &'a ExplainArgs,
+    /// The inputs, in groups whose maps share batches; of a shard, those of its groups.
+    pub groups: Vec<&'a [Source]>,
     pub setup: Setup,
     pub targets: Targets,
     pub grid_scale: GridScale,
@@ -37,7 +39,7 @@ impl<'a> Job<'a> {
     /// # Errors
     ///
     /// When an option is invalid or unused, or the model cannot be loaded.
-    pub fn new(args: &'a ExplainArgs, sources: usize) -> Result<Self, Fatal> {
+    pub fn new(args: &'a ExplainArgs, sources: &'a [Source]) -> Result<Self, Fatal> {
         let options = SetupOptions {
             plan: &args.plan,
             sweeps: &[],
@@ -70,10 +72,17 @@ impl<'a> Job<'a> {
         let plans: Vec<&Plan> = setup.variants.iter().map(|variant| &variant.plan).collect();
         let display = Display::new(&args.display, &args.options, &plans, &setup.image_shape)?;
         let out = args.output.out.clone().unwrap_or_else(|| OUT.into());
-        let gradients = setup.gradients().saturating_mul((sources * targets.max_scores()) as u64);
+        let groups = groups(sources, &setup, targets.max_scores());
+        let groups: Vec<&[Source]> = match args.output.shard {
+            Some(shard) => shard.of(groups).collect(),
+            None => groups.collect(),
+        };
+        let maps = groups.iter().map(|group| group.len()).sum::<usize>() * targets.max_scores();
+        let gradients = setup.gradients().saturating_mul(maps as u64);
         let key = settings_key(args, &setup)?;
         Ok(Self {
             args,
+            groups,
             setup,
             targets,
             grid_scale: args.output.grid_scale.unwrap_or_default(),
@@ -103,15 +112,19 @@ impl<'a> Job<'a> {
             }
         }
     }
+}
 
-    /// Splits the sources into groups whose maps share batches.
-    pub fn groups<'s>(&self, sources: &'s [Source]) -> impl Iterator<Item = &'s [Source]> {
-        let maps_per_source = (self.setup.variants.len() * self.targets.max_scores()).max(1);
-        // Small groups, so that the first maps are written soon.
-        let size = GRADIENTS_PER_GROUP / self.setup.gradients().max(1);
-        let max_size = MAX_MAPS.div_ceil(maps_per_source) as u64;
-        sources.chunks(size.clamp(1, max_size) as usize)
-    }
+/// Splits sources into groups whose maps share batches.
+fn groups<'s>(
+    sources: &'s [Source],
+    setup: &Setup,
+    max_scores: usize,
+) -> impl Iterator<Item = &'s [Source]> + use<'s> {
+    let maps_per_source = (setup.variants.len() * max_scores).max(1);
+    // Small groups, so that the first maps are written soon.
+    let size = GRADIENTS_PER_GROUP / setup.gradients().max(1);
+    let max_size = MAX_MAPS.div_ceil(maps_per_source) as u64;
+    sources.chunks(size.clamp(1, max_size) as usize)
 }
 
 /// Returns a checksum of all settings that the maps of a run depend on.

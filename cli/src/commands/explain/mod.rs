@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use attriburn::{Attribution, Plan, Progress as Gradients, Score, Task};
 use attriburn_evaluate::Variant;
 
-use crate::args::ExplainArgs;
+use crate::args::{ExplainArgs, Shard};
 use crate::exit::{DONE, Fatal, NOTHING_DONE, SOME_FAILED};
 use crate::output::maps::MethodMap;
 use crate::output::{device_loss, files, report};
@@ -31,25 +31,45 @@ pub fn run(args: &ExplainArgs) -> Result<u8, Fatal> {
         ([], None) => vec![Source::built_in()],
         (inputs, list) => find_sources(inputs, list.as_deref())?,
     };
-    let job = Job::new(args, sources.len())?;
+    let job = Job::new(args, &sources)?;
     if let Some(path) = &args.run.like {
         job.warn_if_changed(path, &sources);
     }
     files::create_folder(&job.out)?;
-    let mut gallery = Gallery::default();
-    let failed: usize = job.groups(&sources).map(|group| job.explain(group, &mut gallery)).sum();
-    job.progress.suspend(|| gallery.write(&job))?;
+    let inputs: usize = job.groups.iter().map(|group| group.len()).sum();
+    let mut gallery = match args.output.shard {
+        // The page shows all maps of a run, and a shard has only some of them.
+        Some(_) => Gallery::without_space(),
+        None => Gallery::default(),
+    };
+    let failed: usize = job.groups.iter().map(|group| job.explain(group, &mut gallery)).sum();
+    match args.output.shard {
+        Some(shard) => job.progress.suspend(|| report_shard(&job, shard, inputs, sources.len())),
+        None => job.progress.suspend(|| gallery.write(&job))?,
+    }
     Ok(match failed {
         0 => DONE,
-        failed if failed == sources.len() => NOTHING_DONE,
+        failed if failed == inputs => NOTHING_DONE,
         _ => {
             report::note(format!(
-                "{failed} of {} inputs failed; the maps of the others are written",
-                sources.len()
+                "{failed} of {inputs} inputs failed; the maps of the others are written"
             ));
             SOME_FAILED
         }
     })
+}
+
+/// Says how many of all inputs a shard has.
+fn report_shard(job: &Job, shard: Shard, inputs: usize, all: usize) {
+    if inputs == 0 {
+        report::note(format!(
+            "shard {shard} has no inputs: the {all} inputs are divided by groups whose maps share batches, of which there are fewer than {}",
+            shard.count()
+        ));
+    }
+    if !job.args.output.json {
+        report::print_summary!("shard {shard}: {inputs} of {all} inputs");
+    }
 }
 
 impl Job<'_> {

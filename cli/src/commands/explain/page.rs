@@ -35,6 +35,11 @@ pub struct Gallery {
 }
 
 impl Gallery {
+    /// Returns a gallery that keeps no map, for a run without a page.
+    pub fn without_space() -> Self {
+        Self { pixels: MAX_PIXELS, ..Self::default() }
+    }
+
     /// Notes that an input is not shown.
     pub fn leave_out(&mut self, input: &str, reason: &str) {
         self.left_out_count += 1;
