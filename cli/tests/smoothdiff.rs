@@ -36,7 +36,7 @@ fn bias_is_the_difference_from_the_mean_of_the_same_samples() {
     let summary = succeeded(&explain(folder.path(), methods, &["--standard-error"]));
     assert!(summary.contains("smoothdiff-bias the difference from smoothgrad"), "{summary}");
     // AdaptGrad, to which the other could be compared, was not asked for.
-    assert!(summary.contains("with --method adaptgrad,a-smoothdiff it is shown"), "{summary}");
+    assert!(summary.contains("with --method adaptgrad,a-smoothdiff, without"), "{summary}");
     let maps = folder.path().join("out/rgb");
     let map = |name: &str| npy::read(maps.join(name)).expect("a map").values;
     let (mean, smoothed, bias) =

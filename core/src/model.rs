@@ -85,10 +85,10 @@ pub trait Model: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Returns an error if a batch cannot be run, or the model cannot average its derivatives.
+    /// Returns an error if a batch is one or cannot be run, or the model cannot average its derivatives.
     fn forward_smoothed(
         &self,
-        batches: &mut dyn Iterator<Item = Tensor<2>>,
+        batches: &mut dyn Iterator<Item = Result<Tensor<2>, Error>>,
         parameters: Option<&[Tensor<1>]>,
     ) -> Result<Smoothed, Error> {
         let _ = (batches, parameters);

@@ -27,19 +27,21 @@ class Explainer:
         self.out = pathlib.Path(out)
 
     def __call__(self, batch):
-        inputs = [self.preprocess.input(path) for path in batch["path"]]
-        maps = self.model.explain_all(inputs, plan=self.plan)
-        for path, map in zip(batch["path"], maps):
-            target = self.out / f"{pathlib.Path(path).stem}.npy"
-            part = target.with_suffix(".part")
-            with open(part, "wb") as file:
-                numpy.save(file, map.values)
-            part.replace(target)
-        return {
-            "path": batch["path"],
-            "class_index": numpy.array([map.class_index for map in maps]),
-            "relative_standard_error": numpy.array([map.relative_standard_error for map in maps], float),
-        }
+        return {"path": batch["path"], "error": numpy.array([self.explain(path) for path in batch["path"]], object)}
+
+    def explain(self, path):
+        """Writes the map of a picture. Returns what was wrong with the picture, or an empty text."""
+        try:
+            map = self.model.explain(self.preprocess.input(path), plan=self.plan)
+        except (ValueError, attriburn.Error) as error:
+            return str(error)
+        # The picture's whole name, so that a.jpg and a.png do not share a file.
+        target = self.out / f"{pathlib.Path(path).name}.npy"
+        part = target.with_suffix(".part")
+        with open(part, "wb") as file:
+            numpy.save(file, map.values)
+        part.replace(target)
+        return ""
 
 
 def explain(paths, out, model=None, preprocess="imagenet", plan=None, workers=4, threads=1, worker=Explainer):
@@ -72,4 +74,7 @@ if __name__ == "__main__":
     rows = explain(
         found, args.out, args.model, args.preprocess, attriburn.adaptgrad(samples=args.samples), args.workers
     )
-    print(f"{rows.count()} maps in {args.out}")
+    failures = [row for row in rows.take_all() if row["error"]]
+    for row in failures:
+        print(f"{row['path']}: {row['error']}")
+    print(f"{rows.count() - len(failures)} maps in {args.out}")

@@ -1,7 +1,7 @@
 //! Arrays and tensors from Python.
 
 use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 /// Values in row-major order with their shape.
@@ -38,6 +38,30 @@ impl Array {
         let values = array.readonly().as_slice()?.to_vec();
         debug_assert_eq!(values.len(), array.len());
         Ok(Self { values, shape })
+    }
+}
+
+impl Array {
+    /// Checks that the values are finite and the shape is one of `shapes`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not; the message calls the array `name`.
+    pub fn check(&self, name: &str, shapes: &[&[usize]]) -> PyResult<()> {
+        if !shapes.contains(&&self.shape[..]) {
+            let shapes: Vec<String> = shapes.iter().map(|shape| format!("{shape:?}")).collect();
+            return Err(PyValueError::new_err(format!(
+                "{name} has the shape {:?}, but it must be {}",
+                self.shape,
+                shapes.join(" or ")
+            )));
+        }
+        match self.values.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(at) => {
+                Err(PyValueError::new_err(format!("{name} is {} at index {at}", self.values[at])))
+            }
+        }
     }
 }
 

@@ -67,8 +67,10 @@ pub fn domain(bounds: &Bound<'_, PyAny>) -> PyResult<Domain> {
             "domain is a pair (lower, upper) of numbers, or of sequences with one number per channel",
         )
     };
-    let (lower, upper): (Bound<'_, PyAny>, Bound<'_, PyAny>) =
-        bounds.extract().map_err(|_| wrong())?;
+    if bounds.len().ok() != Some(2) {
+        return Err(wrong());
+    }
+    let (lower, upper) = (bounds.get_item(0)?, bounds.get_item(1)?);
     let numbers = |bound: &Bound<'_, PyAny>| match bound.extract::<f32>() {
         Ok(number) => Ok(vec![number]),
         Err(_) => bound.extract::<Vec<f32>>().map_err(|_| wrong()),

@@ -15,6 +15,7 @@ mod model;
 mod picture;
 mod plan;
 mod prediction;
+mod process;
 mod program;
 mod settings;
 mod target;
@@ -43,6 +44,8 @@ mod _native {
     use super::plan::{Plan, methods, plan};
     #[pymodule_export]
     use super::prediction::Prediction;
+    #[pymodule_export]
+    use super::process::after_fork;
     #[pymodule_export]
     use super::program::{example_model, example_picture, imagenet_labels, run_command};
     #[pymodule_export]

@@ -3,20 +3,21 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use attriburn::{Domain, Explainer, Model as _, Progress, Task};
+use attriburn::{Domain, Explainer, Link, Model as _, Progress, Task};
 use attriburn_metrics::Curve;
 use attriburn_onnx::{Layout, Loader, OnnxModel, Quantization};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::array::floats;
+use crate::array::Array;
 use crate::choice::choice;
 use crate::error;
 use crate::input::{Input, domain, input};
 use crate::map::Map;
 use crate::plan::Plan;
 use crate::prediction::Prediction;
+use crate::process;
 use crate::target::target;
 
 /// A classifier from an ONNX file, on a device.
@@ -98,8 +99,15 @@ impl Model {
         py: Python<'_>,
         inputs: &[attriburn::Input],
         targets: Vec<attriburn::Target>,
-        plan: &attriburn::Plan,
+        Plan { plan, baseline_shape }: &Plan,
     ) -> PyResult<Vec<Map>> {
+        process::check()?;
+        let shape = self.model.input_shape();
+        if let Some(found) = baseline_shape.as_ref().filter(|found| **found != shape) {
+            return Err(PyValueError::new_err(format!(
+                "the baseline has the shape {found:?}, but the model takes {shape:?}"
+            )));
+        }
         let outcome = py.detach(|| {
             let interrupt = Interrupt { error: std::cell::RefCell::new(None) };
             let computed = {
@@ -124,16 +132,27 @@ impl Model {
     fn curve(
         &self,
         py: Python<'_>,
-        (input, fill): (attriburn::Input, Vec<f32>),
+        (input, fill): (attriburn::Input, Array),
         class: usize,
         map: &Bound<'_, PyAny>,
         steps: u32,
         curve: CurveOf,
     ) -> PyResult<f64> {
-        let map = floats(map)?;
+        let map = Array::read(map)?;
+        let shape = input.shape().to_vec();
+        let plane = [&[1], &shape[shape.len().saturating_sub(2)..]].concat();
+        map.check("the map", &[&shape, &plane, &plane[1..]])?;
+        fill.check("fill", &[&shape])?;
+        let (map, fill) = (map.values, fill.values);
         let curve = py.detach(|| curve(&self.explainer(), &input, class, &map, &fill, steps));
         curve.map(|curve| curve.area()).map_err(error::of_argument)
     }
+}
+
+/// Whether an argument is a list, or an array or tensor with an axis.
+fn is_list(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let axes = || value.getattr("ndim").and_then(|axes| axes.extract::<usize>());
+    Ok(value.is_instance_of::<PyList>() || axes().is_ok_and(|axes| axes > 0))
 }
 
 /// A function that computes an insertion or deletion curve.
@@ -169,6 +188,7 @@ impl Model {
         if batch == Some(0) {
             return Err(PyValueError::new_err("batch is 0, but it must be at least 1"));
         }
+        process::start()?;
         let opened = attriburn::device(device).map_err(error::of_argument)?;
         let loader = Loader::new(&opened)
             .layout(Layout::ChannelsFirst)
@@ -210,11 +230,11 @@ impl Model {
         plan: Option<&Plan>,
         domain: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Map> {
-        let default = Plan { plan: attriburn::Plan::adaptgrad() };
+        let default = Plan { plan: attriburn::Plan::adaptgrad(), baseline_shape: None };
         let plan = plan.unwrap_or(&default);
         let input = self.input(x, domain, Some(plan))?;
         let target = self::target(target)?;
-        let mut maps = self.maps(py, std::slice::from_ref(&input), vec![target], &plan.plan)?;
+        let mut maps = self.maps(py, std::slice::from_ref(&input), vec![target], plan)?;
         Ok(maps.remove(0))
     }
 
@@ -228,16 +248,18 @@ impl Model {
         plan: Option<&Plan>,
         domain: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Vec<Map>> {
-        let default = Plan { plan: attriburn::Plan::adaptgrad() };
+        let default = Plan { plan: attriburn::Plan::adaptgrad(), baseline_shape: None };
         let plan = plan.unwrap_or(&default);
         let inputs: Vec<attriburn::Input> =
             xs.try_iter()?.map(|x| self.input(&x?, domain, Some(plan))).collect::<PyResult<_>>()?;
         let targets: Vec<attriburn::Target> = match targets {
             // A pair is a target, and not two of them.
-            Some(several)
-                if several.is_instance_of::<pyo3::types::PyList>()
-                    || several.hasattr("__array__")? =>
-            {
+            Some(pair) if pair.is_instance_of::<PyTuple>() && inputs.len() == 2 => {
+                return Err(PyValueError::new_err(
+                    "two targets for two inputs are a list; the difference of two classes is attriburn.Target.difference(a, b)",
+                ));
+            }
+            Some(several) if is_list(several)? => {
                 several.try_iter()?.map(|one| target(Some(&one?))).collect::<PyResult<_>>()?
             }
             one => vec![target(one)?; inputs.len()],
@@ -249,11 +271,12 @@ impl Model {
                 targets.len()
             )));
         }
-        self.maps(py, &inputs, targets, &plan.plan)
+        self.maps(py, &inputs, targets, plan)
     }
 
     /// The scores of one input.
     fn predict(&self, py: Python<'_>, x: &Bound<'_, PyAny>) -> PyResult<Prediction> {
+        process::check()?;
         let input = self.input(x, None, None)?;
         let prediction = py.detach(|| self.explainer().predict(&input));
         prediction.map(Prediction::new).map_err(|error| error::of_engine(&error))
@@ -271,7 +294,7 @@ impl Model {
         fill: &Bound<'_, PyAny>,
         steps: u32,
     ) -> PyResult<f64> {
-        let input = (self.input(x, None, None)?, floats(fill)?);
+        let input = (self.input(x, None, None)?, Array::read(fill)?);
         self.curve(py, input, class_index, map, steps, attriburn_metrics::insertion)
     }
 
@@ -287,7 +310,7 @@ impl Model {
         fill: &Bound<'_, PyAny>,
         steps: u32,
     ) -> PyResult<f64> {
-        let input = (self.input(x, None, None)?, floats(fill)?);
+        let input = (self.input(x, None, None)?, Array::read(fill)?);
         self.curve(py, input, class_index, map, steps, attriburn_metrics::deletion)
     }
 
@@ -301,6 +324,16 @@ impl Model {
     #[getter]
     fn classes(&self) -> usize {
         self.model.classes()
+    }
+
+    /// What the file ends in: ``softmax``, ``sigmoid``, or ``None`` if its outputs are the scores themselves. The scores
+    /// before it are explained; a plan with ``score="probability"`` explains the outputs.
+    #[getter]
+    fn link(&self) -> Option<&'static str> {
+        self.model.ends_in().map(|link| match link {
+            Link::Softmax => "softmax",
+            Link::Sigmoid => "sigmoid",
+        })
     }
 
     /// The device.
@@ -334,7 +367,7 @@ pub fn devices() -> Vec<(String, String, Option<String>)> {
     attriburn::devices().into_iter().map(of_device).collect()
 }
 
-/// Sets the number of threads on the CPU. It can be set once, before the first computation.
+/// Sets the number of threads on the CPU. It can be set once, before the first model is loaded.
 #[pyfunction]
 pub fn set_threads(count: usize) -> PyResult<()> {
     attriburn::set_threads(count).map_err(error::of_argument)

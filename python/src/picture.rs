@@ -111,10 +111,7 @@ fn picture(value: &Bound<'_, PyAny>) -> PyResult<Picture> {
     }
     // Pillow images.
     let value = match value.hasattr("convert")? && value.hasattr("getbands")? {
-        true => value
-            .py()
-            .import("numpy")?
-            .call_method1("asarray", (value.call_method1("convert", ("RGB",))?,))?,
+        true => pillow(value)?,
         false => value.clone(),
     };
     let array = value.cast::<PyArray3<u8>>().map_err(|_| {
@@ -132,4 +129,18 @@ fn picture(value: &Bound<'_, PyAny>) -> PyResult<Picture> {
         )));
     }
     Picture::new(height, width, array.to_vec()?).map_err(error::of_argument)
+}
+
+/// Returns the array of a Pillow image in RGB, turned as its metadata says, as for a file.
+fn pillow<'py>(image: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let mode: String = image.getattr("mode")?.extract()?;
+    if mode.starts_with('I') || mode == "F" {
+        return Err(PyValueError::new_err(format!(
+            "the image has more than 8 bits per channel (mode {mode:?}), which Pillow would clip; give the file's path, or convert it to 8 bits"
+        )));
+    }
+    let py = image.py();
+    let turned = py.import("PIL.ImageOps")?.call_method1("exif_transpose", (image,))?;
+    let rgb = turned.call_method1("convert", ("RGB",))?;
+    py.import("numpy")?.call_method1("asarray", (rgb,))
 }

@@ -5,6 +5,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::array::Array;
+use crate::choice::choice;
 use crate::error;
 use crate::settings::settings;
 
@@ -16,6 +18,8 @@ use crate::settings::settings;
 #[derive(Clone, PartialEq)]
 pub struct Plan {
     pub plan: attriburn::Plan,
+    /// The shape of the array that is the baseline; its values are flat.
+    pub baseline_shape: Option<Vec<usize>>,
 }
 
 #[pymethods]
@@ -26,7 +30,20 @@ impl Plan {
         let plan: attriburn::Plan = serde_json::from_str(text)
             .map_err(|error| PyValueError::new_err(format!("this is no plan: {error}")))?;
         plan.check().map_err(|error| error::of_engine(&error))?;
-        Ok(Self { plan })
+        Ok(Self { plan, baseline_shape: None })
+    }
+
+    /// The same plan, which differentiates the ``logit`` or the ``probability``.
+    fn with_score(&self, score: &str) -> PyResult<Self> {
+        let output = choice("score", score, &attriburn::Output::ALL)?;
+        Ok(Self { plan: self.plan.clone().output(output), ..self.clone() })
+    }
+
+    /// What is differentiated: ``logit`` or ``probability``.
+    #[getter]
+    fn score(&self) -> &'static str {
+        let is_own = |(output, _): &&(attriburn::Output, &str)| *output == self.plan.output;
+        attriburn::Output::ALL.iter().find(is_own).map_or("", |(_, name)| name)
     }
 
     /// All settings as JSON, as manifests have them.
@@ -84,7 +101,10 @@ pub fn plan(method: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Plan
     let Some(keywords) = settings else {
         return made(&known, &attriburn_evaluate::Settings::default());
     };
-    let plan = made(&known, &self::settings(keywords)?)?;
+    let mut plan = made(&known, &self::settings(keywords)?)?;
+    if let Some(baseline) = keywords.get_item("baseline")?.filter(|value| !value.is_none()) {
+        plan.baseline_shape = Some(Array::read(&baseline)?.shape);
+    }
     for (name, value) in keywords {
         let name = name.cast_into::<PyString>()?.to_string();
         // The output concerns every method.
@@ -101,7 +121,7 @@ pub fn plan(method: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Plan
 fn made(method: &Method, settings: &attriburn_evaluate::Settings) -> PyResult<Plan> {
     let plan = method.plan(settings).map_err(|error| error::of_engine(&error))?;
     plan.check().map_err(|error| error::of_engine(&error))?;
-    Ok(Plan { plan })
+    Ok(Plan { plan, baseline_shape: None })
 }
 
 /// The names of all methods, each with a sentence that describes it.

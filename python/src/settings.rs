@@ -26,7 +26,9 @@ pub fn settings(keywords: &Bound<'_, PyDict>) -> PyResult<Settings> {
         }
         set(&mut settings, &name, &value)?;
     }
-    let widths = WEIGHT_WIDTHS.iter().filter(|name| keywords.contains(name).unwrap_or(false));
+    let widths = WEIGHT_WIDTHS.iter().filter(|name| {
+        keywords.get_item(name).is_ok_and(|value| value.is_some_and(|value| !value.is_none()))
+    });
     let widths: Vec<&str> = widths.copied().collect();
     if widths.len() > 1 {
         return Err(PyTypeError::new_err(format!(

@@ -196,3 +196,71 @@ def test_metrics_equal_those_of_the_program(model, input, tmp_path):
     records = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     (value,) = [record["value"] for record in records if record.get("metric") == "sparseness"]
     assert value == attriburn.metrics.sparseness(model.explain(input, 285, plan))
+
+
+def test_shapes_that_differ_are_refused(model, input):
+    map = model.explain(input, plan=attriburn.gradient()).values
+    turned = map.transpose(1, 2, 0)
+    fill = numpy.zeros(model.input_shape, numpy.float32)
+    for call in (
+        lambda: attriburn.metrics.cosine(map, turned),
+        lambda: attriburn.metrics.ssim(map[:, :9, :16], map[:, :16, :9]),
+        lambda: attriburn.metrics.pointing_game(map[None], [[0, 0, 224, 224]]),
+        lambda: model.insertion(input, 285, turned, fill),
+        lambda: model.insertion(input, 285, numpy.full_like(map, numpy.nan), fill),
+        lambda: model.explain(input, plan=attriburn.integrated_gradients(turned, steps=2)),
+        lambda: model.explain_all([input, input], (3, 4), attriburn.gradient()),
+    ):
+        with pytest.raises(ValueError):
+            call()
+    one = model.explain_all([input, input], numpy.int64(3), attriburn.gradient())
+    assert [map.class_index for map in one] == [3, 3]
+
+
+def test_turned_and_deep_pictures(model):
+    Image = pytest.importorskip("PIL.Image")
+    preprocess = attriburn.Preprocess("imagenet", model.input_shape)
+    image = Image.open(io.BytesIO(attriburn.example_picture())).convert("RGB")
+    exif = image.getexif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    image.save(file, "JPEG", exif=exif, quality=95)
+    by_file = preprocess.input(file.getvalue()).values
+    by_pillow = preprocess.input(Image.open(io.BytesIO(file.getvalue()))).values
+    # The decoders of JPEG round differently.
+    assert numpy.abs(by_file - by_pillow).max() < 0.2
+    with pytest.raises(ValueError, match="8 bits"):
+        preprocess.input(Image.new("I;16", (8, 8)))
+
+
+FORKED = """
+import multiprocessing, sys
+import attriburn
+model = attriburn.Model(attriburn.example_model(), device="cpu")
+x = attriburn.Preprocess("imagenet", model.input_shape).input(attriburn.example_picture())
+model.explain(x, plan=attriburn.gradient())
+
+def work(_):
+    try:
+        model.explain(x, plan=attriburn.gradient())
+    except attriburn.Error as error:
+        return str(error)
+
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.map(work, [0])[0])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_forked_process_says_what_to_do():
+    output = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+    assert "spawn" in output.stdout, output.stdout + output.stderr
+
+
+def test_warnings_reach_the_logger(caplog):
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3), torch.nn.Softmax(-1))
+    with caplog.at_level("INFO", logger="attriburn"):
+        model = attriburn.from_torch(module, torch.zeros(1, 3, 2, 2), device="cpu")
+    assert model.link == "softmax"
+    assert "ends in a softmax" in caplog.text

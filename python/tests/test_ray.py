@@ -38,22 +38,26 @@ def test_nothing_is_lost_when_a_worker_is_killed(tmp_path):
     paths = [pictures / f"{number:02}.png" for number in range(COUNT)]
     for path in paths:
         path.write_bytes(attriburn.example_picture())
+    broken = pictures / "broken.png"
+    broken.write_bytes(b"no picture")
     plan = attriburn.smoothgrad(samples=2)
     ray.init(
         num_cpus=6, include_dashboard=False, logging_level="error", log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": str(EXAMPLE)}},
     )
     try:
-        rows = explain_folder.explain(paths, tmp_path / "maps", plan=plan, workers=4, worker=Mortal).take_all()
+        rows = explain_folder.explain([*paths, broken], tmp_path / "maps", plan=plan, workers=4, worker=Mortal).take_all()
     finally:
         ray.shutdown()
     assert (tmp_path / "maps" / "killed").exists(), "no worker was killed"
-    assert sorted(row["path"] for row in rows) == [str(path) for path in paths]
+    assert sorted(row["path"] for row in rows) == sorted(str(path) for path in [*paths, broken])
+    (failure,) = [row for row in rows if row["error"]]
+    assert failure["path"] == str(broken) and "broken.png" in failure["error"]
     model = attriburn.Model(attriburn.example_model())
     input = attriburn.Preprocess("imagenet", model.input_shape).input(attriburn.example_picture())
     expected = model.explain(input, plan=plan).values
     for path in paths:
-        found = numpy.load(tmp_path / "maps" / f"{path.stem}.npy")
-        numpy.testing.assert_allclose(found, expected, atol=1e-6 * numpy.abs(expected).max())
+        found = numpy.load(tmp_path / "maps" / f"{path.name}.npy")
+        numpy.testing.assert_array_equal(found, expected)
     assert not list((tmp_path / "maps").glob("*.part"))
     shutil.rmtree(pictures)

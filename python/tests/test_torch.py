@@ -152,3 +152,61 @@ def test_quantus_randomization_changes_the_maps(net, batch):
     after = attriburn.quantus.explain(other, x, y, **keywords)
     close(after, gradients(other, batch, y))
     assert numpy.abs(after - before).max() > 0.1 * numpy.abs(before).max()
+
+
+def test_adapters_explain_the_outputs_of_a_module_as_captum_does(net, batch):
+    """Also behind a softmax, and behind the sigmoid of a single output."""
+    captum = pytest.importorskip("captum.attr")
+    import attriburn.quantus
+    from attriburn.captum import PlanAttribution
+
+    softmax = nn.Sequential(net, nn.Softmax(-1)).eval()
+    sigmoid = nn.Sequential(Net(classes=1), nn.Sigmoid()).eval()
+    single = Net(classes=1).eval()
+    for module, targets in (softmax, [None, 3]), (sigmoid, [None, 0]), (single, [None, 0]):
+        ours = PlanAttribution(module, attriburn.gradient(), device="cpu")
+        for target in targets:
+            if module is softmax and target is None:
+                continue
+            expected = captum.Saliency(module).attribute(batch, target=target, abs=False).numpy()
+            close(ours.attribute(batch, target=target).numpy(), expected, 1e-4)
+            numbers = [target or 0] * len(batch)
+            keywords = {"plan": attriburn.gradient(), "options": {"device": "cpu"}}
+            close(attriburn.quantus.explain(module, batch.numpy(), numbers, **keywords), expected, 1e-4)
+
+
+class Scaled(nn.Module):
+    """A module whose outputs depend on an attribute and on a buffer that is not saved."""
+
+    def __init__(self, net, factor):
+        super().__init__()
+        self.net, self.factor = net, factor
+        self.register_buffer("mask", torch.ones(5), persistent=False)
+
+    def forward(self, x):
+        return self.net(x) * self.factor * self.mask
+
+
+def test_adapters_follow_attributes_and_other_modules(net, batch):
+    pytest.importorskip("captum.attr")
+    import attriburn.quantus
+    from attriburn.captum import PlanAttribution
+
+    y = [1] * len(batch)
+    keywords = {"plan": attriburn.gradient(), "options": {"device": "cpu"}}
+    first = attriburn.quantus.explain(Scaled(net, 1.0), batch.numpy(), y, **keywords)
+    close(attriburn.quantus.explain(Scaled(net, -2.0), batch.numpy(), y, **keywords), -2 * first)
+    module = Scaled(net, 1.0)
+    ours = PlanAttribution(module, attriburn.gradient(), device="cpu")
+    ours.attribute(batch, target=1)
+    module.factor = -3.0
+    close(ours.attribute(batch, target=1).numpy(), -3 * first)
+    module.mask.mul_(0.5)
+    close(ours.attribute(batch, target=1).numpy(), -1.5 * first)
+
+
+def test_examples_take_the_type_of_the_module(net, batch):
+    model = attriburn.from_torch(net, batch.double().numpy(), device="cpu")
+    assert model.input_shape == [3, 16, 16]
+    square = attriburn.from_torch(nn.Linear(4, 4), torch.zeros(4), device="cpu")
+    assert (square.input_shape, square.classes) == ([4], 4)

@@ -8,7 +8,8 @@ use attriburn::{
 };
 use attriburn_onnx::{Loader, OnnxModel};
 use attriburn_tests::{
-    array, data, folders, gpus, logits_and_gradients, relative_l2, relative_maximum, values,
+    array, data, first_sample, folders, gpus, logits_and_gradients, relative_l2, relative_maximum,
+    values,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -24,7 +25,7 @@ fn smoothed(model: &dyn Model, samples: &[f32], count: usize, target: usize) -> 
     // Two batches of different sizes.
     let first = count.div_ceil(3);
     let second = rows.clone().narrow(0, first, count - first);
-    let mut batches = [rows.narrow(0, 0, first), second].into_iter();
+    let mut batches = [rows.narrow(0, 0, first), second].into_iter().map(Ok);
     let Smoothed { point, logits } =
         model.forward_smoothed(&mut batches, None).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(logits.dims()[0], count);
@@ -178,4 +179,121 @@ fn what_cannot_be_averaged_is_refused() {
     assert!(error.to_string().contains("1000 samples"), "{error}");
     let sampler = Sampler::smoothgrad().samples(3);
     assert!(explainer.explain(&input, Target::Predicted, &plan.sampler(sampler)).is_ok());
+}
+
+/// Operators that are linear whatever their inputs, or that do not depend on the sample's values.
+const LINEAR: [&str; 24] = [
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Conv",
+    "ConvTranspose",
+    "Flatten",
+    "Gemm",
+    "GlobalAveragePool",
+    "Identity",
+    "Pad",
+    "Range",
+    "ReduceMean",
+    "ReduceSum",
+    "Reshape",
+    "Shape",
+    "Size",
+    "Slice",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// Where at most one node is nonlinear, one factor varies, so the product of means is the mean of the samples'
+/// gradients. The models of single operators show that no operator counts as linear or as element-wise that is not.
+#[test]
+fn single_operators_have_no_bias() {
+    let (mut checked, mut differing) = (0, Vec::new());
+    for folder in folders("operators") {
+        let name = folder.file_name().unwrap_or_default().display().to_string();
+        if !folder.join("gradient.npy").exists() {
+            continue;
+        }
+        let Ok(model) = Loader::new(&Device::flex()).load(folder.join("model.onnx")) else {
+            continue;
+        };
+        let operators = model.summary().operators.iter();
+        let nonlinear = operators.filter(|(name, _)| !LINEAR.contains(&name.as_str()));
+        if model.max_batch().is_some() || nonlinear.map(|(_, count)| count).sum::<usize>() > 1 {
+            continue;
+        }
+        let features: usize = model.input_shape().iter().product();
+        let row = array(&folder.join("input.npy")).values[..features].to_vec();
+        let target = array(&folder.join("target.npy")).values[0];
+        // Samples that change signs and order or, where the model is not defined there, that do not.
+        let mixed = [(1.0, 0.0), (-0.7, 0.2), (0.4, -0.9)];
+        let positive = [(1.0, 0.0), (0.8, 0.0), (1.3, 0.0)];
+        let means = [mixed, positive].map(|of| {
+            let sample = |(factor, wave): (f32, f32)| {
+                let value =
+                    move |(i, value): (usize, &f32)| factor * value + wave * (i as f32).sin();
+                row.iter().enumerate().map(value)
+            };
+            let samples: Vec<f32> = of.into_iter().flat_map(sample).collect();
+            let rows = attriburn_picture::npy::Array {
+                shape: [&[3], model.input_shape()].concat(),
+                values: samples.clone(),
+            };
+            let (logits, gradients) = logits_and_gradients(&model, &rows, &[target; 3]);
+            let mean_of =
+                |i: usize| (0..3).map(|row| gradients[row * features + i]).sum::<f32>() / 3.0;
+            let mean: Vec<f32> = (0..features).map(mean_of).collect();
+            let is_finite = logits.iter().chain(&mean).all(|value| value.is_finite());
+            is_finite.then_some((samples, mean))
+        });
+        let (samples, mean) = means.into_iter().flatten().next().expect("finite gradients");
+        let error = relative_l2(&smoothed(&model, &samples, 3, target as usize), &mean);
+        checked += 1;
+        if error.is_nan() || error > 1e-5 {
+            differing.push(format!("{name} {error:.1e}"));
+        }
+    }
+    println!("{checked} models were checked");
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+    assert!(checked > 150, "{checked} models were checked");
+}
+
+/// The computation can be cancelled between batches.
+#[test]
+fn a_map_can_be_cancelled_between_batches() {
+    use std::cell::Cell;
+    use std::ops::ControlFlow;
+    let (model, input) = convolutions();
+    let seen = Cell::new(0);
+    let progress = |progress: attriburn::Progress| {
+        seen.set(progress.done);
+        if progress.done >= 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let explainer = Explainer::new(&model).batch(2).progress(&progress);
+    let plan = Plan::smoothdiff().samples(20);
+    let error = explainer.explain(&input, Target::Predicted, &plan).expect_err("cancelled");
+    assert_eq!((error.kind(), seen.get()), (ErrorKind::Cancelled, 4));
+}
+
+/// A sample whose logits are not finite spoils the means, and the error says so.
+#[test]
+fn samples_that_are_not_finite_are_an_error() {
+    let folder = data("operators/reduce-logsum-input");
+    let model = load(&folder, &Device::flex());
+    let features: usize = model.input_shape().iter().product();
+    let values = vec![-1.0; features];
+    let input = Input::new(values, model.input_shape(), Domain::uniform(-4.0, 4.0));
+    let error = Explainer::new(&model).predict(&input.expect("an input")).expect_err("logarithms");
+    assert_eq!(error.kind(), ErrorKind::NotFinite);
+    // Around an input with finite logits.
+    let input = first_sample(&folder, Domain::uniform(-4.0, 4.0));
+    let plan = Plan::smoothdiff().samples(40);
+    let error = explain(&model, &input, &plan).expect_err("logarithms of negative numbers");
+    assert_eq!(error.kind(), ErrorKind::NotFinite, "{error}");
+    assert!(error.to_string().contains("SmoothDiff"), "{error}");
 }

@@ -126,7 +126,10 @@ impl MethodMap<'_> {
             let other = Method::named(&self.method).and_then(|method| method.without_bias());
             notes.extend(other.map(|other| {
                 let other = other.name();
-                format!("SmoothDiff has a bias; with --method {other},{} it is shown", self.method)
+                format!(
+                    "SmoothDiff has a bias; with --method {other},{}, without --until and --estimate, it is shown",
+                    self.method
+                )
             }));
         }
         if let Some(refused) = map.refused_batch {

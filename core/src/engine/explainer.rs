@@ -120,12 +120,15 @@ impl<'a> Explainer<'a> {
             return Ok(());
         }
         let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+        let fitting = match self.memory / bytes.max(1) {
+            0 => String::new(),
+            count => format!(", or take at most {count} samples"),
+        };
         Err(error!(
             OutOfMemory,
-            "SmoothDiff keeps values of all {samples} samples, {:.1} GB, but the limit for batches is {:.1} GB; allow more memory, or take at most {} samples",
+            "SmoothDiff keeps values of all {samples} samples, {:.1} GB, but the limit for batches is {:.1} GB; allow more memory{fitting}",
             gigabytes(samples * bytes),
-            gigabytes(self.memory),
-            self.memory / bytes.max(1)
+            gigabytes(self.memory)
         ))
     }
 

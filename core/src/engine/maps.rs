@@ -143,7 +143,8 @@ impl<'a> Explainer<'a> {
                 Ok(run) => break run,
                 Err(error) => classified(error),
             };
-            let can_halve = batch > 1 && self.model.max_batch().is_none();
+            // What a joint plan keeps of its samples does not shrink with the batch.
+            let can_halve = batch > 1 && self.model.max_batch().is_none() && !plan.is_joint();
             if error.kind() != ErrorKind::OutOfMemory || !can_halve {
                 return Err(error);
             }
@@ -189,6 +190,13 @@ impl Prepared<'_> {
         // The samples of a joint batch have one derivative.
         let joint = if plan.is_joint() { cost.sizes.samples } else { 1 };
         let samples = moments.samples * joint;
+        if moments.samples == 0 && plan.is_joint() {
+            return Err(error!(
+                NotFinite,
+                "the mean Jacobian of a part of the model over the {} samples is not finite, as that of a square root or logarithm at 0, so SmoothDiff has no result; take the mean gradient of the samples, as SmoothGrad does",
+                cost.sizes.samples
+            ));
+        }
         if moments.samples == 0 {
             return Err(error!(
                 NotFinite,

@@ -216,22 +216,24 @@ impl<'a> Run<'a> {
                 Span { map, first, rows }
             };
             let spans: Vec<Span> = samples.clone().step_by(self.batch).map(span).collect();
-            let mut batches =
-                spans.iter().map(|span| self.points(std::slice::from_ref(span), stream));
+            // A batch is reported when the next one is asked for.
+            let mut last = 0;
+            let mut batches = spans.iter().map(|span| {
+                self.report(std::mem::replace(&mut last, span.rows as u64))?;
+                Ok(self.points(std::slice::from_ref(span), stream))
+            });
             let Smoothed { point, logits } = model.forward_smoothed(&mut batches, parameters)?;
-            drop(batches);
             let whole = [Span { map, first: samples.start, rows: count as usize }];
             let logits = checked(logits, count as usize, Some(self.classes(&whole)))?;
-            let score = self.score(&whole, logits)?;
+            let score = self.score(&whole, logits.clone())?;
             let sum = gradient(&point, score).ok_or_else(Error::no_gradient)?;
-            self.accumulate(&whole, sum / count as f32);
-            if let (0, Some(sums)) = (self.done, &self.maps[map].sums) {
-                read(sums.probe())?;
-            }
+            // 0, or not a number: one sample whose logits are not finite spoils the means.
+            let spoiled = logits.inner().sum() * 0.0;
+            self.accumulate(&whole, sum / count as f32 + spoiled.unsqueeze());
             if self.plan.weights.is_none() {
                 self.finish(0..map + 1)?;
             }
-            self.report(count)?;
+            self.report(last)?;
         }
         Ok(())
     }

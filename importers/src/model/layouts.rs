@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::network::{check_close, single_output};
 use crate::graph::{Graph, Id, Node, Samples};
-use crate::operators::{Jacobian, Linear, operator_of};
+use crate::operators::{Jacobian, Linear, Operator, operator_of};
 use crate::program::Program;
 use crate::value::{Kind, Outcome, Value};
 
@@ -145,30 +145,61 @@ fn jacobian(graph: &Graph, node: &Node, is_of_sample: &[bool]) -> Jacobian {
     let read = read_values(graph, node);
     let of_sample = |at: &usize| read[*at].is_some_and(|id| is_of_sample[id.0]);
     let inputs: Vec<usize> = (0..read.len()).filter(of_sample).collect();
-    operator_of(node).map_or(Jacobian::Any, |operator| operator.jacobian.of_inputs(&inputs))
+    let of_node = |operator: &Operator| {
+        let is_setting = |at: &usize| operator.signature.settings.contains(at);
+        // Another bound or axis for each sample is another Jacobian.
+        match inputs.iter().any(is_setting) {
+            true => Jacobian::Any,
+            false => operator.jacobian.of_inputs(&inputs),
+        }
+    };
+    operator_of(node).map_or(Jacobian::Any, of_node)
 }
 
-/// Finds the layout of the samples in a value from its contents for one sample and for two.
+/// Finds the layout of the samples in a value from its contents for one sample and for two. `None` if the contents
+/// do not tell: on the trial rows, the samples may have equal values.
 fn layout(single: &Value, pair: &Value) -> Option<Samples> {
-    sample_layout(&single.clone().into_float(), &pair.clone().into_float())
+    let found = sample_layouts(&single.clone().into_float(), &pair.clone().into_float());
+    match found[..] {
+        [layout] => Some(layout),
+        // With one element for each sample, both layouts are the same.
+        [layout, _] if layout.each <= 1 => Some(layout),
+        [_, _, ..] => None,
+        // Indices of a maximum count from the first sample of the batch.
+        [] => sample_axis(single, pair).filter(|_| !is_differentiable(single)),
+    }
 }
 
-/// Finds the sample layout of a value from its contents for one sample, `single`, and for a batch of another
-/// sample followed by that sample, `pair`. `None` if there is no unique layout.
-pub fn sample_layout(single: &Value, pair: &Value) -> Option<Samples> {
+/// Whether a value can have a derivative.
+pub fn is_differentiable(value: &Value) -> bool {
+    matches!(value.kind(), Kind::Float | Kind::Level)
+}
+
+/// Finds the axis along which the samples of a value lie, from its shapes for one sample and for two.
+fn sample_axis(single: &Value, pair: &Value) -> Option<Samples> {
     let (one, two) = (single.dims(), pair.dims());
     let mut axes = (0..one.len()).filter(|&axis| one.get(axis) != two.get(axis));
     let axis = axes.next().filter(|_| one.len() == two.len())?;
     let each = one[axis];
-    if axes.next().is_some() || two[axis] != 2 * each {
-        return None;
-    }
-    [false, true].into_iter().map(|interleaved| Samples { axis, each, interleaved }).find(
-        |samples| {
-            let numbers = samples.numbers(two[axis]).enumerate();
-            let second = numbers.filter(|&(_, sample)| sample == 1).map(|(at, _)| at as i64);
-            let second = pair.clone().select(axis, second.collect());
-            second.is_ok_and(|second| check_close(&second, single).is_ok())
-        },
-    )
+    let doubles = axes.next().is_none() && two[axis] == 2 * each;
+    doubles.then_some(Samples { axis, each, interleaved: false })
+}
+
+/// Finds the sample layout of a value from its contents for one sample, `single`, and for a batch of another
+/// sample followed by that sample, `pair`: the first that fits. `None` if none does.
+pub fn sample_layout(single: &Value, pair: &Value) -> Option<Samples> {
+    sample_layouts(single, pair).first().copied()
+}
+
+/// Finds the sample layouts of a value that fit its contents.
+fn sample_layouts(single: &Value, pair: &Value) -> Vec<Samples> {
+    let Some(contiguous) = sample_axis(single, pair) else { return Vec::new() };
+    let fits = |samples: &Samples| {
+        let numbers = samples.numbers(pair.dims()[samples.axis]).enumerate();
+        let second = numbers.filter(|&(_, sample)| sample == 1).map(|(at, _)| at as i64);
+        let second = pair.clone().select(samples.axis, second.collect());
+        second.is_ok_and(|second| check_close(&second, single).is_ok())
+    };
+    let all = [false, true].map(|interleaved| Samples { interleaved, ..contiguous });
+    all.into_iter().filter(fits).collect()
 }

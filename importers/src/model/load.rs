@@ -96,6 +96,7 @@ impl Loader {
             batch,
             parameters,
             scores: Scores::default(),
+            ends_in: link,
             bytes_per_sample: 0,
             element,
             samples_in: HashMap::new(),

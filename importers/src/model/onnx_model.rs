@@ -29,7 +29,7 @@ pub struct OnnxModel {
     /// The networks that are cut at a layer, and the layer that the model chooses.
     pub(super) cuts: Cuts,
     /// The network whose derivatives are averaged over samples, once used.
-    pub(super) smoothed: OnceLock<Result<SmoothedNetwork, attriburn::Error>>,
+    pub(super) smoothed: OnceLock<SmoothedNetwork>,
     /// Where the model was loaded from, to compile it again.
     pub(super) origin: Origin,
     pub(super) loader: Loader,
@@ -42,6 +42,8 @@ pub struct OnnxModel {
     /// graph's other inputs.
     pub(super) parameters: Vec<Parameter>,
     pub(super) scores: Scores,
+    /// The link function that the file ends in; the scores before it are explained.
+    pub(super) ends_in: Option<Link>,
     pub(super) bytes_per_sample: u64,
     /// The element type of the input.
     pub(super) element: Element,
@@ -91,6 +93,11 @@ impl OnnxModel {
     /// Returns the scaling of the input's channels by the model's first nodes, if there is any.
     pub fn scaling(&self) -> Option<&Scaling> {
         self.scaling.as_ref()
+    }
+
+    /// Returns the link function that the file ends in, if it does. The scores before it are explained.
+    pub fn ends_in(&self) -> Option<Link> {
+        self.ends_in
     }
 
     /// Returns the number of classes.
@@ -219,7 +226,7 @@ impl Model for OnnxModel {
 
     fn forward_smoothed(
         &self,
-        batches: &mut dyn Iterator<Item = Tensor<2>>,
+        batches: &mut dyn Iterator<Item = Result<Tensor<2>, attriburn::Error>>,
         parameters: Option<&[Tensor<1>]>,
     ) -> Result<Smoothed, attriburn::Error> {
         self.run_smoothed(batches, parameters)

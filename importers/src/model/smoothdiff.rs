@@ -14,7 +14,7 @@ impl OnnxModel {
     /// Runs the model on untracked batches, with derivatives averaged over all their samples.
     pub(super) fn run_smoothed(
         &self,
-        batches: &mut dyn Iterator<Item = Tensor<2>>,
+        batches: &mut dyn Iterator<Item = Result<Tensor<2>, Error>>,
         parameters: Option<&[Tensor<1>]>,
     ) -> Result<Smoothed, Error> {
         let network = self.smoothed_network()?;
@@ -25,6 +25,7 @@ impl OnnxModel {
         let parameters = parameters.unwrap_or(&own);
         let (mut left, mut first) = (Batches::default(), None);
         for batch in batches {
+            let batch = batch?;
             let rows = batch.dims()[0];
             first.get_or_insert_with(|| batch.clone().narrow(0, 0, 1));
             let inputs = self.inputs(batch, rows, parameters);
@@ -47,18 +48,19 @@ impl OnnxModel {
 
     /// Returns the smoothed network. It is compiled when it is first used.
     fn smoothed_network(&self) -> Result<&SmoothedNetwork, Error> {
-        let network = self.smoothed.get_or_init(|| {
-            if let Some(batch) = self.batch {
-                return Err(Error::new(
-                    ErrorKind::Plan,
-                    format!(
-                        "SmoothDiff runs batches of samples and one row alone, but the model fixes its batch size to {batch}; export it with a free batch axis"
-                    ),
-                ));
-            }
-            self.compiled(|graph| self.smoothed_nodes(graph))
-        });
-        network.as_ref().map_err(Clone::clone)
+        if let Some(network) = self.smoothed.get() {
+            return Ok(network);
+        }
+        if let Some(batch) = self.batch {
+            return Err(Error::new(
+                ErrorKind::Plan,
+                format!(
+                    "SmoothDiff runs batches of samples and one row alone, but the model fixes its batch size to {batch}; export it with a free batch axis"
+                ),
+            ));
+        }
+        let network = self.compiled(|graph| self.smoothed_nodes(graph))?;
+        Ok(self.smoothed.get_or_init(|| network))
     }
 
     /// Compiles `graph` and finds its nonlinear nodes.

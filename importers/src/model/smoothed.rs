@@ -12,11 +12,11 @@ use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::Tensor;
 
-use super::layouts::{Averaged, Layouts};
+use super::layouts::{Averaged, Layouts, is_differentiable};
 use super::network::single_output;
 use crate::graph::Samples;
 use crate::program::{Program, Step};
-use crate::value::{Kind, Outcome, Value};
+use crate::value::{Outcome, Value};
 
 /// A program of single nodes whose derivative can be averaged over samples.
 pub struct SmoothedNetwork {
@@ -164,11 +164,6 @@ impl Averaged {
         }
         means.ok_or_else(|| "there are no samples".into())
     }
-}
-
-/// Whether a value can have a derivative.
-fn is_differentiable(value: &Value) -> bool {
-    matches!(value.kind(), Kind::Float | Kind::Level)
 }
 
 /// Returns the tensor as `[outer, samples, inner]`.

@@ -35,6 +35,20 @@ from attriburn._plans import (
 )
 from attriburn._torch import from_torch
 from attriburn import metrics
+from attriburn._native import after_fork as _after_fork
+
+import importlib as _importlib
+import os as _os
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_after_fork)
+
+
+def __getattr__(name):
+    # The adapters need packages that attriburn does not.
+    if name in ("captum", "quantus"):
+        return _importlib.import_module(f"attriburn.{name}")
+    raise AttributeError(f"module 'attriburn' has no attribute {name!r}")
 
 __all__ = [
     "Error",

@@ -5,7 +5,7 @@ Settings that several methods share:
 ``samples``
     The number of noisy samples of the input (default 50).
 ``kernel``
-    The distribution of the noise: ``gaussian`` (default), ``uniform``, ``laplace`` and others.
+    The distribution of the noise: ``gaussian`` (default), ``rect``, ``laplace``, ``sigmoid``, ``poisson`` or ``hyperbolic``.
 ``seed``
     The seed of the noise (default 0).
 ``until``

@@ -1,6 +1,7 @@
 """Models of PyTorch."""
 
 import hashlib
+import weakref
 
 
 def from_torch(model, example, **options):
@@ -10,34 +11,54 @@ def from_torch(model, example, **options):
     ``example`` is a batch, or one input without the batch axis. ``options`` are those of :class:`attriburn.Model`.
     Needs the packages ``torch``, ``onnx`` and ``onnxscript``.
     """
+    return _from_torch(model, example, **options)[0]
+
+
+def _from_torch(model, example, **options):
+    """Returns the loaded model, and the module's outputs for the example."""
     import torch
 
     from attriburn._native import Model
 
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        return Model(_exported(torch, model, _batch(torch, model, torch.as_tensor(example).detach())), **options)
-    finally:
-        for module, mode in modes:
+    own = next((tensor for tensor in model.parameters() if tensor.is_floating_point()), torch.empty(0))
+    example = torch.as_tensor(example).detach().to(own.device, own.dtype)
+    with _inference(torch, model):
+        batch, outputs = _batch(torch, model, example)
+        return Model(_exported(torch, model, batch), **options), outputs
+
+
+class _inference:
+    """Puts a module into the mode for inference for a while."""
+
+    def __init__(self, torch, model):
+        self._no_grad = torch.no_grad()
+        self._modes = [(module, module.training) for module in model.modules()]
+        self._model = model
+
+    def __enter__(self):
+        self._no_grad.__enter__()
+        self._model.eval()
+
+    def __exit__(self, *error):
+        for module, mode in self._modes:
             module.training = mode
+        self._no_grad.__exit__(*error)
 
 
 def _batch(torch, model, example):
-    """Returns the example as a batch: itself or, if the module does not take it, with an axis in front."""
+    """Returns the example as a batch, itself or with an axis in front, and the outputs of the module."""
     from attriburn._native import Error
 
     reasons = []
-    for batch in (example, example[None]):
+    for batch in [example] * (example.ndim > 1) + [example[None]]:
         try:
-            with torch.no_grad():
-                scores = model(batch)
+            outputs = model(batch)
         except Exception as error:
             reasons.append(error)
             continue
-        if isinstance(scores, torch.Tensor) and scores.ndim >= 1 and scores.shape[0] == batch.shape[0]:
-            return batch
-        shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+        if isinstance(outputs, torch.Tensor) and outputs.ndim >= 1 and outputs.shape[0] == batch.shape[0]:
+            return batch, outputs
+        shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
         reasons.append(f"for a batch of shape {tuple(batch.shape)} it gives {shape}")
     raise Error(f"the module does not map a batch of the example to scores [n, classes]: {reasons[0]}")
 
@@ -53,30 +74,61 @@ def _exported(torch, model, batch) -> bytes:
 
 
 class Exported:
-    """The latest export of a module: made again when its parameters or the shape of its inputs change."""
+    """A module as the adapters explain it: its outputs, class by class, whatever it ends in.
+
+    The latest export is kept. It is made again for another module, other parameters or buffers, another shape of
+    inputs, or where its outputs are no longer those of the module.
+    """
 
     def __init__(self, **options):
         self._options = options
-        self._key = self._model = None
+        self._latest = None
+
+    def explain(self, module, batch, targets, plan, domain):
+        """Returns the maps of ``batch`` for the outputs with the numbers ``targets`` of ``module``."""
+        model, width = self.model(module, batch)
+        if model.link is not None and plan.score == "logit":
+            # The module's own outputs, not the scores before its softmax or sigmoid.
+            plan = plan.with_score("probability")
+        if width == 1 and model.classes == 2:
+            # One output behind a sigmoid is the second of two classes.
+            targets = [target + 1 for target in targets]
+        return model.explain_all(list(batch), targets, plan, domain=domain)
 
     def model(self, module, batch):
-        """Returns the model of ``module``, for inputs with the shape of those in ``batch``."""
+        """Returns the model of ``module`` and the number of its outputs."""
         key = (_checksum(module), tuple(batch.shape[1:]))
-        if key != self._key:
-            self._model = from_torch(module, batch[:1], **self._options)
-            self._key = key
-        return self._model
+        latest = self._latest
+        if latest is not None:
+            known, known_key, model, width = latest
+            if known() is module and known_key == key and _agrees(module, model, width, batch[:1]):
+                return model, width
+        model, outputs = _from_torch(module, batch[:1], **self._options)
+        width = outputs.shape[1] if outputs.ndim > 1 else 1
+        self._latest = (weakref.ref(module), key, model, width)
+        return model, width
+
+
+def _agrees(module, model, width, batch) -> bool:
+    """Whether an export still has the outputs of the module; its code, or what it reads, may have changed."""
+    import numpy
+    import torch
+
+    with _inference(torch, module):
+        outputs = module(batch).double().cpu().numpy().reshape(-1)
+    prediction = model.predict(batch[0])
+    found = prediction.logits if model.link is None else prediction.probabilities
+    found = numpy.asarray(found, float)[-len(outputs):] if width == 1 else numpy.asarray(found, float)
+    scale = max(float(numpy.abs(outputs).max()), 1e-6)
+    return found.shape == outputs.shape and bool(numpy.abs(found - outputs).max() <= 1e-3 * scale)
 
 
 def _checksum(module) -> bytes:
-    checksum = hashlib.blake2b(repr(module).encode())
-    for name, tensor in module.state_dict().items():
-        checksum.update(name.encode())
-        checksum.update(tensor.detach().cpu().contiguous().flatten().view(_bytes()).numpy().data)
-    return checksum.digest()
-
-
-def _bytes():
     import torch
 
-    return torch.uint8
+    checksum = hashlib.blake2b(repr(module).encode())
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        checksum.update(name.encode())
+        bytes = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        checksum.update(bytes.numpy().data)
+    return checksum.digest()

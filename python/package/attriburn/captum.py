@@ -8,7 +8,8 @@ One line of a script changes::
     from attriburn.captum import PlanAttribution         # after
     attribution = PlanAttribution(model, attriburn.smoothgrad(samples=50, sigma=0.2)).attribute(x, target=3)
 
-The module is exported to ONNX when it is first explained, and again when its parameters change. Needs the package
+As in captum, a module's own outputs are explained: those behind a softmax or sigmoid, if it ends in one. The module is
+exported to ONNX when it is first explained, and again when its parameters or outputs change. Needs the package
 ``captum`` and those of :func:`attriburn.from_torch`.
 """
 
@@ -54,16 +55,17 @@ class PlanAttribution(Attribution):
         if is_tuple and len(inputs) != 1:
             raise ValueError(f"models with {len(inputs)} inputs are not supported")
         batch = inputs[0] if is_tuple else inputs
-        model = self._exported.model(self.forward_func, batch)
-        maps = model.explain_all(list(batch), self._targets(model, target, len(batch)), self.plan, domain=self.domain)
+        _, width = self._exported.model(self.forward_func, batch)
+        targets = self._targets(width, target, len(batch))
+        maps = self._exported.explain(self.forward_func, batch, targets, self.plan, self.domain)
         attributions = torch.stack([torch.from_numpy(map.values) for map in maps]).to(batch.device, batch.dtype)
         return (attributions,) if is_tuple else attributions
 
     @staticmethod
-    def _targets(model, target, count):
+    def _targets(width, target, count):
         if target is None:
-            if model.classes > 1:
-                raise ValueError(f"the model has {model.classes} classes; give a target")
+            if width > 1:
+                raise ValueError(f"the module has {width} outputs; give a target")
             return [0] * count
         if isinstance(target, (list, torch.Tensor)) and not (isinstance(target, torch.Tensor) and target.ndim == 0):
             targets = [int(one) for one in target]
