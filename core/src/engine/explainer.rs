@@ -113,11 +113,11 @@ impl<'a> Explainer<'a> {
         batch.min(limit).min(usize::try_from(total).unwrap_or(batch)).max(1)
     }
 
-    /// Checks that the memory holds what the model keeps of `samples` samples to average over them.
-    pub(super) fn check_joint(&self, samples: u64) -> Result<(), Error> {
+    /// Returns `samples`, if the memory holds what the model keeps of so many samples to average over them.
+    pub(super) fn checked_joint(&self, samples: u64) -> Result<u64, Error> {
         let bytes = self.model.smoothed_bytes_per_sample()?;
         if samples.saturating_mul(bytes) <= self.memory {
-            return Ok(());
+            return Ok(samples);
         }
         let gigabytes = |bytes: u64| bytes as f64 / 1e9;
         let fitting = match self.memory / bytes.max(1) {

@@ -129,11 +129,8 @@ impl<'a> Explainer<'a> {
         plan: &'r Plan,
         layer: Option<&'r Layer>,
     ) -> Result<(Run<'r>, Cost), Error> {
-        if plan.is_joint() {
-            self.check_joint(plan.sizes().samples)?;
-        }
         let total = match plan.is_joint() {
-            true => plan.sizes().samples,
+            true => self.checked_joint(plan.sizes().samples)?,
             false => plan.gradients().saturating_mul(ready.len() as u64),
         };
         let first_batch = self.batch_size(total);

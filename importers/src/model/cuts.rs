@@ -28,12 +28,8 @@ impl OnnxModel {
         parameters: Option<&[Tensor<1>]>,
     ) -> Result<Activations, Error> {
         let known = self.layers.named(&layer.name)?;
-        let own: Vec<_> = match parameters {
-            Some(_) => Vec::new(),
-            None => self.parameters.iter().map(|parameter| parameter.values.clone()).collect(),
-        };
         let rows = batch.dims()[0];
-        let inputs = self.padded_inputs(batch, parameters.unwrap_or(&own))?;
+        let inputs = self.padded_inputs(batch, &self.parameters_or_own(parameters))?;
         match self.network.program.computes(known.id) {
             true => self.activations(&self.network.program, known, inputs, rows),
             false => self.activations(&self.cut_network(known)?.program, known, inputs, rows),

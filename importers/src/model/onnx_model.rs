@@ -1,5 +1,6 @@
 //! A loaded model on a device.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -105,6 +106,15 @@ impl OnnxModel {
         self.scores.classes
     }
 
+    /// Returns `given` values of the parameters or, without any, the model's own.
+    pub(super) fn parameters_or_own<'p>(
+        &self,
+        given: Option<&'p [Tensor<1>]>,
+    ) -> Cow<'p, [Tensor<1>]> {
+        let own = || self.parameters.iter().map(|parameter| parameter.values.clone()).collect();
+        given.map_or_else(|| Cow::Owned(own()), Cow::Borrowed)
+    }
+
     /// Returns the graph's inputs: the `rows` samples in `batch`, and the parameters.
     pub(super) fn inputs(
         &self,
@@ -180,9 +190,7 @@ impl Model for OnnxModel {
     }
 
     fn forward(&self, batch: Tensor<2>) -> Result<Tensor<2>, attriburn::Error> {
-        let parameters: Vec<_> =
-            self.parameters.iter().map(|parameter| parameter.values.clone()).collect();
-        self.forward_with(batch, &parameters)
+        self.forward_with(batch, &self.parameters_or_own(None))
     }
 
     fn link(&self) -> Option<Link> {

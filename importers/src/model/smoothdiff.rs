@@ -18,11 +18,7 @@ impl OnnxModel {
         parameters: Option<&[Tensor<1>]>,
     ) -> Result<Smoothed, Error> {
         let network = self.smoothed_network()?;
-        let own: Vec<_> = match parameters {
-            Some(_) => Vec::new(),
-            None => self.parameters.iter().map(|parameter| parameter.values.clone()).collect(),
-        };
-        let parameters = parameters.unwrap_or(&own);
+        let parameters = &*self.parameters_or_own(parameters);
         let (mut left, mut first) = (Batches::default(), None);
         for batch in batches {
             let batch = batch?;

@@ -249,9 +249,8 @@ impl OnnxModel {
         };
         let values = all.map(element).collect();
         let data = TensorData::new::<f32, _>(values, [rows.len(), features]);
-        let parameters: Vec<_> =
-            self.parameters.iter().map(|parameter| parameter.values.clone()).collect();
-        self.inputs(Tensor::<2>::from_data(data, &self.device), rows.len(), &parameters)
+        let batch = Tensor::<2>::from_data(data, &self.device);
+        self.inputs(batch, rows.len(), &self.parameters_or_own(None))
     }
 
     /// Removes the segments and compiles the program from single nodes.

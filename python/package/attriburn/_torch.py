@@ -84,9 +84,10 @@ class Exported:
         self._options = options
         self._latest = None
 
-    def explain(self, module, batch, targets, plan, domain):
-        """Returns the maps of ``batch`` for the outputs with the numbers ``targets`` of ``module``."""
-        model, width = self.model(module, batch)
+    def explain(self, module, batch, targets_of, plan, domain):
+        """Returns the maps of ``batch``. ``targets_of`` maps the number of outputs of ``module`` to those to explain."""
+        model, width = self._model(module, batch)
+        targets = targets_of(width)
         if model.link is not None and plan.score == "logit":
             # The module's own outputs, not the scores before its softmax or sigmoid.
             plan = plan.with_score("probability")
@@ -95,7 +96,7 @@ class Exported:
             targets = [target + 1 for target in targets]
         return model.explain_all(list(batch), targets, plan, domain=domain)
 
-    def model(self, module, batch):
+    def _model(self, module, batch):
         """Returns the model of ``module`` and the number of its outputs."""
         key = (_checksum(module), tuple(batch.shape[1:]))
         latest = self._latest

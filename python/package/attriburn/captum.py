@@ -55,9 +55,11 @@ class PlanAttribution(Attribution):
         if is_tuple and len(inputs) != 1:
             raise ValueError(f"models with {len(inputs)} inputs are not supported")
         batch = inputs[0] if is_tuple else inputs
-        _, width = self._exported.model(self.forward_func, batch)
-        targets = self._targets(width, target, len(batch))
-        maps = self._exported.explain(self.forward_func, batch, targets, self.plan, self.domain)
+
+        def targets_of(width):
+            return self._targets(width, target, len(batch))
+
+        maps = self._exported.explain(self.forward_func, batch, targets_of, self.plan, self.domain)
         attributions = torch.stack([torch.from_numpy(map.values) for map in maps]).to(batch.device, batch.dtype)
         return (attributions,) if is_tuple else attributions
 

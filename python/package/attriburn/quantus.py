@@ -38,7 +38,7 @@ def explain(model, inputs, targets, *, plan=None, domain=None, options=None, **_
         exported = _EXPORTED.setdefault(key, Exported(**options))
         device = next((tensor.device for tensor in model.parameters()), "cpu")
         batch = torch.as_tensor(numpy.asarray(inputs), dtype=torch.float32, device=device)
-        maps = exported.explain(model, batch, targets, plan, domain)
+        maps = exported.explain(model, batch, lambda _: targets, plan, domain)
     else:
         maps = model.explain_all(list(numpy.asarray(inputs, numpy.float32)), targets, plan, domain=domain)
     return numpy.stack([map.values for map in maps])
